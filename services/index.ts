@@ -1,0 +1,45 @@
+import { mongodb } from "./mongodb";
+import { mosquitto } from "./mosquitto";
+import { ollama } from "./ollama";
+import { postgres } from "./postgres";
+import { qdrant } from "./qdrant";
+import { redis } from "./redis";
+import type { PortSpec, SecretSpec, ServiceSpec } from "./types";
+import { workspace } from "./workspace";
+
+export type {
+    FileSpec,
+    HealthSpec,
+    PortSpec,
+    SecretSpec,
+    ServiceImage,
+    ServiceSpec,
+    VolumeSpec,
+} from "./types";
+export { workspace };
+
+/** The services that the setting `services` chooses from. */
+export const serviceCatalogue: readonly ServiceSpec[] = [postgres, redis, mosquitto, mongodb, qdrant, ollama];
+
+/** Those of them that run from the suite's own images, and so cost no download. */
+export const ownServices = serviceCatalogue.filter(({ image }) => typeof image === "string");
+
+/** Those of them that run from official images. */
+export const officialServices = serviceCatalogue.filter(({ image }) => typeof image === "object");
+
+/** Everything that the suite can run: the workspace and the catalogue. */
+export const everyService: readonly ServiceSpec[] = [workspace, ...serviceCatalogue];
+
+/** What decides whether a port or a secret of a service exists. */
+export interface Choice {
+    compute: boolean;
+    toolsets: readonly string[];
+}
+
+/** True when a part of a service is there under the given choice of toolsets. */
+export function isIncluded(
+    part: Pick<PortSpec | SecretSpec, "toolset" | "compute">,
+    choice: Choice,
+): boolean {
+    return (!part.compute || choice.compute) && (!part.toolset || choice.toolsets.includes(part.toolset));
+}

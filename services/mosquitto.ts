@@ -1,0 +1,27 @@
+import type { ServiceSpec } from "./types";
+
+/** Mosquitto, an MQTT broker, from the base image. Retained messages and sessions outlive a restart. */
+export const mosquitto: ServiceSpec = {
+    name: "mosquitto",
+    title: "Mosquitto",
+    image: "base",
+    toolset: "databases",
+    command: ["mosquitto"],
+    ports: [
+        {
+            name: "mqtt",
+            port: 1883,
+            title: "Mosquitto (MQTT)",
+            url: "mqtt://carbon@{host}:{port}",
+            tlsUrl: "mqtts://carbon@{host}:{port}",
+            secret: "mosquitto",
+        },
+    ],
+    volumes: [{ name: "mosquitto", path: "/var/lib/mosquitto" }],
+    secrets: [
+        { name: "mosquitto", key: "mosquitto", length: 24, field: "password", login: { user: "carbon" } },
+    ],
+    health: { interval: "30s", timeout: "5s", startPeriod: "30s", startInterval: "1s", retries: 3 },
+    memory: 256,
+    stopTimeout: 15,
+};

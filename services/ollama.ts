@@ -1,0 +1,23 @@
+import type { ServiceSpec } from "./types";
+
+/** Ollama from its official image, on the CPU: no container on a Mac reaches the GPU. It has no login. */
+export const ollama: ServiceSpec = {
+    name: "ollama",
+    title: "Ollama",
+    // Its digest is on no public record of the vendor's.
+    image: { ref: "docker.io/ollama/ollama:0.35.0" },
+    ports: [{ name: "ollama", port: 11434, title: "Ollama", url: "http://{host}:{port}" }],
+    volumes: [{ name: "ollama", path: "/root/.ollama" }],
+    secrets: [],
+    health: {
+        test: ["CMD", "ollama", "list"],
+        interval: "30s",
+        timeout: "5s",
+        startPeriod: "59s",
+        startInterval: "1s",
+        retries: 3,
+    },
+    loopbackOnly: true,
+    memory: 8192,
+    stopTimeout: 15,
+};

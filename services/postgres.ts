@@ -1,0 +1,35 @@
+import type { ServiceSpec } from "./types";
+
+/** PostgreSQL 17 with pgvector and PostGIS, from the base image: the same layers, no extra disk. */
+export const postgres: ServiceSpec = {
+    name: "postgres",
+    title: "PostgreSQL",
+    image: "base",
+    toolset: "databases",
+    command: ["postgres"],
+    ports: [
+        {
+            name: "postgres",
+            port: 5432,
+            title: "PostgreSQL",
+            url: "postgresql://carbon@{host}:{port}/carbon",
+            tlsUrl: "postgresql://carbon@{host}:{port}/carbon?sslmode=require",
+            secret: "postgres",
+        },
+    ],
+    volumes: [{ name: "postgres", path: "/var/lib/postgresql/data" }],
+    secrets: [
+        {
+            name: "postgres",
+            key: "postgres",
+            length: 24,
+            field: "password",
+            login: { user: "carbon", database: "carbon" },
+        },
+    ],
+    health: { interval: "30s", timeout: "5s", startPeriod: "59s", startInterval: "1s", retries: 3 },
+    memory: 1024,
+    // Parallel queries share memory through it.
+    shmSize: 256,
+    stopTimeout: 30,
+};

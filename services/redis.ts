@@ -1,0 +1,25 @@
+import type { ServiceSpec } from "./types";
+
+/** Redis with its append-only file, from the base image. */
+export const redis: ServiceSpec = {
+    name: "redis",
+    title: "Redis",
+    image: "base",
+    toolset: "databases",
+    command: ["redis"],
+    ports: [
+        {
+            name: "redis",
+            port: 6379,
+            title: "Redis",
+            url: "redis://{host}:{port}",
+            tlsUrl: "rediss://{host}:{port}",
+            secret: "redis",
+        },
+    ],
+    volumes: [{ name: "redis", path: "/var/lib/redis" }],
+    secrets: [{ name: "redis", key: "redis", length: 24, field: "password" }],
+    health: { interval: "30s", timeout: "5s", startPeriod: "30s", startInterval: "1s", retries: 3 },
+    memory: 512,
+    stopTimeout: 15,
+};

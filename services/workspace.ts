@@ -1,0 +1,80 @@
+import type { ServiceSpec } from "./types";
+
+/** The container that a user works in: desktop, SSH, JupyterLab and code-server under one supervisor. */
+export const workspace: ServiceSpec = {
+    name: "workspace",
+    title: "Workspace",
+    image: "suite",
+    command: ["workspace"],
+    ports: [
+        {
+            name: "novnc",
+            port: 6900,
+            title: "Desktop in the browser (noVNC)",
+            url: "http://{host}:{port}/",
+            tlsUrl: "https://{host}:{port}/",
+            secret: "vnc",
+            toolset: "desktop",
+        },
+        {
+            name: "vnc",
+            port: 5900,
+            title: "Desktop (VNC)",
+            url: "vnc://{host}:{port}",
+            secret: "vnc",
+            toolset: "desktop",
+        },
+        {
+            name: "rdp",
+            port: 3390,
+            title: "Desktop (RDP)",
+            url: "rdp://{host}:{port}",
+            // xrdp shows the desktop that VNC shows, and asks for its password.
+            secret: "vnc",
+            toolset: "desktop",
+        },
+        {
+            name: "jupyter",
+            port: 8888,
+            title: "JupyterLab",
+            url: "http://{host}:{port}/lab",
+            tlsUrl: "https://{host}:{port}/lab",
+            secret: "jupyter",
+            compute: true,
+        },
+        {
+            name: "codeServer",
+            port: 9999,
+            title: "VS Code in the browser (code-server)",
+            url: "http://{host}:{port}/",
+            tlsUrl: "https://{host}:{port}/",
+            secret: "code-server",
+            toolset: "codeServer",
+            compute: true,
+        },
+        {
+            name: "ssh",
+            port: 2222,
+            title: "Shell (SSH)",
+            url: "ssh://carbon@{host}:{port}",
+            secret: "ssh",
+        },
+    ],
+    volumes: [{ name: "home", path: "/home/carbon" }],
+    secrets: [
+        { name: "ssh", key: "ssh", length: 24, field: "password", login: { user: "carbon" } },
+        // The VNC protocol keeps eight characters of a password (RFC 6143, 7.2.2).
+        { name: "vnc", key: "vnc", length: 8, field: "password", toolset: "desktop" },
+        { name: "jupyter", key: "jupyter", length: 24, field: "token", compute: true },
+        {
+            name: "code-server",
+            key: "codeServer",
+            length: 24,
+            field: "password",
+            toolset: "codeServer",
+            compute: true,
+        },
+    ],
+    health: { interval: "30s", timeout: "10s", startPeriod: "59s", startInterval: "1s", retries: 3 },
+    stopTimeout: 15,
+};

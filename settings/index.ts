@@ -1,0 +1,28 @@
+import * as pulumi from "@pulumi/pulumi";
+import { thisMachine } from "./machine";
+import { parseSettings, type Settings, SettingsError } from "./parse";
+
+export type { Platform, Settings } from "./parse";
+
+/**
+ * Settings of the stack that is being deployed.
+ *
+ * @throws pulumi.RunError listing every problem; Pulumi prints it without a stack trace.
+ */
+export function loadSettings(): Settings {
+    try {
+        return parseSettings(pulumi.getStack(), rawConfig(), thisMachine(process.cwd()));
+    } catch (error) {
+        throw error instanceof SettingsError ? new pulumi.RunError(error.message) : error;
+    }
+}
+
+/** Every value under the project's namespace, also those under keys that do not exist. */
+function rawConfig(): Record<string, string> {
+    const namespace = `${pulumi.getProject()}:`;
+    return Object.fromEntries(
+        Object.entries(pulumi.runtime.allConfig())
+            .filter(([key]) => key.startsWith(namespace))
+            .map(([key, value]) => [key.slice(namespace.length), value]),
+    );
+}
