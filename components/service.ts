@@ -1,0 +1,184 @@
+import { readFileSync } from "node:fs";
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import { type FileSpec, type HealthSpec, isIncluded, type SecretSpec, type ServiceSpec } from "../services";
+import type { Settings } from "../settings";
+import { containerName, volumeName } from "../settings/names";
+
+/** Folder in every container that holds its secrets, one file each, readable by root alone. */
+const secretsFolder = "/run/carbon/secrets";
+
+/** A password and the service that it opens. */
+export interface GeneratedSecret {
+    spec: SecretSpec;
+    password: pulumi.Output<string>;
+}
+
+/** Arguments of {@link Service}. */
+export interface ServiceArgs {
+    spec: ServiceSpec;
+    settings: Settings;
+    /** Image reference with its digest. */
+    image: pulumi.Input<string>;
+    /** Name of the stack's network. */
+    network: pulumi.Input<string>;
+    /** Environment; nothing secret, as `docker inspect` shows it. */
+    env?: Record<string, string>;
+    /** Folders of the host to mount, by mount point. */
+    folders?: Record<string, string>;
+    /** Secrets of other services that this one needs. */
+    clientSecrets?: GeneratedSecret[];
+    /** Files that are not secret but are handed over in the same way, by path. */
+    files?: Record<string, string>;
+    /** More names that the container knows, by host name. */
+    hosts?: Record<string, string>;
+    /** Limits that differ from the catalogue's. */
+    limits?: { memory?: number; cpus?: string; shmSize?: number };
+}
+
+/**
+ * One container of the suite with what belongs to it: a named volume per place that must survive, a generated
+ * password per login, its ports and its health check. The volumes stay when the stack goes down. The container
+ * is up only once it is healthy.
+ */
+export class Service extends pulumi.ComponentResource {
+    /** Id of the container; it changes when the container is replaced. */
+    readonly containerId: pulumi.Output<string>;
+    /** Name of the container. */
+    readonly containerName: pulumi.Output<string>;
+    /** The service's own passwords. */
+    readonly secrets: GeneratedSecret[];
+
+    constructor(name: string, args: ServiceArgs, opts?: pulumi.ComponentResourceOptions) {
+        super("carbon:components:Service", name, {}, opts);
+        const { spec, settings } = args;
+        this.secrets = spec.secrets
+            .filter((secret) => isIncluded(secret, settings))
+            .map((secret) => this.generate(name, secret));
+        const volumes = spec.volumes.map((volume) => {
+            const { name: created } = new docker.Volume(
+                `${name}-${volume.name}-volume`,
+                { name: volumeName(settings.stack, volume.name) },
+                { parent: this, retainOnDelete: true },
+            );
+            return { volumeName: created, containerPath: volume.path };
+        });
+        const memory = args.limits?.memory ?? spec.memory;
+        const container = new docker.Container(
+            `${name}-container`,
+            {
+                name: containerName(settings.stack, spec.name),
+                image: args.image,
+                hostname: spec.name,
+                command: spec.command,
+                envs: environment(args),
+                uploads: this.uploads(args),
+                labels: [
+                    { label: "carbon.stack", value: settings.stack },
+                    { label: "carbon.service", value: spec.name },
+                ],
+                networkMode: "bridge",
+                networksAdvanced: [{ name: args.network, aliases: [spec.name] }],
+                hosts: args.hosts && Object.entries(args.hosts).map(([host, ip]) => ({ host, ip })),
+                ports: publishedPorts(spec, settings),
+                volumes: [
+                    ...volumes,
+                    ...Object.entries(args.folders ?? {}).map(([containerPath, hostPath]) => ({
+                        containerPath,
+                        hostPath,
+                    })),
+                ],
+                healthcheck: healthcheck(spec.health),
+                restart: "unless-stopped",
+                memory,
+                // Docker's own default, written out: left unset it reads back as a difference for ever.
+                memorySwap: memory && memory * 2,
+                cpus: args.limits?.cpus,
+                shmSize: args.limits?.shmSize ?? spec.shmSize,
+                stopSignal: spec.stopSignal,
+                stopTimeout: spec.stopTimeout,
+                // Without it the provider kills the container at once when it replaces it.
+                destroyGraceSeconds: spec.stopTimeout,
+                mustRun: true,
+                wait: true,
+                waitTimeout: 180,
+            },
+            {
+                parent: this,
+                // The name and the host ports can be held only once.
+                deleteBeforeReplace: true,
+                // The provider calls a change of these an update, but does not carry it out.
+                replaceOnChanges: ["healthcheck"],
+            },
+        );
+        this.containerId = container.id;
+        this.containerName = container.name;
+        this.registerOutputs({ containerId: this.containerId, containerName: this.containerName });
+    }
+
+    private generate(name: string, spec: SecretSpec): GeneratedSecret {
+        const { result } = new random.RandomPassword(
+            `${name}-${spec.name}-password`,
+            { length: spec.length, special: false },
+            { parent: this },
+        );
+        return { spec, password: result };
+    }
+
+    private uploads(args: ServiceArgs) {
+        const files = Object.entries(args.files ?? {}).map(([file, content]) => ({
+            file,
+            content,
+            permissions: "0444",
+        }));
+        return [
+            ...this.secrets.map(ownSecretFile),
+            ...(args.clientSecrets ?? []).map(secretFile),
+            ...(args.spec.files ?? []).map(projectFile),
+            ...files,
+        ];
+    }
+}
+
+function secretFile({ spec, password }: GeneratedSecret) {
+    return { file: `${secretsFolder}/${spec.name}`, content: password, permissions: "0400" };
+}
+
+/** As the service itself takes its secret. */
+function ownSecretFile(secret: GeneratedSecret) {
+    const { file } = secret.spec;
+    return file
+        ? {
+              file: file.path,
+              content: secret.password.apply((password) => file.content.replace("{secret}", password)),
+              permissions: "0400",
+          }
+        : secretFile(secret);
+}
+
+function projectFile({ path, source, permissions }: FileSpec) {
+    return { file: path, content: readFileSync(source, "utf8"), permissions };
+}
+
+function healthcheck({ test, ...timing }: HealthSpec) {
+    return { tests: test ?? ["CMD", "carbon-health"], ...timing };
+}
+
+function environment({ settings, env }: ServiceArgs): string[] {
+    const all = { CARBON_STACK: settings.stack, CARBON_TLS: settings.tls ? "on" : "off", ...env };
+    return Object.entries(all).map(([key, value]) => `${key}=${value}`);
+}
+
+/** In the order of the container's ports, in which the provider reads them back. */
+function publishedPorts(spec: ServiceSpec, settings: Settings) {
+    return spec.ports
+        .filter((port) => isIncluded(port, settings))
+        .sort((one, other) => one.port - other.port)
+        .map((port) => ({
+            internal: port.port,
+            external: settings.ports[port.name],
+            ip: settings.bindAddress,
+            protocol: "tcp",
+        }));
+}
