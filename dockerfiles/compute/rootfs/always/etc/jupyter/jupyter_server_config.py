@@ -1,0 +1,35 @@
+"""JupyterLab in the workspace. A file of the same name in ~/.jupyter has the last word."""
+
+import os
+import pathlib
+
+c = get_config()  # noqa: F821 - Jupyter defines it
+
+# From a file that only carbon reads, so that neither a process list nor an environment shows it. Where the workspace
+# role does not run there is none, and Jupyter makes a token of its own.
+token = pathlib.Path("/run/carbon/user/jupyter")
+if token.exists():
+    c.IdentityProvider.token = token.read_text(encoding="utf-8").strip()
+
+c.ServerApp.ip = "0.0.0.0"
+c.ServerApp.port = 8888
+# Another port would not be the published one: better to fail and say so.
+c.ServerApp.port_retries = 0
+c.ServerApp.root_dir = "/workspace"
+c.ServerApp.open_browser = False
+c.Application.log_level = "WARN"
+c.ServerApp.terminado_settings = {"shell_command": ["/usr/bin/zsh", "--login"]}
+# The bind mount has no trash: a deleted file is gone, as it is for everything else that works on the folder.
+c.FileContentsManager.delete_to_trash = False
+
+# Kernels that can encrypt what they exchange with the server; the others go on without.
+c.KernelManager.transport_encryption = "auto"
+
+# Nothing asks the outside unasked: no news, no update check, no list of extensions to install at run time.
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.handlers.announcements.NeverCheckForUpdate"
+c.LabApp.extension_manager = "readonly"
+
+if os.environ.get("CARBON_TLS") == "on":
+    c.ServerApp.certfile = os.environ["CARBON_TLS_CERT"]
+    c.ServerApp.keyfile = os.environ["CARBON_TLS_KEY"]
