@@ -1,0 +1,34 @@
+"""Scripts for other interpreters than the one that runs the checks; started, never imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from ..check import CheckFailed, CheckSkipped
+from ..environment import Environment
+
+
+def ask(env: Environment, library: str) -> dict[str, Any]:
+    """What the library's probe saw. It runs once, however many checks ask.
+
+    A process of its own, so that a library that crashes is a FAIL, and not the end of the run.
+    """
+    return env.once(library, lambda: _run(env, library))
+
+
+def _run(env: Environment, library: str) -> dict[str, Any]:
+    if env.is_mac and importlib.util.find_spec(library) is None:
+        raise CheckSkipped(f"{library} is not installed for {env.python}")
+    script = Path(__file__).parent / f"{library}_probe.py"
+    # -I: nothing of the user's environment counts. -B: no byte code is left behind.
+    probe = env.run(env.python, "-I", "-B", str(script), TF_CPP_MIN_LOG_LEVEL="3")
+    if probe.code != 0:
+        raise CheckFailed(f"{library} does not work: {probe.complaint}")
+    try:
+        # The last line, because a library may greet its users.
+        return json.loads(probe.stdout.splitlines()[-1])
+    except (IndexError, ValueError) as error:
+        raise CheckFailed(f"{library}'s probe printed no report") from error
