@@ -1,0 +1,113 @@
+import { hasUnknown, isObject, type Props, Secret, sameValue, UNKNOWN, Unknown, type Value } from "./values";
+
+/** One property that differs, by its path: `["ports", 0, "external"]`. */
+export interface Change {
+    path: (string | number)[];
+    kind: "add" | "update" | "delete";
+    old?: Value;
+    new?: Value;
+    /** Only a new resource can have the new value. */
+    replace: boolean;
+}
+
+/** What differs between two sets of properties, leaf by leaf. Nothing is marked as needing replacement. */
+export function diffProps(olds: Props, news: Props): Change[] {
+    return diffObjects(olds, news, []);
+}
+
+function diffObjects(olds: Props, news: Props, path: Change["path"]): Change[] {
+    const keys = [...new Set([...Object.keys(olds), ...Object.keys(news)])].sort();
+    return keys.flatMap((key) => diffValues(olds[key], news[key], [...path, key]));
+}
+
+function diffValues(old: Value | undefined, now: Value | undefined, path: Change["path"]): Change[] {
+    if (old === undefined || now === undefined) {
+        if (old === now) {
+            return [];
+        }
+        return [{ path, kind: old === undefined ? "add" : "delete", old, new: now, replace: false }];
+    }
+    if (old instanceof Secret || now instanceof Secret) {
+        // Inside a secret nothing is shown, so there is no need to look for the leaf.
+        return sameValue(old, now) && !hasUnknown(now)
+            ? []
+            : [{ path, kind: "update", old: secret(old), new: secret(now), replace: false }];
+    }
+    if (now instanceof Unknown || old instanceof Unknown) {
+        return [{ path, kind: "update", old, new: now, replace: false }];
+    }
+    if (Array.isArray(old) && Array.isArray(now)) {
+        const length = Math.max(old.length, now.length);
+        return Array.from({ length }, (_, i) => diffValues(old[i], now[i], [...path, i])).flat();
+    }
+    if (isObject(old) && isObject(now)) {
+        return diffObjects(old, now, path);
+    }
+    return sameValue(old, now) ? [] : [{ path, kind: "update", old, new: now, replace: false }];
+}
+
+function secret(value: Value): Value {
+    return value instanceof Secret || value instanceof Unknown ? value : new Secret(value);
+}
+
+/** `ports[0].external`, the way property paths are written in programs and diffs. */
+export function formatPath(path: Change["path"]): string {
+    return path.map((part, i) => (typeof part === "number" ? `[${part}]` : i ? `.${part}` : part)).join("");
+}
+
+/** Parses `triggers[*]` or `labels["a.b"]` into its parts; `*` stands for any. */
+export function parsePath(text: string): (string | number)[] {
+    const parts = text.matchAll(/\["([^"]*)"\]|\[(\d+)\]|\[(\*)\]|([^.[\]]+)/g);
+    return [...parts].map(([, quoted, index, star, name]) =>
+        index === undefined ? (quoted ?? star ?? name ?? "") : Number(index),
+    );
+}
+
+/** Whether a change lies at, below or above the place that a pattern names. */
+function touches(pattern: (string | number)[], path: Change["path"]): boolean {
+    return path.every((part, i) => i >= pattern.length || pattern[i] === "*" || pattern[i] === part);
+}
+
+/** The option `replaceOnChanges`: marks the changes at the named paths as needing a new resource. */
+export function applyReplaceOnChanges(changes: Change[], patterns: readonly string[]): Change[] {
+    const parsed = patterns.map(parsePath);
+    return changes.map((change) =>
+        parsed.some((pattern) => touches(pattern, change.path)) ? { ...change, replace: true } : change,
+    );
+}
+
+/** The option `ignoreChanges`: the named top-level or nested inputs keep their old value. */
+export function applyIgnoreChanges(olds: Props, news: Props, patterns: readonly string[]): Props {
+    return patterns.map(parsePath).reduce<Props>((props, path) => keepOld(olds, props, path) as Props, news);
+}
+
+function keepOld(
+    old: Value | undefined,
+    now: Value | undefined,
+    path: (string | number)[],
+): Value | undefined {
+    const [head, ...rest] = path;
+    if (head === undefined) {
+        return old;
+    }
+    if (Array.isArray(now) && Array.isArray(old)) {
+        return now.map((item, i) =>
+            head === "*" || head === i ? (keepOld(old[i], item, rest) ?? UNKNOWN) : item,
+        );
+    }
+    if (!isObject(now)) {
+        return now;
+    }
+    const olds = isObject(old) ? old : {};
+    const keys = head === "*" ? [...new Set([...Object.keys(olds), ...Object.keys(now)])] : [String(head)];
+    const copy = { ...now };
+    for (const key of keys) {
+        const kept = keepOld(olds[key], now[key], rest);
+        if (kept === undefined) {
+            delete copy[key];
+        } else {
+            copy[key] = kept;
+        }
+    }
+    return copy;
+}

@@ -1,0 +1,94 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import Docker from "dockerode";
+import { EngineError, messageOf } from "../errors";
+
+/** How to reach a Docker Engine. */
+export interface Endpoint {
+    /** `unix:///…`, `npipe:///…`, `tcp://host:port`. */
+    host: string;
+    /** Folder of ca.pem, cert.pem and key.pem, where the engine asks for TLS. */
+    certs?: string;
+}
+
+const DEFAULT_HOST =
+    process.platform === "win32" ? "npipe:////./pipe/docker_engine" : "unix:///var/run/docker.sock";
+
+/**
+ * Finds the engine: an explicit provider's `context` or `host` first, then DOCKER_HOST, DOCKER_CONTEXT and the
+ * Docker CLI's current context, then the usual socket.
+ */
+export function resolveEndpoint(
+    provider: { context?: string; host?: string },
+    env: NodeJS.ProcessEnv,
+    configDir = env.DOCKER_CONFIG ?? join(homedir(), ".docker"),
+): Endpoint {
+    if (provider.context) {
+        return contextEndpoint(provider.context, configDir);
+    }
+    const host = provider.host || env.DOCKER_HOST;
+    if (host) {
+        return { host, certs: env.DOCKER_TLS_VERIFY ? (env.DOCKER_CERT_PATH ?? configDir) : undefined };
+    }
+    const context = env.DOCKER_CONTEXT || currentContext(configDir);
+    return context ? contextEndpoint(context, configDir) : { host: DEFAULT_HOST };
+}
+
+function currentContext(configDir: string): string | undefined {
+    const path = join(configDir, "config.json");
+    return existsSync(path) ? readJson<{ currentContext?: string }>(path).currentContext : undefined;
+}
+
+/** Contexts lie under the SHA-256 of their name (docker/cli, cli/context/store). */
+function contextEndpoint(name: string, configDir: string): Endpoint {
+    if (name === "default") {
+        return { host: DEFAULT_HOST };
+    }
+    const id = createHash("sha256").update(name).digest("hex");
+    const meta = join(configDir, "contexts", "meta", id, "meta.json");
+    if (!existsSync(meta)) {
+        throw new EngineError(`There is no Docker context "${name}": see "docker context ls".`);
+    }
+    const host = readJson<{ Endpoints?: { docker?: { Host?: string } } }>(meta).Endpoints?.docker?.Host;
+    const certs = join(configDir, "contexts", "tls", id, "docker");
+    return { host: host ?? DEFAULT_HOST, certs: existsSync(certs) ? certs : undefined };
+}
+
+function readJson<T>(path: string): T {
+    try {
+        return JSON.parse(readFileSync(path, "utf8")) as T;
+    } catch (error) {
+        throw new EngineError(`${path} cannot be read: ${messageOf(error)}`);
+    }
+}
+
+/** A client for the endpoint. Nothing is sent before the first call. */
+export function connect(endpoint: Endpoint): Docker {
+    const url = new URL(endpoint.host);
+    switch (url.protocol) {
+        case "unix:":
+            return new Docker({ socketPath: url.pathname });
+        case "npipe:":
+            return new Docker({ socketPath: endpoint.host.slice("npipe://".length) });
+        case "tcp:":
+        case "http:":
+        case "https:":
+            return new Docker({ host: url.hostname, port: url.port || 2375, ...tls(endpoint, url) });
+        default:
+            throw new EngineError(
+                `The embedded engine cannot reach Docker over ${url.protocol}// (${endpoint.host}): use a local ` +
+                    "socket or tcp://, or install the Pulumi CLI.",
+            );
+    }
+}
+
+function tls(endpoint: Endpoint, url: URL): Docker.DockerOptions {
+    const { certs } = endpoint;
+    if (!certs) {
+        return { protocol: url.protocol === "https:" ? "https" : "http" };
+    }
+    const [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map((file) => readFileSync(join(certs, file)));
+    return { protocol: "https", ca, cert, key };
+}

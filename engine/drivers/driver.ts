@@ -1,0 +1,112 @@
+import type Docker from "dockerode";
+import type { Change } from "../diff";
+import { EngineError } from "../errors";
+import type { ResourceState } from "../state";
+import type { Props, Value } from "../values";
+
+/** What a driver knows of the world around its resource. */
+export interface Context {
+    urn: string;
+    name: string;
+    /** Relative paths in inputs start here. */
+    projectDir: string;
+    env: NodeJS.ProcessEnv;
+    signal: AbortSignal;
+    /** The Docker Engine of the resource's provider. */
+    docker(): Docker;
+    /** Inputs of a creation that an interrupted run began and never recorded; what it left may be removed. */
+    interrupted?: Props;
+    /** A line about what is going on, for whoever watches. */
+    progress(line: string): void;
+    /** A line that stays. */
+    message(line: string): void;
+}
+
+/** What a driver makes of old state and new inputs. */
+export interface Diff {
+    changes: Change[];
+    /** A replacement must take the old one away first: its name or ports are taken otherwise. */
+    deleteBeforeReplace: boolean;
+}
+
+/** One resource type. Inputs reach a driver checked; outputs may carry secrets. */
+export interface Driver {
+    /** Refuses what is not supported, by name, and fills in the defaults that the real provider's Check does. */
+    check(inputs: Props, context: Context): Props;
+    diff(old: ResourceState, news: Props, context: Context): Diff | Promise<Diff>;
+    create(inputs: Props, context: Context): Promise<Created>;
+    /** @returns the outputs. */
+    update?(old: ResourceState, news: Props, context: Context): Promise<Props>;
+    /** Looks at the real thing. @returns its outputs now, or undefined when it is gone. */
+    read?(old: ResourceState, context: Context): Promise<Props | undefined>;
+    delete(old: ResourceState, context: Context): Promise<void>;
+    /** Removes what an interrupted creation left, when the program no longer wants it. */
+    removeLeftover?(inputs: Props, context: Context): Promise<void>;
+    /** The outputs of which only an update will tell the new value. */
+    changingOutputs?: readonly string[];
+}
+
+export interface Created {
+    id: string;
+    outputs: Props;
+    /** Set when the resource exists but is not as it should be. */
+    failure?: string;
+}
+
+/** The inputs that a driver handles: `true` for any value, an object for fields, a list for a list of such. */
+export type Shape = true | { [field: string]: Shape } | [Shape];
+
+/** A shape of fields that may have any value, from their names with spaces between. */
+export function fields(names: string): { [field: string]: Shape } {
+    return Object.fromEntries(names.split(" ").map((name) => [name, true]));
+}
+
+/** @throws EngineError naming the first input that `shape` does not list. */
+export function refuseUnhandled(type: string, inputs: Value, shape: Shape, path = ""): void {
+    if (shape === true || typeof inputs !== "object" || inputs === null) {
+        return;
+    }
+    const inner = "value" in inputs && inputs.constructor !== Object ? (inputs.value as Value) : inputs;
+    if (Array.isArray(shape)) {
+        for (const item of Array.isArray(inner) ? inner : []) {
+            refuseUnhandled(type, item, shape[0], `${path}[]`);
+        }
+        return;
+    }
+    for (const [key, value] of Object.entries((inner ?? {}) as Props)) {
+        const field = shape[key];
+        const at = path ? `${path}.${key}` : key;
+        if (!field) {
+            throw new EngineError(
+                `The embedded engine does not support the input "${at}" of ${type}: leave it out, or install the ` +
+                    "Pulumi CLI.",
+            );
+        }
+        refuseUnhandled(type, value, field, at);
+    }
+}
+
+/** Fills in defaults and lists them under `__defaults`, as the bridged providers' Check does. */
+export function withDefaults(props: Props, defaults: Props): Props {
+    const missing = Object.keys(defaults).filter((key) => props[key] === undefined);
+    const filled = Object.fromEntries(missing.map((key) => [key, defaults[key] as Value]));
+    return { __defaults: missing.sort(), ...filled, ...props };
+}
+
+/** A text input that may be missing. */
+export function text(props: Props, key: string): string | undefined {
+    const value = props[key];
+    return typeof value === "string" ? value : undefined;
+}
+
+/** A list of texts that may be missing. */
+export function texts(props: Props, key: string): string[] {
+    const value = props[key];
+    return Array.isArray(value) ? value.map(String) : [];
+}
+
+/** A list of objects that may be missing. */
+export function objects(props: Props, key: string): Props[] {
+    const value = props[key];
+    return Array.isArray(value) ? (value as Props[]) : [];
+}

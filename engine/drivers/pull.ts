@@ -1,0 +1,39 @@
+import { unlessMissing } from "../docker/errors";
+import { EngineError } from "../errors";
+import { runProcess } from "../process";
+import type { Context } from "./driver";
+
+/**
+ * Pulls the image of a container unless it is here. It is the docker command that pulls, because it knows the
+ * user's registry logins.
+ * @throws EngineError with the last of what the command said.
+ */
+export async function ensureImage(image: string, container: string, context: Context): Promise<void> {
+    if (await unlessMissing(() => context.docker().getImage(image).inspect())) {
+        return;
+    }
+    context.progress(`pulling ${image}`);
+    let last = "";
+    let layers = 0;
+    const { succeeded, stopped, missing } = await runProcess("docker", ["pull", image], {
+        env: context.env,
+        signal: context.signal,
+        onLine(line) {
+            last = line;
+            if (line.endsWith(": Pull complete")) {
+                layers += 1;
+                context.progress(`pulling ${image}: ${layers} layers`);
+            }
+        },
+    });
+    if (stopped) {
+        throw new EngineError(`Pulling ${image} was interrupted.`);
+    }
+    if (!succeeded) {
+        const reason = missing ? "there is no docker command" : last;
+        throw new EngineError(
+            `The container ${container} cannot be created, because its image ${image} is not here and cannot be ` +
+                `pulled: ${reason}`,
+        );
+    }
+}

@@ -1,0 +1,36 @@
+import type { Change } from "./diff";
+import type { Severity } from "./monitor";
+
+/** What is done to a resource. */
+export type Operation = "create" | "update" | "replace" | "delete";
+
+/** A resource in an event. */
+export interface Subject {
+    urn: string;
+    type: string;
+    name: string;
+}
+
+/** What an operation tells while it runs; a `Display` turns it into text. */
+export type EngineEvent =
+    /** A preview's finding. `changes` are the properties that differ, secrets still wrapped. */
+    | { kind: "planned"; operation: Operation; subject: Subject; changes: Change[] }
+    | { kind: "started"; operation: Operation; subject: Subject; changes: Change[] }
+    /** A line about a step that runs, such as a build's. */
+    | { kind: "progress"; subject: Subject; line: string }
+    | { kind: "finished"; operation: Operation; subject: Subject; seconds: number }
+    | { kind: "failed"; operation: Operation; subject: Subject; seconds: number; message: string }
+    /** A refresh found the resource different from, or missing against, the state. */
+    | { kind: "drifted"; subject: Subject; gone: boolean; changes: Change[] }
+    /** Said by the program, by a command that it ran, or by the engine. */
+    | { kind: "message"; severity: Severity; text: string; subject?: Subject }
+    | { kind: "summary"; preview: boolean; counts: Counts; seconds: number };
+
+export type Counts = Record<"create" | "update" | "replace" | "delete" | "same", number>;
+
+/** Where events go. */
+export interface Display {
+    show(event: EngineEvent): void;
+    /** Nothing follows; restores the terminal. */
+    close(): void;
+}

@@ -1,0 +1,88 @@
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { hostname, userInfo } from "node:os";
+import { join } from "node:path";
+import { EngineError } from "./errors";
+
+/** What a lock file says; the same as the real CLI's (pkg/backend/diy/lock.go), so each respects the other's. */
+interface LockContent {
+    pid: number;
+    username: string;
+    hostname: string;
+    timestamp: string;
+}
+
+/**
+ * Locks a stack against every other run, of this engine or of the Pulumi CLI.
+ * A lock that a dead process of this machine left behind is removed.
+ * @returns releases the lock.
+ * @throws EngineError naming the holder.
+ */
+export function lockStack(stateDir: string, project: string, stack: string): () => void {
+    const dir = join(stateDir, ".pulumi", "locks", "organization", project, stack);
+    mkdirSync(dir, { recursive: true });
+    const mine = join(dir, `${randomUUID()}.json`);
+    const content: LockContent = {
+        pid: process.pid,
+        username: userInfo().username,
+        hostname: hostname(),
+        timestamp: new Date().toISOString(),
+    };
+    writeFileSync(mine, JSON.stringify(content));
+    const release = () => rmSync(mine, { force: true });
+    try {
+        // Written first and looked around after: of two that start at once, neither overlooks the other.
+        refuseOthers(dir, mine, stack);
+    } catch (error) {
+        release();
+        throw error;
+    }
+    return release;
+}
+
+function refuseOthers(dir: string, mine: string, stack: string): void {
+    for (const path of readdirSync(dir).map((file) => join(dir, file))) {
+        if (path === mine) {
+            continue;
+        }
+        const holder = readLock(path);
+        if (!holder) {
+            continue;
+        }
+        if (holder.hostname === hostname() && !isAlive(holder.pid)) {
+            rmSync(path, { force: true });
+            continue;
+        }
+        throw new EngineError(
+            `Stack '${stack}' is locked by ${holder.username}@${holder.hostname} (pid ${holder.pid}) since ` +
+                `${holder.timestamp}: wait for that run to end, or, if it is gone, delete ${path}.`,
+        );
+    }
+}
+
+/** @returns undefined when the holder released the lock in the meantime. */
+function readLock(path: string): LockContent | undefined {
+    let text: string;
+    try {
+        text = readFileSync(path, "utf8");
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+            return undefined;
+        }
+        throw error;
+    }
+    try {
+        return JSON.parse(text) as LockContent;
+    } catch {
+        throw new EngineError(`The lock file ${path} is unreadable: if no other run is going on, delete it.`);
+    }
+}
+
+function isAlive(pid: number): boolean {
+    try {
+        process.kill(pid, 0);
+        return true;
+    } catch (error) {
+        return (error as NodeJS.ErrnoException).code === "EPERM";
+    }
+}

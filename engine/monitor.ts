@@ -1,0 +1,237 @@
+import * as grpc from "@grpc/grpc-js";
+import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
+import engine from "@pulumi/pulumi/proto/engine_pb";
+import { ResourceMonitorService } from "@pulumi/pulumi/proto/resource_grpc_pb";
+import resource from "@pulumi/pulumi/proto/resource_pb";
+import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { type JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb";
+import { EngineError, messageOf } from "./errors";
+import { fromJson, type Json, type Props, toJson } from "./values";
+
+/** A resource as the program asks for it: one RegisterResource call, its options checked. */
+export interface Registration {
+    type: string;
+    name: string;
+    custom: boolean;
+    parent: string;
+    inputs: Props;
+    provider: string;
+    /** Version of the SDK package; part of its default provider's name. */
+    version: string;
+    protect: boolean;
+    dependencies: string[];
+    propertyDependencies: Record<string, string[]>;
+    deleteBeforeReplace?: boolean;
+    ignoreChanges: string[];
+    replaceOnChanges: string[];
+    additionalSecretOutputs: string[];
+    /** URNs that the resource had before. */
+    aliases: string[];
+    retainOnDelete: boolean;
+}
+
+export interface Registered {
+    urn: string;
+    /** Undefined in a preview of something new. */
+    id?: string;
+    outputs: Props;
+}
+
+export type Severity = "debug" | "info" | "warning" | "error";
+
+/** What the program's calls end in. */
+export interface MonitorHandler {
+    /** @throws `Stopping` when the run is ending for a reason told already. */
+    registerResource(registration: Registration): Promise<Registered>;
+    registerOutputs(urn: string, outputs: Props): Promise<void>;
+    log(severity: Severity, message: string): void;
+    /** A call cannot be carried out; the run ends. */
+    fail(error: unknown): void;
+}
+
+/** Ends a call without a message of its own: the run is stopping. */
+export class Stopping extends Error {}
+
+const MAX_MESSAGE_BYTES = 400 * 1024 * 1024;
+const SEVERITIES: Severity[] = ["debug", "info", "warning", "error"];
+/** Of the SDK's questions about the monitor these are answered with yes; it then leaves the rest out. */
+const FEATURES = new Set(["secrets"]);
+
+type Unary<Request, Response> = grpc.handleUnaryCall<Request, Response>;
+
+/** Serves the Pulumi protocol's ResourceMonitor and Engine on a free local port. */
+export class Monitor {
+    private readonly server = new grpc.Server({
+        "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+        "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+    });
+    private rootUrn = "";
+
+    constructor(private readonly handler: MonitorHandler) {
+        this.server.addService(ResourceMonitorService as unknown as grpc.ServiceDefinition, {
+            supportsFeature: this.supportsFeature,
+            registerResource: this.answer(this.registerResource),
+            registerResourceOutputs: this.answer(this.registerResourceOutputs),
+            invoke: this.refuse((r: resource.ResourceInvokeRequest) => `the function ${r.getTok()}`),
+            call: this.refuse(() => "calls of a resource's methods"),
+            readResource: this.refuse(() => "reading a resource that is not the stack's (a static get)"),
+            registerStackTransform: this.refuse(() => "stack transforms"),
+            registerStackInvokeTransform: this.refuse(() => "stack invoke transforms"),
+            registerPackage: this.refuse(() => "parameterized packages"),
+        });
+        this.server.addService(EngineService as unknown as grpc.ServiceDefinition, {
+            log: this.log,
+            getRootResource: this.getRootResource,
+            setRootResource: this.setRootResource,
+        });
+    }
+
+    /** @returns the address to give to the program. */
+    async listen(): Promise<string> {
+        const credentials = grpc.ServerCredentials.createInsecure();
+        const port = await new Promise<number>((resolve, reject) => {
+            this.server.bindAsync("127.0.0.1:0", credentials, (error, bound) =>
+                error ? reject(error) : resolve(bound),
+            );
+        });
+        return `127.0.0.1:${port}`;
+    }
+
+    close(): void {
+        this.server.forceShutdown();
+    }
+
+    /** A handler that answers with what `respond` resolves to. A failure is told here and ends the run. */
+    private answer<Request, Response>(
+        respond: (request: Request) => Promise<Response>,
+    ): Unary<Request, Response> {
+        return (call, callback) => {
+            respond(call.request).then(
+                (response) => callback(null, response),
+                (error: unknown) => {
+                    if (!(error instanceof Stopping)) {
+                        this.handler.fail(error);
+                    }
+                    // The SDK takes CANCELLED as "the engine is stopping" and ends without a word.
+                    callback({ code: grpc.status.CANCELLED, message: messageOf(error) });
+                },
+            );
+        };
+    }
+
+    private refuse<Request>(name: (request: Request) => string): Unary<Request, unknown> {
+        return this.answer(async (request) => {
+            throw new EngineError(
+                `The embedded engine does not support ${name(request)}: install the Pulumi CLI for this program.`,
+            );
+        });
+    }
+
+    private readonly supportsFeature: Unary<
+        resource.SupportsFeatureRequest,
+        resource.SupportsFeatureResponse
+    > = (call, callback) => {
+        const response = new resource.SupportsFeatureResponse();
+        response.setHassupport(FEATURES.has(call.request.getId()));
+        callback(null, response);
+    };
+
+    private readonly registerResource = async (request: resource.RegisterResourceRequest) => {
+        const registered = await this.handler.registerResource(readRegistration(request));
+        const response = new resource.RegisterResourceResponse();
+        response.setUrn(registered.urn);
+        response.setId(registered.id ?? "");
+        response.setObject(
+            Struct.fromJavaScript(toJson(registered.outputs) as { [key: string]: JavaScriptValue }),
+        );
+        return response;
+    };
+
+    private readonly registerResourceOutputs = async (request: resource.RegisterResourceOutputsRequest) => {
+        await this.handler.registerOutputs(request.getUrn(), readStruct(request.getOutputs()));
+        return new Empty();
+    };
+
+    private readonly log: Unary<engine.LogRequest, Empty> = (call, callback) => {
+        if (!call.request.getEphemeral()) {
+            this.handler.log(SEVERITIES[call.request.getSeverity()] ?? "info", call.request.getMessage());
+        }
+        callback(null, new Empty());
+    };
+
+    private readonly getRootResource: Unary<engine.GetRootResourceRequest, engine.GetRootResourceResponse> = (
+        _call,
+        callback,
+    ) => {
+        const response = new engine.GetRootResourceResponse();
+        response.setUrn(this.rootUrn);
+        callback(null, response);
+    };
+
+    private readonly setRootResource: Unary<engine.SetRootResourceRequest, engine.SetRootResourceResponse> = (
+        call,
+        callback,
+    ) => {
+        this.rootUrn = call.request.getUrn();
+        callback(null, new engine.SetRootResourceResponse());
+    };
+}
+
+function readStruct(struct: Struct | undefined): Props {
+    return struct ? (fromJson(struct.toJavaScript() as Json) as Props) : {};
+}
+
+function readRegistration(request: resource.RegisterResourceRequest): Registration {
+    refuseOptions(request);
+    const byProperty = request.getPropertydependenciesMap();
+    return {
+        type: request.getType(),
+        name: request.getName(),
+        custom: request.getCustom(),
+        parent: request.getParent(),
+        inputs: readStruct(request.getObject()),
+        provider: request.getProvider(),
+        version: request.getVersion(),
+        protect: request.getProtect() ?? false,
+        dependencies: request.getDependenciesList(),
+        propertyDependencies: Object.fromEntries(
+            byProperty.getEntryList().map(([key]) => [key, byProperty.get(key)?.getUrnsList() ?? []]),
+        ),
+        deleteBeforeReplace: request.getDeletebeforereplacedefined()
+            ? request.getDeletebeforereplace()
+            : undefined,
+        ignoreChanges: request.getIgnorechangesList(),
+        replaceOnChanges: request.getReplaceonchangesList(),
+        additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+        aliases: request.getAliasurnsList(),
+        retainOnDelete: request.getRetainondelete() ?? false,
+    };
+}
+
+/** @throws EngineError naming an option that the engine does not carry out. */
+function refuseOptions(request: resource.RegisterResourceRequest): void {
+    const timeouts = request.getCustomtimeouts();
+    const hooks = request.getHooks()?.toObject();
+    const given: Record<string, boolean> = {
+        "a remote component (remote: true)": request.getRemote(),
+        import: request.getImportid() !== "",
+        customTimeouts: Boolean(timeouts?.getCreate() || timeouts?.getUpdate() || timeouts?.getDelete()),
+        deletedWith: request.getDeletedwith() !== "",
+        replaceWith: request.getReplaceWithList().length > 0,
+        replacementTrigger: request.getReplacementTrigger() !== undefined,
+        transforms: request.getTransformsList().length > 0,
+        hooks:
+            hooks !== undefined &&
+            Object.values(hooks).some((list) => Array.isArray(list) && list.length > 0),
+        hideDiffs: request.getHidediffsList().length > 0,
+        envVarMappings: request.getEnvvarmappingsMap().getLength() > 0,
+        pluginDownloadURL: request.getPlugindownloadurl() !== "",
+    };
+    const refused = Object.keys(given).find((option) => given[option]);
+    if (refused) {
+        throw new EngineError(
+            `The embedded engine does not support the resource option ${refused}, which ${request.getName()} ` +
+                `[${request.getType()}] has: leave it out, or install the Pulumi CLI.`,
+        );
+    }
+}
