@@ -1,0 +1,54 @@
+import type { Command } from "commander";
+import { EngineError } from "../engine/errors";
+import { SettingsError } from "../settings/parse";
+import { Declined, exitCodes, Interrupted, messageOf, UserError } from "./errors";
+import { interruptSignal } from "./interrupt";
+import type { CommonOptions } from "./options";
+import { printError } from "./output";
+import { Session } from "./session";
+
+/** What a command does; a number that it returns is the exit code. */
+export type Handler<Options> = (
+    session: Session,
+    options: Options,
+    args: string[],
+) => Promise<number | undefined> | Promise<void>;
+
+/** Makes a commander action of a handler: sets up its session, and turns what it throws into words and a code. */
+export function action<Options>(handler: Handler<Options>) {
+    return async function (this: Command): Promise<void> {
+        const options = this.optsWithGlobals<CommonOptions & Options>();
+        const signal = interruptSignal();
+        try {
+            const session = new Session(options, signal);
+            process.exitCode = (await handler(session, options, this.args)) ?? 0;
+        } catch (error) {
+            process.exitCode = report(signal.aborted ? interruption(error) : error, options.json);
+        }
+    };
+}
+
+/** What fails after a Ctrl-C fails because of it. The engine knows best what has become of the deployment. */
+function interruption(error: unknown): Interrupted {
+    return new Interrupted(error instanceof EngineError ? error.message : undefined);
+}
+
+/** Says what went wrong, and returns the exit code. */
+export function report(error: unknown, json: boolean): number {
+    const known =
+        error instanceof UserError || error instanceof EngineError || error instanceof SettingsError;
+    if (error instanceof Declined) {
+        process.stderr.write(`${error.message}\n`);
+    } else {
+        printError(messageOf(error));
+    }
+    if (json) {
+        process.stdout.write(`${JSON.stringify({ error: messageOf(error) }, null, 4)}\n`);
+    }
+    if (process.env.CARBON_DEBUG && error instanceof Error) {
+        process.stderr.write(`${error.stack}\n`);
+    } else if (!known) {
+        process.stderr.write("This was not expected. CARBON_DEBUG=1 shows where it happened.\n");
+    }
+    return error instanceof UserError ? error.exitCode : exitCodes.failure;
+}

@@ -1,0 +1,92 @@
+import type { Command } from "commander";
+import { everyService } from "../../services";
+import { imageTag, networkName, volumeName } from "../../settings/names";
+import { action, type Handler } from "../action";
+import { confirm, ensureAnswerable } from "../confirm";
+import { docker, existingVolumes, hasImage, lines, nameOf, stackContainers } from "../docker";
+import { plural } from "../output";
+import type { Session } from "../session";
+import { describeChanges, hasChanges } from "../summary";
+
+interface DownFlags {
+    volumes: boolean;
+    images: boolean;
+}
+
+/** `carbon down`. */
+export function addDown(program: Command): void {
+    program
+        .command("down")
+        .description("remove the stack's containers and network; the data in its volumes stays")
+        .option("--volumes", "delete the stack's volumes too: home folder and databases", false)
+        .option("--images", "delete the stack's two images too", false)
+        .action(action(down));
+}
+
+const down: Handler<DownFlags> = async (session, flags) => {
+    ensureAnswerable(session, "down");
+    const engine = await session.announcedEngine();
+    const volumes = await stackVolumes(session.stack);
+    const images = flags.images ? await stackImages(session) : [];
+    await confirm(session, question(session.stack, flags.volumes ? volumes : [], images));
+
+    const { changes } = await engine.destroy(session.request());
+    const leftovers = await removeLeftovers(session.stack);
+    if (flags.volumes && volumes.length > 0) {
+        await docker("volume", "rm", ...volumes);
+    }
+    if (images.length > 0) {
+        await docker("image", "rm", ...images);
+    }
+    const removed = [...leftovers, ...(flags.volumes ? volumes : []), ...images];
+    const kept = flags.volumes ? [] : volumes;
+    const done = changes && hasChanges(changes) ? `: ${describeChanges(changes)}` : "";
+    session.output.result(
+        [
+            `The stack ${session.stack} is down${done}.`,
+            ...(removed.length > 0 ? [`Removed: ${removed.join(", ")}`] : []),
+            ...(kept.length > 0 ? [`Kept, with your data: ${kept.join(", ")} (--volumes deletes them)`] : []),
+        ].join("\n"),
+        { stack: session.stack, engine: engine.name, changes, removed, kept },
+    );
+};
+
+function question(stack: string, volumes: string[], images: string[]): string {
+    const losses = [
+        ...(volumes.length > 0
+            ? [`DELETE ${plural(volumes.length, "volume")} with all data (${volumes.join(", ")})`]
+            : []),
+        ...(images.length > 0 ? [`delete ${images.join(", ")}`] : []),
+    ];
+    return [`Take down the stack ${stack}`, ...losses].join(" and ").concat("?");
+}
+
+/** The stack's volumes that exist, also those of services that are no longer chosen. */
+function stackVolumes(stack: string): Promise<string[]> {
+    const names = everyService.flatMap((service) =>
+        service.volumes.map(({ name }) => volumeName(stack, name)),
+    );
+    return existingVolumes(names);
+}
+
+async function stackImages(session: Session): Promise<string[]> {
+    const { imagePrefix } = session.settings();
+    const tags = (["base", "compute"] as const).map((image) => imageTag(imagePrefix, image, session.stack));
+    const found = await Promise.all(tags.map(hasImage));
+    return tags.filter((_, index) => found[index]);
+}
+
+/** What carries the stack's name but is not in its state, because the state was lost or a run was cut off. */
+async function removeLeftovers(stack: string): Promise<string[]> {
+    const containers = await stackContainers(stack);
+    if (containers.length > 0) {
+        await docker("rm", "--force", ...containers.map(({ Id }) => Id));
+    }
+    const networks = lines(
+        await docker("network", "ls", "--format", "{{.Name}}", "--filter", `name=^${networkName(stack)}$`),
+    );
+    if (networks.length > 0) {
+        await docker("network", "rm", ...networks);
+    }
+    return [...containers.map(nameOf), ...networks];
+}

@@ -1,0 +1,85 @@
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { type Command, InvalidArgumentError } from "commander";
+import { execa } from "execa";
+import pc from "picocolors";
+import { everyService } from "../../services";
+import { action, type Handler } from "../action";
+import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
+import { UserError } from "../errors";
+
+interface LogFlags {
+    follow: boolean;
+    tail: string;
+}
+
+const names = everyService.map(({ name }) => name);
+const colours = [pc.cyan, pc.magenta, pc.yellow, pc.green, pc.blue];
+
+/** `carbon logs`. */
+export function addLogs(program: Command): void {
+    program
+        .command("logs")
+        .argument("[service]", `one of ${names.join(", ")} (default: all that are there)`, parseService)
+        .description("show the services' logs, each line with its service's name")
+        .option("-f, --follow", "go on as lines come in, until Ctrl-C", false)
+        .option("-n, --tail <lines>", "lines from the end to start with, or all", parseTail, "200")
+        .action(action(logs));
+}
+
+function parseService(name: string): string {
+    if (!names.includes(name)) {
+        throw new InvalidArgumentError(`Allowed: ${names.join(", ")}.`);
+    }
+    return name;
+}
+
+function parseTail(value: string): string {
+    if (!/^(\d+|all)$/.test(value)) {
+        throw new InvalidArgumentError("Allowed: a number, or all.");
+    }
+    return value;
+}
+
+const logs: Handler<LogFlags> = async (session, flags, [service]) => {
+    const all = await stackContainers(session.stack);
+    const chosen = service ? all.filter((container) => serviceOf(container) === service) : all;
+    if (chosen.length === 0) {
+        throw new UserError(
+            all.length > 0 ? `The stack ${session.stack} runs no ${service}.` : session.notDeployed(),
+        );
+    }
+    const width = Math.max(...chosen.map((container) => serviceOf(container).length));
+    const jobs = chosen.map((container, index) => {
+        const colour = colours[index % colours.length] ?? String;
+        return show(container, colour(`${serviceOf(container).padEnd(width)} |`), flags, session.signal);
+    });
+    await Promise.all(jobs);
+};
+
+function serviceOf(container: ContainerDetails): string {
+    return container.Config.Labels[serviceLabel] ?? nameOf(container);
+}
+
+/** Copies a container's log to standard output, line by line with its service's name in front. */
+async function show(
+    container: ContainerDetails,
+    prefix: string,
+    { follow, tail }: LogFlags,
+    signal: AbortSignal,
+): Promise<void> {
+    const args = ["logs", "--tail", tail, ...(follow ? ["--follow"] : []), container.Id];
+    const child = execa("docker", args, {
+        buffer: false,
+        reject: false,
+        stdin: "ignore",
+        cancelSignal: signal,
+    });
+    await Promise.all([prefixLines(child.stdout, prefix), prefixLines(child.stderr, prefix), child]);
+}
+
+async function prefixLines(stream: Readable, prefix: string): Promise<void> {
+    for await (const line of createInterface({ input: stream })) {
+        process.stdout.write(`${prefix} ${line}\n`);
+    }
+}

@@ -1,0 +1,28 @@
+import type { Command } from "commander";
+import { action, type Handler } from "../action";
+
+interface PreviewFlags {
+    refresh: boolean;
+    diff: boolean;
+}
+
+/** `carbon preview`. */
+export function addPreview(program: Command): void {
+    program
+        .command("preview")
+        .description("show what up would do, and do nothing")
+        .option("--refresh", "ask Docker what is really there first", false)
+        .option("--diff", "show every property of what is new or differs", false)
+        .action(action(preview));
+}
+
+const preview: Handler<PreviewFlags> = async (session, { refresh, diff }) => {
+    const settings = session.settings();
+    const engine = await session.announcedEngine();
+    const { changes } = await engine.preview(session.request(settings), { refresh, diff });
+    session.output.result("This was only a preview; nothing was changed.", {
+        stack: session.stack,
+        engine: engine.name,
+        changes,
+    });
+};

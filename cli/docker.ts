@@ -1,0 +1,117 @@
+import { UserError } from "./errors";
+import { type ProcessResult, run } from "./process";
+
+/** What `docker info` says, as far as the suite depends on it. */
+export interface DockerInfo {
+    ServerVersion?: string;
+    OperatingSystem?: string;
+    Architecture?: string;
+    DockerRootDir?: string;
+    /** Pairs of name and value. */
+    DriverStatus?: [string, string][];
+    /** Memory of the machine that the engine runs on (a virtual one on a Mac), in bytes. */
+    MemTotal?: number;
+    ServerErrors?: string[];
+}
+
+/** What `docker inspect` says of a container, as far as it is shown. */
+export interface ContainerDetails {
+    Id: string;
+    Name: string;
+    State: { Status: string; StartedAt: string; FinishedAt: string; Health?: { Status: string } };
+    Config: { Labels: Record<string, string>; Image: string };
+    NetworkSettings: { Ports: Record<string, { HostIp: string; HostPort: string }[] | null> };
+}
+
+/** Label that every container of a stack carries. */
+export const stackLabel = "carbon.stack";
+/** Label with the service's name. */
+export const serviceLabel = "carbon.service";
+
+/**
+ * Runs the `docker` command, which knows the user's context, host and logins.
+ *
+ * @throws UserError with Docker's own last words when it fails.
+ */
+export async function docker(...args: string[]): Promise<string> {
+    const result = await run("docker", args);
+    if (result.exitCode !== 0) {
+        throw new UserError(describeFailure(args, result));
+    }
+    return result.stdout;
+}
+
+function describeFailure(args: string[], result: ProcessResult): string {
+    return isUnreachable(result)
+        ? `Docker does not answer (${result.reason}). ${startDockerAdvice()}`
+        : `docker ${args.slice(0, 2).join(" ")} failed: ${result.reason}`;
+}
+
+function isUnreachable({ exitCode, stderr }: ProcessResult): boolean {
+    return (
+        exitCode === 127 ||
+        /cannot connect to the docker daemon|error during connect|permission denied.*docker/i.test(stderr)
+    );
+}
+
+/** How to get an engine to answer. */
+export function startDockerAdvice(): string {
+    return process.platform === "darwin" ? "Start Docker Desktop, then try again." : "Type: make setup";
+}
+
+/**
+ * What the engine says of itself.
+ *
+ * @throws UserError when none answers.
+ */
+export async function dockerInfo(): Promise<DockerInfo> {
+    // The client prints a document even where no engine answers; the complaint is inside.
+    const result = await run("docker", ["info", "--format", "{{json .}}"], { timeout: 20_000 });
+    const info: DockerInfo = result.stdout.trim().startsWith("{") ? JSON.parse(result.stdout) : {};
+    if (!info.ServerVersion) {
+        throw new UserError(info.ServerErrors?.[0] ?? result.reason);
+    }
+    return info;
+}
+
+/** True when images are kept by containerd, which can hold several platforms under one tag, and digests. */
+export function hasContainerdStore(info: DockerInfo): boolean {
+    return info.DriverStatus?.some(([, value]) => value.startsWith("io.containerd.snapshotter")) ?? false;
+}
+
+/** Every container that carries the stack's label, running or not. */
+export async function stackContainers(stack: string): Promise<ContainerDetails[]> {
+    return inspectContainers(`label=${stackLabel}=${stack}`, `label=${serviceLabel}`);
+}
+
+/** Every container that is running, whoever made it. */
+export function runningContainers(): Promise<ContainerDetails[]> {
+    return inspectContainers("status=running");
+}
+
+async function inspectContainers(...filters: string[]): Promise<ContainerDetails[]> {
+    const conditions = filters.flatMap((filter) => ["--filter", filter]);
+    const ids = lines(await docker("ps", "--all", "--quiet", "--no-trunc", ...conditions));
+    return ids.length === 0 ? [] : JSON.parse(await docker("inspect", "--type", "container", ...ids));
+}
+
+/** The container's name without Docker's leading slash. */
+export function nameOf(container: ContainerDetails): string {
+    return container.Name.replace(/^\//, "");
+}
+
+/** Those of the names that exist as volumes. */
+export async function existingVolumes(names: readonly string[]): Promise<string[]> {
+    const all = lines(await docker("volume", "ls", "--quiet"));
+    return names.filter((name) => all.includes(name));
+}
+
+/** True when the image is in the local store. */
+export async function hasImage(reference: string): Promise<boolean> {
+    return (await run("docker", ["image", "inspect", "--format", "{{.Id}}", reference])).exitCode === 0;
+}
+
+/** Non-empty lines. */
+export function lines(text: string): string[] {
+    return text.split("\n").filter((line) => line.trim());
+}

@@ -1,0 +1,100 @@
+import {
+    createDisplay,
+    type Display,
+    destroy,
+    preview,
+    refresh,
+    type StackLocation,
+    stackOutputs,
+    type UpdateOptions,
+    up,
+} from "../../engine";
+import { readPassphrase } from "../project";
+import type { DeploymentEngine, DeploymentRequest, Drift, Outcome, PreviewOptions } from "./types";
+
+type StackRequest = Pick<DeploymentRequest, "project" | "stack">;
+
+/** The engine of this repository: it runs the same program where there is no Pulumi CLI. */
+export class EmbeddedEngine implements DeploymentEngine {
+    readonly name = "embedded";
+
+    constructor(readonly description: string) {}
+
+    preview(request: DeploymentRequest, { refresh, diff }: PreviewOptions): Promise<Outcome> {
+        const options = updateOptions(request);
+        const display = diff ? options.display : condense(options.display);
+        return preview({ ...options, display, refresh });
+    }
+
+    up(request: DeploymentRequest): Promise<Outcome> {
+        return up({ ...updateOptions(request), refresh: true });
+    }
+
+    refresh(request: DeploymentRequest): Promise<Outcome> {
+        return refresh(updateOptions(request));
+    }
+
+    destroy(request: DeploymentRequest): Promise<Outcome> {
+        return destroy(updateOptions(request));
+    }
+
+    async drift(request: DeploymentRequest): Promise<Drift> {
+        const differences: NonNullable<Drift["differences"]> = [];
+        const options = updateOptions(request);
+        const display = collectDifferences(options.display, differences);
+        const { changes } = await preview({ ...options, display, refresh: true });
+        return { clean: differences.length === 0, changes, differences };
+    }
+
+    async outputs(
+        request: StackRequest,
+        options: { showSecrets: boolean },
+    ): Promise<Record<string, unknown> | undefined> {
+        const outputs = await stackOutputs(location(request), options);
+        return Object.keys(outputs).length > 0 ? outputs : undefined;
+    }
+}
+
+function location({ project, stack }: StackRequest): StackLocation {
+    return {
+        projectDir: project.dir,
+        stack,
+        stateDir: project.stateDir,
+        passphrase: readPassphrase(project, process.env),
+    };
+}
+
+function updateOptions(request: DeploymentRequest): UpdateOptions {
+    const { output, signal, settings } = request;
+    return {
+        ...location(request),
+        display: createDisplay({ stream: output.progress }),
+        signal,
+        // Attestations change an image's digest at every build, and with it every container.
+        env: settings?.push ? process.env : { ...process.env, BUILDX_NO_DEFAULT_ATTESTATIONS: "1" },
+    };
+}
+
+/** Leaves out the properties of what is new: they would bury the rest, and are all there is to a first preview. */
+function condense(display: Display): Display {
+    return {
+        show: (event) =>
+            display.show(
+                event.kind === "planned" && event.operation === "create" ? { ...event, changes: [] } : event,
+            ),
+        close: () => display.close(),
+    };
+}
+
+/** Notes every resource that a preview would change, and shows it as before. */
+function collectDifferences(display: Display, differences: NonNullable<Drift["differences"]>): Display {
+    return {
+        show(event) {
+            if (event.kind === "planned") {
+                differences.push({ urn: event.subject.urn, operation: event.operation });
+            }
+            display.show(event);
+        },
+        close: () => display.close(),
+    };
+}

@@ -1,0 +1,58 @@
+import type { Settings } from "../../settings/parse";
+import type { Output } from "../output";
+import type { Project } from "../project";
+
+/** What to do with which stack. */
+export interface DeploymentRequest {
+    project: Project;
+    stack: string;
+    /** Absent for what works without valid settings, such as taking the stack down. */
+    settings?: Settings;
+    output: Output;
+    /** Aborts at the first Ctrl-C; the engine then finishes the running step and saves its state. */
+    signal: AbortSignal;
+}
+
+/** Number of resources by what happens to them (`create`, `update`, `replace`, `delete`, `same`). */
+export type Changes = Partial<Record<string, number>>;
+
+/** How an operation came out. */
+export interface Outcome {
+    /** Absent where the engine does not say. */
+    changes?: Changes;
+}
+
+/** What a deployment would have to put right. */
+export interface Drift {
+    clean: boolean;
+    /** Absent where the engine does not say. */
+    changes?: Changes;
+    /** Resources that differ, by URN, with what would happen to each. Absent where they were shown instead. */
+    differences?: { urn: string; operation: string }[];
+}
+
+/** How a preview is made. */
+export interface PreviewOptions {
+    /** Ask Docker what is really there first. */
+    refresh?: boolean;
+    /** Show each property that differs. */
+    diff?: boolean;
+}
+
+/** What deploys: the Pulumi CLI, or the embedded engine. */
+export interface DeploymentEngine {
+    name: "pulumi" | "embedded";
+    /** One line: which engine runs, and why. */
+    description: string;
+    preview(request: DeploymentRequest, options: PreviewOptions): Promise<Outcome>;
+    up(request: DeploymentRequest): Promise<Outcome>;
+    refresh(request: DeploymentRequest): Promise<Outcome>;
+    destroy(request: DeploymentRequest): Promise<Outcome>;
+    /** Compares the program and the stack's state with what is really there, showing what differs. */
+    drift(request: DeploymentRequest): Promise<Drift>;
+    /** The stack's outputs, or undefined where it is not deployed. */
+    outputs(
+        request: Pick<DeploymentRequest, "project" | "stack">,
+        options: { showSecrets: boolean },
+    ): Promise<Record<string, unknown> | undefined>;
+}

@@ -1,0 +1,59 @@
+import { stripVTControlCharacters } from "node:util";
+import pc from "picocolors";
+
+/**
+ * What the command prints, and where. With `--json` standard output holds one JSON document and nothing else,
+ * so everything said on the way goes to standard error.
+ */
+export class Output {
+    constructor(readonly json: boolean) {}
+
+    /** File descriptor for a child's progress. */
+    get progressFd(): 1 | 2 {
+        return this.json ? 2 : 1;
+    }
+
+    /** Stream for progress. */
+    get progress(): NodeJS.WriteStream {
+        return this.json ? process.stderr : process.stdout;
+    }
+
+    /** A line for people on the way. */
+    note(line = ""): void {
+        this.progress.write(`${line}\n`);
+    }
+
+    /** The answer: as text for people, or as one document for machines. */
+    result(text: string, document: unknown): void {
+        process.stdout.write(this.json ? `${JSON.stringify(document, null, 4)}\n` : `${text}\n`);
+    }
+}
+
+/** Prints a message as an error: the word and the first line stand out. */
+export function printError(message: string): void {
+    process.stderr.write(`${pc.red(pc.bold("error:"))} ${message}\n`);
+}
+
+/** `1 volume`, `2 volumes`. */
+export function plural(count: number, noun: string): string {
+    return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** `850 ms`, `12 s`, `3 min 20 s`. */
+export function formatDuration(milliseconds: number): string {
+    if (milliseconds < 1000) {
+        return `${Math.round(milliseconds)} ms`;
+    }
+    const seconds = Math.round(milliseconds / 1000);
+    return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+/** `1.5 GB`, in units of 1000 as Docker and disk vendors count. */
+export function formatBytes(bytes: number): string {
+    return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+/** Width of a text on a terminal, without its colours. */
+export function visibleLength(text: string): number {
+    return stripVTControlCharacters(text).length;
+}

@@ -1,0 +1,122 @@
+import * as fs from "node:fs";
+import { imageTag } from "../../settings/names";
+import type { Settings } from "../../settings/parse";
+import type { Toolset } from "../../settings/toolsets";
+import { type DockerInfo, hasImage } from "../docker";
+import { formatBytes } from "../output";
+import { run } from "../process";
+import { type Finding, failure, ok, warning } from "./finding";
+
+const gigabyte = 1e9;
+/** Enough for a build in which only something small has changed. */
+const diskForRebuild = 2;
+
+// Gigabytes that a first build takes at its height: layers, their unpacked copy and the build cache. Rounded up
+// from measured builds, see docs/benchmarks.md.
+const diskForSystem = 2;
+const diskForCompute = 4;
+const diskForPackages: Partial<Record<Toolset, number>> = {
+    python: 1,
+    node: 1,
+    go: 1,
+    java: 1,
+    rust: 1,
+    r: 1,
+    swift: 2,
+    dotnet: 1,
+    graphics: 1,
+    desktop: 3,
+    databases: 1,
+    cloud: 2,
+    torch: 14,
+    tensorflow: 5,
+    spark: 2,
+    codeServer: 2,
+};
+
+/** Whether the image that everything starts from is here, or can be had. */
+export async function checkRootImage(rootImage: string): Promise<Finding> {
+    const title = "root image";
+    if (await hasImage(rootImage)) {
+        return ok(title, `${rootImage} is here`);
+    }
+    const remote = await run("docker", ["buildx", "imagetools", "inspect", rootImage], { timeout: 30_000 });
+    return remote.exitCode === 0
+        ? ok(title, `${rootImage} can be pulled`)
+        : failure(
+              title,
+              `${rootImage} is not here and cannot be pulled: ${remote.reason}`,
+              "Type `make setup`, which makes one where there is no registry, or set carbon:rootImage to a mirror's.",
+          );
+}
+
+/** Whether the disk that images are kept on has room for the build. */
+export async function checkDisk(settings: Settings, info: DockerInfo): Promise<Finding> {
+    const title = "disk";
+    const free = await freeDisk(settings, info);
+    const needed = (await isBuilt(settings)) ? diskForRebuild : await diskForBuild(settings);
+    const need = `a build needs about ${needed} GB`;
+    if (free === undefined) {
+        return warning(
+            title,
+            `${need}; how much is free in Docker's own disk cannot be seen from here`,
+            "Type `docker system df` to see what is used.",
+        );
+    }
+    return free >= needed * gigabyte
+        ? ok(title, `${formatBytes(free)} free, ${need}`)
+        : failure(
+              title,
+              `only ${formatBytes(free)} free, ${need}`,
+              "Type `docker builder prune` to drop the build cache, or choose fewer toolsets.",
+          );
+}
+
+/** Gigabytes for a first build of the stack. What other stacks have left in the build cache need not be made again. */
+async function diskForBuild(settings: Settings): Promise<number> {
+    const rest = diskForFirstBuild(settings) - (await buildCache()) / gigabyte;
+    return Math.max(diskForRebuild, Math.ceil(rest));
+}
+
+/** Bytes in the engine's build cache, as far as it says. */
+async function buildCache(): Promise<number> {
+    const { stdout } = await run("docker", ["system", "df", "--format", "{{.Type}} {{.Size}}"]);
+    const [, amount, unit = ""] = /^Build Cache ([\d.]+)([kMGT]?)B$/m.exec(stdout) ?? [];
+    return Number(amount ?? 0) * (unitBytes[unit] ?? 0);
+}
+
+/** Docker writes sizes with the units of the SI. */
+const unitBytes: Record<string, number> = { "": 1, k: 1e3, M: 1e6, G: gigabyte, T: 1e12 };
+
+/** Gigabytes that building everything from nothing takes at its height. */
+export function diskForFirstBuild(settings: Pick<Settings, "compute" | "toolsets" | "platforms">): number {
+    const packages = settings.toolsets.reduce((sum, toolset) => sum + (diskForPackages[toolset] ?? 0), 0);
+    const one = diskForSystem + packages + (settings.compute ? diskForCompute : 0);
+    return one * settings.platforms.length;
+}
+
+async function isBuilt({ stack, imagePrefix, compute }: Settings): Promise<boolean> {
+    return hasImage(imageTag(imagePrefix, compute ? "compute" : "base", stack));
+}
+
+/** Bytes free where the engine keeps its images: seen directly, or from a container where it has a disk of its own. */
+async function freeDisk(settings: Settings, info: DockerInfo): Promise<number | undefined> {
+    if (process.platform === "linux" && info.DockerRootDir && fs.existsSync(info.DockerRootDir)) {
+        const { bavail, bsize } = fs.statfsSync(info.DockerRootDir);
+        return bavail * bsize;
+    }
+    if (!(await hasImage(settings.rootImage))) {
+        return undefined;
+    }
+    const df = await run("docker", [
+        "run",
+        "--rm",
+        settings.rootImage,
+        "df",
+        "--output=avail",
+        "--block-size=1",
+        "/",
+    ]);
+    const bytes = Number(df.stdout.split("\n")[1]);
+    return df.exitCode === 0 && Number.isFinite(bytes) ? bytes : undefined;
+}

@@ -1,0 +1,51 @@
+import type { Settings } from "../../settings/parse";
+import { type DockerInfo, runningContainers } from "../docker";
+import { UserError } from "../errors";
+import { plural } from "../output";
+import { checkBuilder, checkDocker, checkImageStore } from "./engineChecks";
+import type { Finding } from "./finding";
+import { checkDisk, checkRootImage } from "./images";
+import { checkPorts } from "./ports";
+
+/** The machine is not ready. Nothing was changed yet. */
+export class PreflightError extends UserError {
+    override readonly name = "PreflightError";
+
+    constructor(readonly findings: readonly Finding[]) {
+        const lines = findings.map(({ detail, advice }) => `  ${detail}. ${advice ?? ""}`.trimEnd());
+        super(
+            [`${plural(findings.length, "problem")} to solve first; nothing was changed:`, ...lines].join(
+                "\n",
+            ),
+        );
+    }
+}
+
+/** Everything that building the images depends on. */
+export async function examineBuild(settings: Settings, info: DockerInfo): Promise<Finding[]> {
+    const groups = await Promise.all([
+        checkImageStore(info),
+        checkBuilder(settings.builder, settings.platforms),
+        checkRootImage(settings.rootImage),
+        checkDisk(settings, info),
+    ]);
+    return groups.flat();
+}
+
+/**
+ * Looks at everything that a deployment depends on before anything is touched.
+ *
+ * @throws PreflightError with every problem at once.
+ */
+export async function ensureReady(settings: Settings, purpose: "build" | "deploy"): Promise<void> {
+    const { finding, info } = await checkDocker();
+    const findings = await Promise.all([
+        info ? examineBuild(settings, info) : [finding],
+        // Without an engine no container can hold a port, so whoever does is another program.
+        purpose === "deploy" ? checkPorts(settings, info ? await runningContainers() : []) : [],
+    ]);
+    const failures = findings.flat().filter(({ status }) => status === "failure");
+    if (failures.length > 0) {
+        throw new PreflightError(failures);
+    }
+}

@@ -1,0 +1,93 @@
+import * as net from "node:net";
+import type { Settings } from "../../settings/parse";
+import { type ContainerDetails, nameOf, stackLabel } from "../docker";
+import { type Finding, failure, ok } from "./finding";
+
+const probeTimeout = 1000;
+
+/**
+ * Whether the stack's ports are free on its bind address. A port that the stack itself holds is its own.
+ *
+ * @param containers Those that are running now.
+ */
+export async function checkPorts(
+    settings: Settings,
+    containers: readonly ContainerDetails[],
+): Promise<Finding[]> {
+    const findings = await Promise.all(
+        Object.entries(settings.ports).map(([name, port]) => checkPort(settings, name, port, containers)),
+    );
+    const taken = findings.filter((finding) => finding !== undefined);
+    const all = Object.values(settings.ports).sort((one, other) => one - other);
+    return taken.length > 0 ? taken : [ok("ports", `${all.join(", ")} on ${settings.bindAddress}`)];
+}
+
+async function checkPort(
+    settings: Settings,
+    name: string,
+    port: number,
+    containers: readonly ContainerDetails[],
+): Promise<Finding | undefined> {
+    const holder = containers.find((container) => publishes(container, settings.bindAddress, port));
+    if (holder?.Config.Labels[stackLabel] === settings.stack) {
+        return undefined;
+    }
+    const problem = holder
+        ? `is taken by the container ${nameOf(holder)}`
+        : await whyNotFree(settings.bindAddress, port);
+    if (!problem) {
+        return undefined;
+    }
+    const find = holder ? "" : `Type \`lsof -nP -iTCP:${port} -sTCP:LISTEN\` to see by what. `;
+    return failure(
+        "port",
+        `port ${port} (${name}) ${problem}`,
+        `${find}Free it, or set carbon:ports or carbon:portOffset in Pulumi.${settings.stack}.yaml.`,
+    );
+}
+
+function publishes(container: ContainerDetails, address: string, port: number): boolean {
+    return Object.values(container.NetworkSettings.Ports)
+        .flatMap((bindings) => bindings ?? [])
+        .some(({ HostIp, HostPort }) => Number(HostPort) === port && overlap(HostIp, address));
+}
+
+function overlap(one: string, other: string): boolean {
+    const wildcards = ["0.0.0.0", "::", ""];
+    return one === other || wildcards.includes(one) || wildcards.includes(other);
+}
+
+/** Why a server could not listen there; undefined when it could. */
+export async function whyNotFree(address: string, port: number): Promise<string | undefined> {
+    const code = await tryToListen(address, port);
+    if (code === "EADDRNOTAVAIL") {
+        return `cannot be opened: ${address} is not an address of this machine`;
+    }
+    // macOS lets two programs listen on one port as long as one of them does so on every address.
+    return code === "EADDRINUSE" || (await answers(address, port))
+        ? "is taken by another program"
+        : undefined;
+}
+
+/** The error's code. A port that needs root (EACCES) counts as free: the engine opens it, not this process. */
+function tryToListen(address: string, port: number): Promise<string | undefined> {
+    return new Promise((resolve) => {
+        const server = net.createServer();
+        server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code));
+        server.listen({ host: address, port, exclusive: true }, () => server.close(() => resolve(undefined)));
+    });
+}
+
+function answers(address: string, port: number): Promise<boolean> {
+    const host = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address;
+    return new Promise((resolve) => {
+        const socket = net.connect({ host, port });
+        const finish = (answered: boolean) => {
+            socket.destroy();
+            resolve(answered);
+        };
+        socket.setTimeout(probeTimeout, () => finish(false));
+        socket.once("connect", () => finish(true));
+        socket.once("error", () => finish(false));
+    });
+}

@@ -1,0 +1,67 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { addBuild } from "./commands/build";
+import { addCredentials } from "./commands/credentials";
+import { addDoctor } from "./commands/doctor";
+import { addDown } from "./commands/down";
+import { addDrift } from "./commands/drift";
+import { addLogs } from "./commands/logs";
+import { addOpen } from "./commands/open";
+import { addOutputs } from "./commands/outputs";
+import { addPreview } from "./commands/preview";
+import { addRefresh } from "./commands/refresh";
+import { addStatus } from "./commands/status";
+import { addUp } from "./commands/up";
+import { addVerify } from "./commands/verify";
+import { exitCodes } from "./errors";
+import { addCommonOptions } from "./options";
+
+const examples = `
+Examples:
+  npx carbon up                            deploy the stack dev and check it
+  npx carbon up --stack arm64 --yes        deploy another stack, without a question
+  npx carbon credentials                   show every login
+  npx carbon logs postgres --follow        watch a service's log
+  npx carbon down --volumes                take the stack down and delete its data
+
+Exit codes: 0 all is well; ${exitCodes.failure} something is wrong, and the output says what; ${exitCodes.usage} the command line is wrong,
+or nobody could be asked; ${exitCodes.drift} drift found differences; ${exitCodes.interrupted} interrupted.`;
+
+/** The whole command line. */
+export function createProgram(): Command {
+    const program = new Command("carbon")
+        .description(
+            "Carbon macOS Suite: deploys and looks after the AI development environment in containers.",
+        )
+        .version(version(), "-V, --version", "print the version")
+        .helpOption("-h, --help", "show this help")
+        .helpCommand(false)
+        .showHelpAfterError("Type `npx carbon --help` for every command and option.")
+        .configureHelp({ showGlobalOptions: true })
+        .addHelpText("after", examples)
+        .exitOverride();
+    addCommonOptions(program);
+
+    program.commandsGroup("Deploy:");
+    addUp(program);
+    addPreview(program);
+    addDrift(program);
+    addRefresh(program);
+    addDown(program);
+    addBuild(program);
+    program.commandsGroup("Use:");
+    addOpen(program);
+    addCredentials(program);
+    addOutputs(program);
+    program.commandsGroup("Look after:");
+    addStatus(program);
+    addVerify(program);
+    addLogs(program);
+    addDoctor(program);
+    return program;
+}
+
+function version(): string {
+    return JSON.parse(readFileSync(join(__dirname, "..", "package.json"), "utf8")).version;
+}

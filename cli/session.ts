@@ -1,0 +1,86 @@
+import type { Settings } from "../settings/parse";
+import { chooseEngine } from "./engines";
+import type { DeploymentEngine, DeploymentRequest } from "./engines/types";
+import { UserError } from "./errors";
+import type { CommonOptions } from "./options";
+import { Output } from "./output";
+import { findProject, type Project } from "./project";
+import { readSettings } from "./stackSettings";
+
+/** One run of the command: what was asked for, and where. */
+export class Session {
+    readonly output: Output;
+    readonly project: Project;
+
+    constructor(
+        readonly options: CommonOptions,
+        /** Aborts at the first Ctrl-C. */
+        readonly signal: AbortSignal,
+    ) {
+        this.output = new Output(options.json);
+        this.project = findProject(process.env);
+    }
+
+    get stack(): string {
+        return this.options.stack;
+    }
+
+    /** True when there is somebody to ask. */
+    get interactive(): boolean {
+        return Boolean(process.stdin.isTTY && process.stderr.isTTY) && !this.options.json;
+    }
+
+    /** Columns to fit tables to; undefined where the output is no terminal. */
+    get width(): number | undefined {
+        return process.stdout.isTTY ? process.stdout.columns : undefined;
+    }
+
+    /**
+     * The stack's settings.
+     *
+     * @param overrides Values, as text, that take the place of the stack's own.
+     * @throws SettingsError naming every problem at once.
+     */
+    settings(overrides?: Record<string, string>): Settings {
+        return readSettings(this.project, this.stack, overrides);
+    }
+
+    /** Chooses the engine without a word, for commands that only look something up. */
+    engine(): Promise<DeploymentEngine> {
+        return chooseEngine(this.options.engine, this.project);
+    }
+
+    /** Chooses the engine and says which one it is and why. */
+    async announcedEngine(): Promise<DeploymentEngine> {
+        const engine = await this.engine();
+        this.output.note(engine.description);
+        return engine;
+    }
+
+    request(settings?: Settings): DeploymentRequest {
+        const { project, stack, output, signal } = this;
+        return { project, stack, settings, output, signal };
+    }
+
+    /**
+     * The outputs of the deployed stack.
+     *
+     * @throws UserError when it is not deployed.
+     */
+    async outputs(options: { showSecrets: boolean }): Promise<Record<string, unknown>> {
+        const outputs = await (await this.engine()).outputs(this.request(), options);
+        if (!outputs) {
+            throw new UserError(this.notDeployed());
+        }
+        return outputs;
+    }
+
+    notDeployed(): string {
+        return `The stack ${this.stack} is not deployed. Type: npx carbon up${this.stackFlag()}`;
+    }
+
+    /** ` --stack name`, to end a command with that a user is told to type. */
+    stackFlag(): string {
+        return this.stack === "dev" ? "" : ` --stack ${this.stack}`;
+    }
+}

@@ -1,0 +1,52 @@
+import pc from "picocolors";
+import type { Changes } from "./engines/types";
+import { formatDuration, plural } from "./output";
+import type { Session } from "./session";
+import { urlTable, type Verification, verificationTable } from "./tables";
+
+const verbs: Record<string, string> = {
+    create: "created",
+    update: "updated",
+    replace: "replaced",
+    delete: "deleted",
+    same: "unchanged",
+};
+
+/** `2 created, 1 replaced, 20 unchanged`; words for none at all. */
+export function describeChanges(changes: Changes): string {
+    const parts = Object.entries(verbs)
+        .filter(([name]) => changes[name])
+        .map(([name, verb]) => `${changes[name]} ${verb}`);
+    return parts.join(", ") || "nothing to do";
+}
+
+/** True when something would happen, or has. */
+export function hasChanges(changes: Changes): boolean {
+    return Object.entries(changes).some(([name, count]) => name !== "same" && (count ?? 0) > 0);
+}
+
+/** What a user sees at the end of `up`. */
+export function upSummary(
+    session: Session,
+    outputs: Record<string, unknown>,
+    milliseconds: number,
+    changes?: Changes,
+): string {
+    const urls = outputs.urls as Record<string, string>;
+    const verification = outputs.verification as Verification | null | undefined;
+    const done = changes ? describeChanges(changes) : "done";
+    return [
+        ...(verification ? ["", verificationTable(verification, session.width)] : []),
+        "",
+        urlTable(urls, session.width),
+        "",
+        `Show passwords: ${pc.bold(`npx carbon credentials${session.stackFlag()}`)}`,
+        `${pc.green("Up")} in ${formatDuration(milliseconds)}: ${done}.`,
+    ].join("\n");
+}
+
+/** `FAIL`s of a check in one sentence. */
+export function describeFailures(verification: Verification): string {
+    const failed = verification.checks.filter(({ status }) => status === "FAIL").map(({ id }) => id);
+    return `${plural(failed.length, "check")} failed (${failed.join(", ")}), so the deployment counts as failed`;
+}
