@@ -1,0 +1,44 @@
+# Carbon: `make` lists what there is. Every target sets up what is missing on this machine first.
+# Works with the GNU make 3.81 of macOS.
+
+# The stack to work on: Pulumi.$(STACK).yaml has its settings.
+STACK ?= dev
+
+CARBON := node cli/carbon.js
+SETUP := scripts/setup.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up preview status drift down test acceptance
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'STACK=name picks the stack (now: $(STACK)).'
+
+setup: ## Install what is missing on this machine, and nothing else
+	@CARBON_RETRY=1 $(SETUP)
+
+up: ## Build, start and verify the stack
+	@$(SETUP)
+	@$(CARBON) up --stack $(STACK) --yes
+
+preview: ## Show what `make up` would change
+	@$(SETUP)
+	@$(CARBON) preview --stack $(STACK)
+
+status: ## Show the stack's containers, addresses and last check
+	@$(SETUP)
+	@$(CARBON) status --stack $(STACK)
+
+drift: ## Compare what runs with what the stack says
+	@$(SETUP)
+	@$(CARBON) drift --stack $(STACK)
+
+down: ## Stop and remove the stack's containers; its data stays
+	@$(SETUP)
+	@$(CARBON) down --stack $(STACK) --yes
+
+test: ## Run every check that fits in about ten minutes
+	@scripts/test.sh
+
+acceptance: ## Build and run the full images, then every image and end-to-end test (up to 90 min)
+	@scripts/acceptance.sh

@@ -1,0 +1,109 @@
+import { stringify } from "yaml";
+import { everyService } from "../services";
+import { type SettingDefinition, settingDefinitions } from "../settings/schema";
+import { baseToolsets, computeToolsets, toolsetNeeds } from "../settings/toolsets";
+
+/** Text of Pulumi.yaml: the project and its configuration schema. */
+export function pulumiYaml(): string {
+    const config = Object.fromEntries(
+        Object.entries(settingDefinitions).map(([key, { type, items, default: value, description }]) => [
+            key,
+            { type, ...(items && { items }), description, default: value },
+        ]),
+    );
+    const project = {
+        name: "carbon",
+        description: "Carbon macOS Suite: a complete AI development environment in containers",
+        runtime: { name: "nodejs", options: { packagemanager: "npm" } },
+        config,
+    };
+    return `# The schema under config is written by \`npm run generate\`, from settings/schema.ts.\n${stringify(project, { lineWidth: 110 })}`;
+}
+
+/** Text of docs/reference.md. */
+export function reference(): string {
+    return [
+        "# Reference",
+        "",
+        "Written by `npm run generate` from `settings/` and `services/`.",
+        "",
+        "## Configuration",
+        "",
+        "Set these in `Pulumi.<stack>.yaml` under the prefix `carbon:`, or with `pulumi config set`.",
+        "",
+        ...Object.entries(settingDefinitions).flatMap(([key, definition]) => settingSection(key, definition)),
+        "## Toolsets",
+        "",
+        `- base image: ${baseToolsets.map(code).join(", ")}; [every program of theirs](programs.md), with versions`,
+        `- compute image: ${computeToolsets.map(code).join(", ")}`,
+        ...Object.entries(toolsetNeeds).map(
+            ([toolset, needs]) => `- ${code(toolset)} needs ${needs.map(code).join(", ")}`,
+        ),
+        "",
+        "## Services",
+        "",
+        ...everyService.flatMap((service) => [
+            `### ${service.title}`,
+            "",
+            `Container \`carbon-<stack>-${service.name}\`, on the suite's network \`${service.name}\`. ${image(service.image)}`,
+            "",
+            "| port | name | what answers | login (`npx carbon credentials`) |",
+            "| --- | --- | --- | --- |",
+            ...service.ports.map(
+                (port) =>
+                    `| ${port.port} | \`${port.name}\` | ${port.title} | ${loginOf(service.name, port.secret)} |`,
+            ),
+            "",
+            `Volumes: ${service.volumes.map((volume) => `\`carbon-<stack>-${volume.name}\` at \`${volume.path}\``).join(", ")}.`,
+            "",
+        ]),
+        "## Outputs",
+        "",
+        "| output | holds |",
+        "| --- | --- |",
+        "| `urls` | address of everything that answers, by port name |",
+        "| `images` | `ref`, `digest` and `platforms` of `base` and `compute` |",
+        "| `containers` | `name` and `id` of each container, by service |",
+        "| `verification` | the check's JSON document; `null` where `verify` is `off` |",
+        "| `gpu` | `route` to a GPU; `none`: a Linux container on a Mac has no Metal |",
+        "| `credentials` | logins by what they open; a secret |",
+        "",
+    ].join("\n");
+}
+
+function settingSection(
+    key: string,
+    { type, items, default: value, description, allowed }: SettingDefinition,
+): string[] {
+    return [
+        `### ${key}`,
+        "",
+        description,
+        "",
+        `- type: ${type}${items ? ` of ${items.type}` : ""}`,
+        `- default: \`${JSON.stringify(value)}\``,
+        `- allowed: ${allowed}`,
+        "",
+    ];
+}
+
+function image(from: (typeof everyService)[number]["image"]): string {
+    if (typeof from === "object") {
+        return `Image \`${from.ref}\`.`;
+    }
+    return from === "base"
+        ? "From the base image."
+        : "From the compute image, or the base image where `compute` is off.";
+}
+
+function loginOf(service: string, secret: string | undefined): string {
+    if (!secret) {
+        return "none";
+    }
+    const specs = everyService.find(({ name }) => name === service)?.secrets ?? [];
+    return code(specs.find(({ name }) => name === secret)?.key ?? secret);
+}
+
+function code(text: string): string {
+    return `\`${text}\``;
+}
