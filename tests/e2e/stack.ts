@@ -1,0 +1,134 @@
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import * as path from "node:path";
+import { execa } from "execa";
+import { stringify } from "yaml";
+
+/** What a `carbon` command did. */
+export interface Result {
+    exitCode: number;
+    /** The JSON document on standard output. */
+    // biome-ignore lint/suspicious/noExplicitAny: each command has a document of its own; the tests say what is in it
+    json: any;
+    /** Progress and messages. */
+    said: string;
+}
+
+/** The parts of `docker inspect` that the tests look at. */
+export interface Container {
+    Id: string;
+    State: { Status: string; StartedAt: string; Health: { Status: string } };
+}
+
+const project = path.resolve(__dirname, "../..");
+
+/** A stack of the suite, driven through the `carbon` command as a user would. Its name starts with `t-`. */
+export class Stack {
+    constructor(
+        readonly name: string,
+        private config: Record<string, unknown>,
+    ) {
+        this.configure({});
+    }
+
+    /** Writes the stack's file, with the given settings changed. */
+    configure(changes: Record<string, unknown>): void {
+        this.config = { ...this.config, ...changes };
+        const config = Object.fromEntries(
+            Object.entries(this.config).map(([key, value]) => [`carbon:${key}`, value]),
+        );
+        writeFileSync(this.file, stringify({ config }));
+    }
+
+    /** Runs `carbon` for this stack. `stopWhen` presses Ctrl-C as soon as what was said matches it. */
+    async carbon(command: string[], options: { stopWhen?: RegExp } = {}): Promise<Result> {
+        const run = execa("node", ["cli/carbon.js", ...command, "--stack", this.name, "--json", "--yes"], {
+            cwd: project,
+            reject: false,
+            stdin: "ignore",
+        });
+        let said = "";
+        run.stderr.on("data", (chunk: Buffer) => {
+            said += chunk.toString();
+            if (options.stopWhen?.test(said)) {
+                options.stopWhen = undefined;
+                run.kill("SIGINT");
+            }
+        });
+        const { exitCode, stdout } = await run;
+        return { exitCode: exitCode ?? -1, said, json: stdout ? JSON.parse(stdout) : undefined };
+    }
+
+    /** Deploys, and fails with what was said when that fails. */
+    async up(): Promise<Result> {
+        const result = await this.carbon(["up"]);
+        if (result.exitCode !== 0) {
+            throw new Error(`carbon up failed:\n${result.said}`);
+        }
+        return result;
+    }
+
+    /** Takes the stack down with its data and forgets its settings. */
+    async remove(): Promise<void> {
+        await this.carbon(["down", "--volumes", "--images"]);
+        rmSync(this.file, { force: true });
+        if (existsSync(this.checkpoint)) {
+            rmSync(this.checkpoint);
+        }
+    }
+
+    async inspect(service: string): Promise<Container> {
+        const { stdout } = await execa("docker", ["inspect", this.container(service)]);
+        return JSON.parse(stdout)[0];
+    }
+
+    container(service: string): string {
+        return `carbon-${this.name}-${service}`;
+    }
+
+    /** Runs a command line in the workspace as the user, in a login shell as a terminal would. */
+    async shell(
+        line: string,
+        env: Record<string, string> = {},
+    ): Promise<{ exitCode: number; output: string }> {
+        const variables = Object.entries(env).flatMap(([name, value]) => ["--env", `${name}=${value}`]);
+        const { exitCode, all } = await execa(
+            "docker",
+            ["exec", "--user", "carbon", ...variables, this.container("workspace"), "bash", "-lc", line],
+            { reject: false, all: true },
+        );
+        return { exitCode: exitCode ?? -1, output: all };
+    }
+
+    /** Names of the stack's containers, those that are stopped too. */
+    async containers(): Promise<string[]> {
+        const { stdout } = await execa("docker", [
+            "ps",
+            "--all",
+            "--filter",
+            `label=carbon.stack=${this.name}`,
+            "--format",
+            "{{.Names}}",
+        ]);
+        return stdout.split("\n").filter(Boolean).sort();
+    }
+
+    async volumes(): Promise<string[]> {
+        const { stdout } = await execa("docker", [
+            "volume",
+            "ls",
+            "--filter",
+            `name=^carbon-${this.name}-`,
+            "--format",
+            "{{.Name}}",
+        ]);
+        return stdout.split("\n").filter(Boolean).sort();
+    }
+
+    get checkpoint(): string {
+        return path.join(project, ".carbon/state/.pulumi/stacks/carbon", `${this.name}.json`);
+    }
+
+    private get file(): string {
+        return path.join(project, `Pulumi.${this.name}.yaml`);
+    }
+}

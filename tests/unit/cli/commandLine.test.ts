@@ -1,0 +1,77 @@
+import { describe, expect, it } from "vitest";
+import { healthyDocker, obedientPulumi, sandbox } from "./harness";
+
+describe("the command line", () => {
+    it("lists every command in its help", async () => {
+        const { exitCode, stdout } = await sandbox().carbon(["--help"]);
+        expect(exitCode).toBe(0);
+        const [list = ""] = stdout.split("Examples:");
+        const commands = [...list.matchAll(/^ {2}([a-z]+)(?: .*)? {2,}\S/gm)].map(([, name]) => name);
+        expect(commands).toEqual(
+            "up preview drift refresh down build open credentials outputs status verify logs doctor".split(
+                " ",
+            ),
+        );
+        expect(stdout).toMatch(/--stack <name>.*\(default: "dev", env: STACK\)/s);
+    });
+
+    it.each([
+        [["upp"], "unknown command 'upp'"],
+        [["up", "--frobnicate"], "unknown option '--frobnicate'"],
+        [["up", "--engine", "terraform"], "Allowed choices are auto, pulumi, embedded."],
+        [["up", "--stack", "../other"], "Use up to 40 lower-case letters"],
+        [["build", "--platform", "linux/riscv64"], "Allowed: linux/arm64, linux/amd64"],
+        [["open", "fridge"], "Allowed: novnc"],
+        [["logs", "fridge"], "Allowed: workspace"],
+        [["logs", "--tail", "few"], "Allowed: a number, or all."],
+    ])("refuses %j with the code for wrong usage", async (args, message) => {
+        const { exitCode, stderr } = await sandbox().carbon(args);
+        expect(exitCode).toBe(2);
+        expect(stderr).toContain(message);
+    });
+
+    it.each(["up", "down"])("refuses to run %s without --yes when nobody can answer", async (command) => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stderr } = await box.carbon([command]);
+        expect(exitCode).toBe(2);
+        expect(stderr).toBe(
+            `error: ${command} needs a yes, and nobody can be asked here. Add --yes to do it without asking.`,
+        );
+        expect(box.calls()).toEqual([]);
+    });
+
+    it("takes the stack from the environment, and from --stack first", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        const fromEnv = await box.carbon(["status"], { STACK: "other" });
+        expect(fromEnv.stdout).toBe("The stack other is not deployed. Type: npx carbon up --stack other");
+        const fromFlag = await box.carbon(["status", "--stack", "third"], { STACK: "other" });
+        expect(fromFlag.stdout).toContain("The stack third is not deployed.");
+    });
+
+    it("prints no stack for a user error", async () => {
+        const box = sandbox();
+        const { exitCode, stderr } = await box.carbon(["outputs", "--engine", "pulumi"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toMatch(/^error: There is no pulumi on PATH\. .*$/);
+    });
+
+    it("says how to see the stack of an error that nobody expected, and shows it then", async () => {
+        const box = sandbox();
+        box.install("pulumi", [{ match: "^stack output ", stdout: "not JSON" }, ...obedientPulumi]);
+        const quiet = await box.carbon(["outputs"]);
+        expect(quiet.exitCode).toBe(1);
+        expect(quiet.stderr).toMatch(
+            /^error: .*\nThis was not expected\. CARBON_DEBUG=1 shows where it happened\.$/,
+        );
+        const loud = await box.carbon(["outputs"], { CARBON_DEBUG: "1" });
+        expect(loud.stderr).toContain("cli/engines/pulumi.ts");
+    });
+
+    it("answers an error as a document with --json", async () => {
+        const { stdout } = await sandbox().carbon(["outputs", "--engine", "pulumi", "--json"]);
+        expect(JSON.parse(stdout)).toEqual({ error: expect.stringContaining("There is no pulumi on PATH.") });
+    });
+});

@@ -1,0 +1,302 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { describe, expect, it } from "vitest";
+import {
+    container,
+    healthyDocker,
+    obedientPulumi,
+    type Rule,
+    running,
+    sandbox,
+    stackOutputs,
+} from "./harness";
+
+describe("the engine", () => {
+    it("uses pulumi when it is on PATH", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stdout } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(0);
+        expect(stdout).toContain(`Engine: pulumi v3.260.0 (${join(box.bin, "pulumi")}), as it is on PATH.`);
+        expect(box.commands("pulumi").slice(0, 3)).toEqual([
+            "version",
+            "stack select --create --stack dev --non-interactive",
+            "up --stack dev --refresh --yes --skip-preview",
+        ]);
+        expect(box.calls("pulumi")[2]?.env).toEqual({
+            PULUMI_BACKEND_URL: pathToFileURL(join(box.dir, ".carbon", "state")).href,
+            PULUMI_CONFIG_PASSPHRASE_FILE: join(box.dir, ".carbon", "passphrase"),
+            PULUMI_SKIP_UPDATE_CHECK: "true",
+            BUILDX_NO_DEFAULT_ATTESTATIONS: "1",
+        });
+    });
+
+    it("makes a passphrase of its own, once, for its owner's eyes only", async () => {
+        const box = sandbox();
+        box.install("pulumi", obedientPulumi);
+        const file = join(box.dir, ".carbon", "passphrase");
+        await box.carbon(["outputs"]);
+        const passphrase = readFileSync(file, "utf8");
+        expect(statSync(file).mode & 0o777).toBe(0o600);
+        expect(passphrase).toMatch(/^[\w-]{32}\n$/);
+        await box.carbon(["outputs"]);
+        expect(readFileSync(file, "utf8")).toBe(passphrase);
+    });
+
+    it("leaves a backend and a passphrase of the user's alone", async () => {
+        const box = sandbox();
+        box.install("pulumi", obedientPulumi);
+        const env = { PULUMI_BACKEND_URL: "s3://mine", PULUMI_CONFIG_PASSPHRASE: "" };
+        await box.carbon(["outputs"], env);
+        expect(box.calls("pulumi").at(-1)?.env).toMatchObject(env);
+        expect(existsSync(join(box.dir, ".carbon", "passphrase"))).toBe(false);
+    });
+
+    it("keeps attestations on images that are pushed", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        box.configure({ push: true, imagePrefix: "ghcr.io/me/carbon", portOffset: 40_000 });
+        await box.carbon(["up", "--yes"]);
+        const up = box.calls("pulumi").find(({ args }) => args[0] === "up");
+        expect(up?.env).not.toHaveProperty("BUILDX_NO_DEFAULT_ATTESTATIONS");
+    });
+
+    it("uses the pulumi that the set-up installed for the project", async () => {
+        const box = sandbox();
+        const folder = join(box.dir, ".carbon", "tools", "pulumi", "bin");
+        box.install("pulumi", obedientPulumi, folder);
+        box.install("docker", healthyDocker);
+        const { stdout } = await box.carbon(["preview"]);
+        expect(stdout).toContain(`(${join(folder, "pulumi")}), as it is among the project's tools.`);
+    });
+
+    it("falls back to the embedded engine, and says why", async () => {
+        const box = sandbox();
+        const { stdout } = await box.carbon(["doctor"]);
+        expect(stdout).toContain("deployment engine: embedded, as there is no pulumi on PATH.");
+    });
+
+    it("does not take a folder or a text file for the Pulumi CLI", async () => {
+        const box = sandbox();
+        mkdirSync(join(box.bin, "pulumi"));
+        expect((await box.carbon(["doctor"])).stdout).toContain("deployment engine: embedded");
+        rmSync(join(box.bin, "pulumi"), { recursive: true });
+        writeFileSync(join(box.bin, "pulumi"), "");
+        chmodSync(join(box.bin, "pulumi"), 0o644);
+        expect((await box.carbon(["doctor"])).stdout).toContain("deployment engine: embedded");
+    });
+});
+
+describe("up", () => {
+    it("ends with the check's table, the addresses, and where the passwords are", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        const { stdout } = await box.carbon(["up", "--yes"]);
+        expect(stdout).toMatch(/ssh +PASS +SSH-2\.0/);
+        expect(stdout).toMatch(/JupyterLab +http:\/\/127\.0\.0\.1:8888\/lab +token/);
+        expect(stdout).toContain("Show passwords: npx carbon credentials");
+        expect(stdout).toMatch(/Up in .*: 20 created\.$/);
+    });
+
+    it("answers with one document with --json, and nothing else on standard output", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        const { stdout, stderr } = await box.carbon(["up", "--yes", "--json"]);
+        expect(JSON.parse(stdout)).toMatchObject({
+            stack: "dev",
+            engine: "pulumi",
+            changes: { create: 20 },
+            urls: stackOutputs.urls,
+            verification: stackOutputs.verification,
+        });
+        expect(stderr).toContain("Updating (dev)");
+    });
+
+    it("makes the workspace's folder before Docker would", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        const { uid } = statSync(box.dir);
+        box.configure({
+            uid: 1234,
+            gid: 1234,
+            workspaceDir: "mine/here",
+            compute: false,
+            toolsets: ["databases"],
+        });
+        await box.carbon(["up", "--yes"]);
+        expect(statSync(join(box.dir, "mine", "here")).uid).toBe(uid === 0 ? 1234 : uid);
+    });
+
+    it("shows the check's table and one sentence when the check fails", async () => {
+        const box = sandbox();
+        const failed = {
+            ...stackOutputs.verification,
+            checks: [
+                {
+                    id: "redis",
+                    status: "FAIL",
+                    expected: "PONG",
+                    observed: "connection refused",
+                    seconds: 1,
+                    hint: "see the log of redis",
+                },
+            ],
+            summary: { pass: 0, fail: 1, skip: 0, unsupported: 0 },
+        };
+        box.install("docker", [
+            {
+                match: "^exec carbon-dev-workspace carbon-verify --json$",
+                code: 1,
+                stdout: JSON.stringify(failed),
+            },
+            ...healthyDocker,
+        ]);
+        box.install("pulumi", [{ match: "^up ", code: 255 }, ...obedientPulumi]);
+        const { exitCode, stdout, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stdout).toMatch(
+            /redis +FAIL +connection refused\n +expected: PONG\n +hint: see the log of redis/,
+        );
+        expect(stderr).toMatch(/^error: 1 check failed \(redis\), so the deployment counts as failed\. .*$/);
+    });
+
+    it("says no more than the engine when it fails for another reason", async () => {
+        const box = sandbox();
+        box.install("docker", [{ match: "^exec ", code: 1, stderr: "No such container" }, ...healthyDocker]);
+        box.install("pulumi", [
+            { match: "^up ", code: 255, stderr: "no space left on device\n" },
+            ...obedientPulumi,
+        ]);
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toBe("no space left on device\nerror: pulumi up failed; what went wrong is above.");
+    });
+
+    it("passes Ctrl-C on, waits for the engine to tidy up, and exits with 130", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", [
+            { match: "^up ", stdout: "busy\n", untilInterrupted: true, code: 1 },
+            ...obedientPulumi,
+        ]);
+        const child = box.start(["up", "--yes"]);
+        for await (const line of child.iterable()) {
+            if (line === "busy") {
+                child.kill("SIGINT");
+            }
+        }
+        const { exitCode, stderr } = await child;
+        expect(exitCode).toBe(130);
+        expect(stderr).toMatch(/^\nStopping\. .*\nInterrupted\.$/);
+    });
+});
+
+describe("drift", () => {
+    const drift = (code: number): Rule[] => [{ match: "^preview ", code }, ...obedientPulumi];
+
+    it.each([
+        [0, 0, "No drift: the stack dev is what it was deployed as."],
+        [7, 3, "Drift: what differs is listed above. `npx carbon up` puts it right."],
+    ])("turns pulumi's code %i into %i", async (code, expected, message) => {
+        const box = sandbox();
+        box.install("pulumi", drift(code));
+        const { exitCode, stdout } = await box.carbon(["drift"]);
+        expect(exitCode).toBe(expected);
+        expect(stdout).toContain(message);
+        expect(box.commands("pulumi")).toContain("preview --stack dev --refresh --diff --expect-no-changes");
+    });
+
+    it("does not call a failure drift", async () => {
+        const box = sandbox();
+        box.install("pulumi", drift(255));
+        expect(await box.carbon(["drift"])).toMatchObject({
+            exitCode: 1,
+            stderr: "error: pulumi preview failed; what went wrong is above.",
+        });
+    });
+
+    it("lists what differs with --json", async () => {
+        const box = sandbox();
+        const plan = {
+            steps: [
+                { op: "same", urn: "urn:a" },
+                { op: "replace", urn: "urn:b" },
+            ],
+            changeSummary: { same: 1, replace: 1 },
+        };
+        box.install("pulumi", [{ match: "^preview ", stdout: JSON.stringify(plan) }, ...obedientPulumi]);
+        const { exitCode, stdout } = await box.carbon(["drift", "--json"]);
+        expect(exitCode).toBe(3);
+        expect(JSON.parse(stdout)).toMatchObject({
+            clean: false,
+            differences: [{ urn: "urn:b", operation: "replace" }],
+        });
+    });
+});
+
+describe("down", () => {
+    const volumes = {
+        match: "^volume ls ",
+        stdout: "carbon-dev-home\ncarbon-dev-postgres\ncarbon-other-home\n",
+    };
+
+    it("keeps the volumes, and names them", async () => {
+        const box = sandbox();
+        box.install("docker", [volumes, ...healthyDocker]);
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stdout } = await box.carbon(["down", "--yes"]);
+        expect(exitCode).toBe(0);
+        expect(stdout).toContain(
+            "Kept, with your data: carbon-dev-home, carbon-dev-postgres (--volumes deletes them)",
+        );
+        expect(box.commands("pulumi")).toContain("destroy --stack dev --refresh --yes --skip-preview");
+        expect(box.commands("docker").filter((command) => command.includes(" rm "))).toEqual([]);
+    });
+
+    it("deletes the stack's own volumes and images when asked, after the containers", async () => {
+        const box = sandbox();
+        box.install("docker", [volumes, { match: "^(volume|image) rm " }, ...healthyDocker]);
+        box.install("pulumi", obedientPulumi);
+        await box.carbon(["down", "--yes", "--volumes", "--images"]);
+        const order = box.calls().map(({ args }) => args.join(" "));
+        const removals = order.slice(order.findIndex((command) => command.startsWith("destroy ")));
+        expect(removals.filter((command) => command.includes(" rm "))).toEqual([
+            "volume rm carbon-dev-home carbon-dev-postgres",
+            "image rm docker.io/carbon/base:dev docker.io/carbon/compute:dev",
+        ]);
+    });
+
+    it("removes what a lost state has left behind", async () => {
+        const box = sandbox();
+        box.install("docker", [
+            ...running(container("redis")),
+            { match: "^network ls ", stdout: "carbon-dev\n" },
+            { match: "^(rm|network rm) " },
+            ...healthyDocker,
+        ]);
+        box.install("pulumi", [
+            { match: "^stack select ", code: 255, stderr: "no stack" },
+            ...obedientPulumi,
+        ]);
+        const { exitCode, stdout } = await box.carbon(["down", "--yes"]);
+        expect(exitCode).toBe(0);
+        expect(stdout).toContain("Removed: carbon-dev-redis, carbon-dev");
+        expect(box.commands("docker")).toEqual(
+            expect.arrayContaining(["rm --force id-of-redis", "network rm carbon-dev"]),
+        );
+    });
+
+    it("works with settings that are broken", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        box.configure({ memory: 1 });
+        expect(await box.carbon(["down", "--yes"])).toMatchObject({ exitCode: 0 });
+    });
+});

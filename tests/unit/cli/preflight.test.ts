@@ -1,0 +1,155 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { container, healthyDocker, obedientPulumi, running, sandbox } from "./harness";
+
+describe("before anything is touched", () => {
+    it("reports every bad setting at once, and asks nothing of Docker", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.configure({ uid: "root", memory: 1, colour: "red" });
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain('error: The configuration of stack "dev" has 3 problems:');
+        expect(stderr).toMatch(/carbon:uid = .*\n.*carbon:memory = |carbon:memory = .*\n.*carbon:uid = /);
+        expect(stderr).toContain("carbon:colour");
+        expect(box.calls()).toEqual([]);
+    });
+
+    it("says which ports are taken, all at once, and what to do", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        const ssh = await box.occupyPort();
+        const redis = await box.occupyPort();
+        box.configure({ ports: { ssh, redis, postgres: 45_432 }, toolsets: ["databases"], compute: false });
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr.split("\n")).toEqual([
+            "error: 2 problems to solve first; nothing was changed:",
+            expect.stringContaining(
+                `  port ${ssh} (ssh) is taken by another program. Type \`lsof -nP -iTCP:${ssh}`,
+            ),
+            expect.stringContaining(`  port ${redis} (redis) is taken by another program. `),
+        ]);
+        expect(box.commands("pulumi")).not.toContainEqual(expect.stringMatching(/^up/));
+        expect(existsSync(join(box.dir, "workspace"))).toBe(false);
+    });
+
+    it("says that the bind address is not this machine's", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        // Of TEST-NET-1 (RFC 5737), which nobody has.
+        box.configure({ bindAddress: "192.0.2.1", services: [], toolsets: [], compute: false });
+        const { stderr } = await box.carbon(["up", "--yes"]);
+        expect(stderr).toContain(
+            "port 2222 (ssh) cannot be opened: 192.0.2.1 is not an address of this machine",
+        );
+    });
+
+    it("lets the stack's own containers hold their ports", async () => {
+        const box = sandbox();
+        const ssh = await box.occupyPort();
+        box.install("docker", [...running(container("workspace", { "2222/tcp": ssh })), ...healthyDocker]);
+        box.install("pulumi", obedientPulumi);
+        box.configure({ ports: { ssh }, services: [], toolsets: [], compute: false });
+        expect(await box.carbon(["up", "--yes"])).toMatchObject({ exitCode: 0 });
+    });
+
+    it("names the foreign container that holds a port", async () => {
+        const box = sandbox();
+        const ssh = await box.occupyPort();
+        const foreign = container(
+            "shop",
+            { "22/tcp": ssh },
+            { Name: "/shop", Config: { Labels: {}, Image: "shop" } },
+        );
+        box.install("docker", [...running(foreign), ...healthyDocker]);
+        box.configure({ ports: { ssh }, services: [], toolsets: [], compute: false });
+        const { stderr } = await box.carbon(["up", "--yes"]);
+        expect(stderr).toContain(
+            `port ${ssh} (ssh) is taken by the container shop. Free it, or set carbon:ports`,
+        );
+    });
+
+    it("reports what is wrong with Docker and its images in one go", async () => {
+        const box = sandbox();
+        const overlay = JSON.stringify({
+            ServerVersion: "28.0.0",
+            DriverStatus: [["Backing Filesystem", "extfs"]],
+        });
+        box.install("docker", [
+            { match: "^info ", stdout: overlay },
+            { match: "^buildx version$", code: 1, stderr: "docker: unknown command: docker buildx" },
+            { match: "^buildx imagetools inspect ", code: 1, stderr: "ERROR: no such host" },
+            { match: "^image inspect ", code: 1 },
+            ...healthyDocker,
+        ]);
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("3 problems to solve first; nothing was changed:");
+        expect(stderr).toContain("Docker does not keep images in containerd's store");
+        expect(stderr).toContain("docker buildx is not installed. ");
+        expect(stderr).toContain(
+            "debian:trixie-slim is not here and cannot be pulled: ERROR: no such host. ",
+        );
+    });
+
+    it("names the platforms that the builder cannot build for", async () => {
+        const box = sandbox();
+        box.install("docker", [
+            { match: "^buildx inspect ", stdout: "Platforms: linux/amd64\n" },
+            ...healthyDocker,
+        ]);
+        const { stderr } = await box.carbon(["build", "--arm64"]);
+        expect(stderr).toContain("default cannot build for linux/arm64, because no emulation is set up. ");
+    });
+
+    it("says so when no Docker Engine answers, and what to type", async () => {
+        const box = sandbox();
+        box.install("docker", [{ match: "^info ", code: 1, stderr: "Cannot connect to the Docker daemon" }]);
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toMatch(/Docker does not answer: Cannot connect to the Docker daemon\. (Type|Start)/);
+    });
+
+    it("says so when there is no docker command at all", async () => {
+        const { exitCode, stderr } = await sandbox().carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("Docker does not answer: docker is not installed. ");
+    });
+});
+
+describe("doctor", () => {
+    it("ticks off what is well, and exits 0", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stdout } = await box.carbon(["doctor"]);
+        expect(stdout).not.toContain("✗");
+        expect(exitCode).toBe(0);
+        expect(stdout).toContain("✓ Docker Engine: 28.0.0 on Debian GNU/Linux 13 (trixie), x86_64");
+        expect(stdout).toContain("✓ image store: containerd");
+        expect(stdout).toContain("✓ ports: 41883, 42222, 45432, 46379 on 127.0.0.1");
+    });
+
+    it("crosses out what is not, says what to do, and exits 1", async () => {
+        const box = sandbox();
+        box.install("pulumi", obedientPulumi);
+        box.configure({ memory: 1 });
+        const { exitCode, stdout } = await box.carbon(["doctor"]);
+        expect(exitCode).toBe(1);
+        expect(stdout).toMatch(/✗ configuration of dev: .*carbon:memory = /s);
+        expect(stdout).toMatch(/✗ Docker Engine: Docker does not answer: docker is not installed\n {4}\S/);
+    });
+
+    it("answers with one document with --json", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        const { stdout } = await box.carbon(["doctor", "--json"]);
+        expect(JSON.parse(stdout)).toMatchObject({
+            healthy: true,
+            checks: expect.arrayContaining([{ title: "image store", status: "ok", detail: "containerd" }]),
+        });
+    });
+});

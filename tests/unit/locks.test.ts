@@ -1,0 +1,121 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import {
+    CUDA_LOCK,
+    inputDigest,
+    inputFile,
+    lockFile,
+    lockInputs,
+    type Machine,
+    NPM_LOCKS,
+    type Pin,
+    PLATFORMS,
+    parseLock,
+    TOOLS,
+    TOOLSETS,
+} from "../../scripts/lock";
+
+const REFRESH = "run `npx tsx scripts/lock.ts` and commit the locks";
+const machines = PLATFORMS.map(({ machine }) => machine);
+
+interface Requirement {
+    name: string;
+    machine?: Machine;
+}
+
+/** Names as PyPI compares them (PEP 503). */
+function normalize(name: string): string {
+    return name.replace(/[-_.]+/g, "-").toLowerCase();
+}
+
+function requirements(input: string): Requirement[] {
+    return readFileSync(inputFile(input), "utf8")
+        .split("\n")
+        .filter((line) => /^\w/.test(line))
+        .map((line) => {
+            const machine = machines.find((known) => line.includes(`platform_machine == "${known}"`));
+            const requirement = { name: normalize(/^[\w.-]+/.exec(line)?.[0] ?? "") };
+            return machine ? { ...requirement, machine } : requirement;
+        });
+}
+
+function pins(lock: string): Pin[] {
+    return parseLock(readFileSync(lockFile(lock), "utf8"));
+}
+
+function on(machine: Machine, all: Pin[]): Pin[] {
+    return all.filter((pin) => !pin.machine || pin.machine === machine);
+}
+
+describe.each(Object.entries(lockInputs()))("%s.lock", (lock, inputs) => {
+    const text = readFileSync(lockFile(lock), "utf8");
+
+    it("was made from its inputs as they are now", () => {
+        expect(text, REFRESH).toContain(`# inputs: sha256:${inputDigest(inputs)}\n`);
+    });
+
+    it("pins every package by version and hash", () => {
+        const locked = parseLock(text);
+        expect(locked.length).toBeGreaterThan(0);
+        expect(locked.filter((pin) => pin.hashes.length === 0)).toEqual([]);
+    });
+
+    it("names no download host", () => {
+        expect(text).not.toMatch(/:\/\/|--(extra-)?index|--find-links/);
+    });
+});
+
+describe.each(machines)("the environment on %s", (machine) => {
+    const byLock = new Map([...TOOLSETS, CUDA_LOCK].map((lock) => [lock, on(machine, pins(lock))]));
+
+    it.each([...TOOLSETS])("has everything that %s.in asks for", (toolset) => {
+        const reachable = ["core", toolset, ...(toolset === "torch" ? [CUDA_LOCK] : [])];
+        const names = reachable.flatMap((lock) => byLock.get(lock) ?? []).map((pin) => pin.name);
+        for (const requirement of requirements(toolset).filter(
+            (one) => (one.machine ?? machine) === machine,
+        )) {
+            expect(names, REFRESH).toContain(requirement.name);
+        }
+    });
+
+    it("has one version of each package, whichever toolsets are on", () => {
+        const versions = new Map<string, Set<string>>();
+        for (const pin of [...byLock.values()].flat()) {
+            versions.set(pin.name, (versions.get(pin.name) ?? new Set()).add(pin.version));
+        }
+        expect([...versions].filter(([, found]) => found.size > 1)).toEqual([]);
+    });
+
+    it("puts nothing into a toolset that core has already", () => {
+        const core = new Set(byLock.get("core")?.map((pin) => pin.name));
+        const rest = [...byLock].filter(([lock]) => lock !== "core").flatMap(([, locked]) => locked);
+        expect(rest.filter((pin) => core.has(pin.name))).toEqual([]);
+    });
+
+    it("needs CUDA's libraries in the lock that PyTorch's CPU index replaces, and nowhere else", () => {
+        const cuda = /^(nvidia-|cuda-|triton$|torch$|torchvision$)/;
+        for (const [lock, locked] of byLock) {
+            const names = locked.map((pin) => pin.name);
+            expect(names.filter((name) => cuda.test(name) !== (lock === CUDA_LOCK))).toEqual([]);
+        }
+    });
+});
+
+it.each([...TOOLS])("%s.lock holds what its input asks for", (tool) => {
+    const locked = pins(tool).map((pin) => pin.name);
+    expect(locked).toEqual(expect.arrayContaining(requirements(tool).map(({ name }) => name)));
+});
+
+it.each(NPM_LOCKS)(
+    "%s: package-lock.json agrees with its package.json, has integrities, and names no download host",
+    (folder) => {
+        const manifest = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
+        const text = readFileSync(`${folder}/package-lock.json`, "utf8");
+        const { "": root, ...locked } = JSON.parse(text).packages;
+        expect(root.dependencies).toEqual(manifest.dependencies);
+        expect(
+            Object.keys(locked).filter((path) => !locked[path].integrity && !locked[path].inBundle),
+        ).toEqual([]);
+        expect(text).not.toContain('"resolved"');
+    },
+);

@@ -1,0 +1,186 @@
+import { describe, expect, it } from "vitest";
+import { type Registered, type Run, runProgram, secretValue } from "./program";
+
+const container = "docker:index/container:Container";
+const image = "docker-build:index:Image";
+const official = ["mongodb", "qdrant", "ollama"];
+
+function only(run: Run, type: string, name: string): Registered {
+    const found = run.resources.filter((resource) => resource.type === type && resource.name === name);
+    expect(found, `${type} ${name}`).toHaveLength(1);
+    return found[0] as Registered;
+}
+
+function names(run: Run, type: string): string[] {
+    return run.resources.filter((resource) => resource.type === type).map((resource) => resource.name);
+}
+
+function isSecret(value: unknown): boolean {
+    return JSON.stringify(value).includes(secretValue);
+}
+
+describe("the program", () => {
+    it.each(["dev", "arm64", "amd64"])("registers every resource of stack %s", async (stack) => {
+        const run = await runProgram(stack);
+        await expect(`${JSON.stringify(run, null, 2)}\n`).toMatchFileSnapshot(`../golden/${stack}.json`);
+    });
+
+    it("registers every resource of the services that run from official images", async () => {
+        const run = await runProgram("dev", { services: official });
+        const parts = new RegExp(`^(${official.join("|")})\\b`);
+        const resources = run.resources.filter(({ name }) => parts.test(name));
+        await expect(`${JSON.stringify(resources, null, 2)}\n`).toMatchFileSnapshot(
+            "../golden/official-services.json",
+        );
+    });
+
+    it("runs a service from the image that the settings name instead", async () => {
+        const serviceImages = { qdrant: "mirror.example.com/qdrant/qdrant:v1.18.1" };
+        const run = await runProgram("dev", { services: official, serviceImages });
+        expect(only(run, container, "qdrant-container").inputs.image).toBe(serviceImages.qdrant);
+        expect(only(run, container, "mongodb-container").inputs.image).toMatch(
+            /^docker\.io\/library\/mongo:/,
+        );
+    });
+
+    it("hands Qdrant its key in the file that Qdrant reads, and the workspace the key alone", async () => {
+        const run = await runProgram("dev", { services: ["qdrant"] });
+        const files = (name: string) =>
+            (only(run, container, name).inputs.uploads as { file: string }[]).map(({ file }) => file);
+        expect(files("qdrant-container")).toEqual(["/qdrant/config/local.yaml"]);
+        expect(files("workspace-container")).toContain("/run/carbon/secrets/qdrant");
+        const { uploads } = only(run, container, "qdrant-container").inputs;
+        expect(JSON.stringify(uploads)).toContain('api_key: \\"<qdrant-qdrant-password>\\"');
+    });
+
+    it("points the workspace at Ollama: its service, the host's, or nowhere", async () => {
+        const workspace = async (changes: Record<string, unknown>) =>
+            only(await runProgram("dev", changes), container, "workspace-container").inputs;
+        const service = await workspace({ services: ["ollama"] });
+        expect(service.envs).toContain("OLLAMA_HOST=http://ollama:11434");
+        expect(service).not.toHaveProperty("hosts");
+        const host = await workspace({ ollama: "host" });
+        expect(host.envs).toContain("OLLAMA_HOST=http://host.docker.internal:11434");
+        expect(host.hosts).toEqual([{ host: "host.docker.internal", ip: "host-gateway" }]);
+        expect(JSON.stringify((await workspace({})).envs)).not.toContain("OLLAMA_HOST");
+    });
+
+    it("builds compute on the digest of base", async () => {
+        const run = await runProgram("dev");
+        const { buildArgs } = only(run, image, "compute-image").inputs as {
+            buildArgs: Record<string, string>;
+        };
+        expect(buildArgs.BASE_IMAGE).toBe("docker.io/carbon/base:dev");
+        expect(buildArgs.BASE_DIGEST).toMatch(/^sha256:[0-9a-f]{64}$/);
+    });
+
+    it("runs the workspace from base where compute is off", async () => {
+        const run = await runProgram("dev", { compute: false });
+        expect(names(run, image)).toEqual(["base-image"]);
+        expect(only(run, container, "workspace-container").inputs.image).toMatch(/\/base:dev@/);
+        expect(run.outputs.urls).not.toHaveProperty("jupyter");
+        expect(run.outputs.credentials).not.toHaveProperty("jupyter");
+    });
+
+    it("runs only the services that are asked for", async () => {
+        const run = await runProgram("dev", { services: ["redis"] });
+        expect(names(run, container)).toEqual(["redis-container", "workspace-container"]);
+        expect(only(run, container, "workspace-container").inputs.envs).toContain("CARBON_SERVICES=redis");
+    });
+
+    it("hands every password over as a file that only root reads, and in no other way", async () => {
+        const run = await runProgram("dev", { services: ["postgres", "redis", "mosquitto", ...official] });
+        for (const name of names(run, container)) {
+            const { uploads, ...rest } = only(run, container, name).inputs;
+            expect(JSON.stringify(rest), name).not.toMatch(/-password>/);
+            const files = uploads as { file: string; content: unknown; permissions: string }[];
+            for (const file of files.filter(({ file }) => file !== "/usr/local/bin/carbon-mongodb")) {
+                expect(isSecret(file.content), name).toBe(true);
+                expect(file.permissions).toBe("0400");
+            }
+        }
+    });
+
+    it("gives the workspace the passwords of the services it can reach", async () => {
+        const run = await runProgram("dev", { services: ["redis"] });
+        const { uploads } = only(run, container, "workspace-container").inputs;
+        expect(JSON.stringify(uploads)).toContain("/run/carbon/secrets/redis");
+        expect(JSON.stringify(uploads)).not.toContain("/run/carbon/secrets/postgres");
+    });
+
+    it("keeps volumes and images when the stack goes down", async () => {
+        const run = await runProgram("dev");
+        const kept = run.resources.filter(({ options }) => options.retainondelete).map(({ name }) => name);
+        expect(kept.sort()).toEqual([
+            "base-image",
+            "compute-image",
+            "mosquitto-mosquitto-volume",
+            "postgres-postgres-volume",
+            "redis-redis-volume",
+            "workspace-home-volume",
+        ]);
+    });
+
+    it("stops a container gently before it replaces it", async () => {
+        const run = await runProgram("dev");
+        for (const name of names(run, container)) {
+            const { inputs, options } = only(run, container, name);
+            expect(inputs.destroyGraceSeconds).toBe(inputs.stopTimeout);
+            expect(options.deletebeforereplace).toBe(true);
+            expect(options.replaceonchanges).toEqual(["healthcheck"]);
+        }
+    });
+
+    it("writes down the swap limit, so that it is no difference for ever", async () => {
+        const run = await runProgram("dev", { memory: 2048 });
+        expect(only(run, container, "workspace-container").inputs).toMatchObject({
+            memory: 2048,
+            memorySwap: 4096,
+        });
+    });
+
+    it("trusts the network's certificates in builds through a secret", async () => {
+        const run = await runProgram("dev", { extraCaCertificates: `${__dirname}/ca.pem` });
+        expect(isSecret(only(run, image, "base-image").inputs.secrets)).toBe(true);
+        expect(JSON.stringify(only(run, container, "workspace-container").inputs)).toContain(
+            "/run/carbon/ca.pem",
+        );
+    });
+
+    it("pushes through the export, and only where it is asked to", async () => {
+        const run = await runProgram("dev", { push: true, imagePrefix: "ghcr.io/ada/carbon" });
+        expect(only(run, image, "base-image").inputs.exports).toMatchObject([{ image: { push: true } }]);
+    });
+
+    it("publishes on the address and ports of the settings", async () => {
+        const run = await runProgram("dev", { portOffset: 100, bindAddress: "0.0.0.0" });
+        expect(only(run, container, "redis-container").inputs).toMatchObject({
+            ports: [{ internal: 6379, external: 6479, ip: "0.0.0.0", protocol: "tcp" }],
+            envs: ["CARBON_STACK=dev", "CARBON_TLS=on"],
+        });
+    });
+
+    it("checks again after every change, and tolerates failures where it only reports", async () => {
+        const command = "command:local:Command";
+        const { inputs } = only(await runProgram("dev"), command, "verify-command");
+        expect(inputs.create).toBe("docker exec carbon-dev-workspace carbon-verify --json");
+        expect(inputs.triggers).toHaveLength(6);
+        const reporting = only(await runProgram("dev", { verify: "report" }), command, "verify-command");
+        expect(reporting.inputs.create).toMatch(/ \|\| \[ \$\? -eq 1 \]$/);
+        const off = await runProgram("dev", { verify: "off" });
+        expect(names(off, command)).toEqual([]);
+        expect(off.outputs.verification).toBeNull();
+    });
+
+    it("uses the Docker context of the user", async () => {
+        const provider = "pulumi:providers:docker";
+        const desktop = await runProgram("dev", {}, { DOCKER_CONTEXT: "desktop-linux" });
+        expect(only(desktop, provider, "docker").inputs.context).toBe("desktop-linux");
+        expect(only(desktop, image, "base-image").inputs.builder).toEqual({ name: "desktop-linux" });
+        expect(only(await runProgram("dev"), provider, "docker").inputs).not.toHaveProperty("context");
+    });
+
+    it("refuses a bad configuration before it registers anything", async () => {
+        await expect(runProgram("dev", { uid: 0 })).rejects.toThrow(/carbon:uid = "0": not allowed/);
+    });
+});

@@ -1,0 +1,335 @@
+import { readFileSync } from "node:fs";
+import { rootCertificates } from "node:tls";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { pulumiYaml, reference } from "../../scripts/generated";
+import { type Machine, parseSettings, SettingsError } from "../../settings/parse";
+import { settingDefinitions } from "../../settings/schema";
+import { toolsetBuildArgs } from "../../settings/toolsets";
+import { urls } from "../../settings/urls";
+
+const certificate = readFileSync(`${__dirname}/ca.pem`, "utf8");
+const mac: Machine = {
+    env: {},
+    home: "/Users/ada",
+    projectDir: "/Users/ada/carbon",
+    arch: "arm64",
+    readFile: (file) => ({ "/ca.pem": certificate, "/empty.pem": "" })[file],
+    isNotFolder: (file) => file === "/Users/ada/carbon/notes.txt",
+};
+
+function settings(raw: Record<string, unknown> = {}, machine: Partial<Machine> = {}) {
+    const texts = Object.entries(raw).map(([key, value]) => [
+        key,
+        typeof value === "string" ? value : JSON.stringify(value),
+    ]);
+    return parseSettings("dev", Object.fromEntries(texts), { ...mac, ...machine });
+}
+
+function problemsOf(raw: Record<string, unknown>, machine: Partial<Machine> = {}) {
+    try {
+        settings(raw, machine);
+    } catch (error) {
+        if (error instanceof SettingsError) {
+            return error.problems.map(({ key, reason }) => `${key}: ${reason}`);
+        }
+        throw error;
+    }
+    return [];
+}
+
+describe("settings", () => {
+    it("has a complete set of defaults", () => {
+        expect(settings()).toMatchObject({
+            platforms: ["linux/arm64"],
+            rootImage: "docker.io/library/debian:trixie-slim",
+            imagePrefix: "docker.io/carbon",
+            builder: "default",
+            bindAddress: "127.0.0.1",
+            tls: false,
+            workspaceDir: "/Users/ada/carbon/workspace",
+            ports: {
+                novnc: 6900,
+                vnc: 5900,
+                ssh: 2222,
+                jupyter: 8888,
+                codeServer: 9999,
+                postgres: 5432,
+                redis: 6379,
+                mqtt: 1883,
+            },
+            verify: "strict",
+        });
+        expect(settings().cpus).toBeUndefined();
+    });
+
+    it("writes CPUs as Docker reads them back", () => {
+        expect(settings({ cpus: "1.50" }).cpus).toBe("1.5");
+    });
+
+    it("takes the platform of the machine for native, and once", () => {
+        expect(settings({ platforms: ["native"] }, { arch: "x64" }).platforms).toEqual(["linux/amd64"]);
+        expect(settings({ platforms: ["native", "linux/arm64"] }).platforms).toEqual(["linux/arm64"]);
+    });
+
+    it("builds with the builder of the current Docker context", () => {
+        const desktop = { readFile: () => '{"currentContext":"desktop-linux"}' };
+        expect(settings({}, desktop)).toMatchObject({
+            builder: "desktop-linux",
+            dockerContext: "desktop-linux",
+        });
+        expect(settings({}, { env: { DOCKER_CONTEXT: "colima" } }).builder).toBe("colima");
+        expect(settings({}, { ...desktop, env: { DOCKER_HOST: "tcp://127.0.0.1:2375" } }).dockerContext).toBe(
+            "default",
+        );
+        expect(settings({ builder: "ci" }, desktop)).toMatchObject({
+            builder: "ci",
+            dockerContext: "desktop-linux",
+        });
+    });
+
+    it("adds portOffset to every port, also to those that are set", () => {
+        const { ports } = settings({ portOffset: 100, ports: { jupyter: 8890 } });
+        expect(ports).toMatchObject({ jupyter: 8990, ssh: 2322 });
+    });
+
+    it("leaves out the ports and toolsets of what is off", () => {
+        const slim = settings({ compute: false, toolsets: ["databases", "torch"], services: ["redis"] });
+        expect(slim.ports).toEqual({ ssh: 2222, redis: 6379 });
+        expect(slim.toolsets).toEqual(["databases"]);
+    });
+
+    it("runs what costs no download, unless it is told otherwise", () => {
+        expect(settings().services.map(({ name }) => name)).toEqual(["postgres", "redis", "mosquitto"]);
+        expect(settings().serviceImages).toEqual({});
+    });
+
+    it("takes a service's own image from the catalogue, or from a mirror", () => {
+        const mirrored = "mirror.example.com:5000/qdrant/qdrant:v1.18.1";
+        const { serviceImages } = settings({
+            services: ["mongodb", "qdrant"],
+            serviceImages: { qdrant: mirrored, ollama: "ollama/ollama:0.35.0" },
+        });
+        expect(serviceImages).toEqual({
+            mongodb: expect.stringMatching(
+                /^docker\.io\/library\/mongo:8\.0\.\d+-noble@sha256:[0-9a-f]{64}$/,
+            ),
+            qdrant: mirrored,
+        });
+    });
+
+    it.each([
+        "mongo:8.0.28",
+        `mongo@sha256:${"a".repeat(64)}`,
+        `localhost:5000/a/b-c__d:1@sha256:${"a".repeat(64)}`,
+    ])("takes %s for a pinned image", (image) => {
+        expect(settings({ serviceImages: { mongodb: image } })).toBeDefined();
+    });
+
+    it("turns TLS on where other machines can connect", () => {
+        const open = settings({ bindAddress: "0.0.0.0" });
+        expect(open.tls).toBe(true);
+        expect(urls(open)).toMatchObject({
+            jupyter: "https://127.0.0.1:8888/lab",
+            redis: "rediss://127.0.0.1:6379",
+        });
+        expect(urls(settings({ bindAddress: "::1" })).ssh).toBe("ssh://carbon@[::1]:2222");
+    });
+
+    it("finds the workspace folder from the project and from the home folder", () => {
+        expect(settings({ workspaceDir: "~/code" }).workspaceDir).toBe("/Users/ada/code");
+        expect(settings({ workspaceDir: "../shared" }).workspaceDir).toBe("/Users/ada/shared");
+    });
+
+    it("reads the certificates that the environment names, those of a file, or none", () => {
+        expect(settings({}, { env: { NODE_EXTRA_CA_CERTS: "/ca.pem" } }).caCertificates).toBe(certificate);
+        expect(settings({}, { env: { SSL_CERT_FILE: "/ca.pem" } }).caCertificates).toBe(certificate);
+        expect(settings({ extraCaCertificates: "/ca.pem" }).caCertificates).toBe(certificate);
+        expect(
+            settings({ extraCaCertificates: "none" }, { env: { SSL_CERT_FILE: "/ca.pem" } }).caCertificates,
+        ).toBeUndefined();
+    });
+
+    it("passes on only the certificates that are not among the usual ones", () => {
+        const [usual = ""] = rootCertificates;
+        const files: Record<string, string> = {
+            "/both.pem": `# all\n${usual}\n${certificate}`,
+            "/usual.pem": usual,
+        };
+        const readFile = (file: string) => files[file];
+        expect(settings({ extraCaCertificates: "/both.pem" }, { readFile }).caCertificates).toBe(certificate);
+        expect(settings({ extraCaCertificates: "/usual.pem" }, { readFile }).caCertificates).toBeUndefined();
+    });
+
+    it("takes another Debian 13 root, from a mirror and by digest", () => {
+        const root = `mirror.example/library/debian:trixie-slim@sha256:${"a".repeat(64)}`;
+        expect(settings({ rootImage: root }).rootImage).toBe(root);
+    });
+});
+
+describe("a bad configuration", () => {
+    const bad: [string, Record<string, unknown>, RegExp][] = [
+        ["an unknown key", { portz: 1 }, /^portz: there is no such key. Allowed: platforms, /],
+        [
+            "an unknown platform",
+            { platforms: ["linux/riscv64"] },
+            /^platforms: .*native, linux\/amd64, linux\/arm64/,
+        ],
+        ["no platform", { platforms: [] }, /^platforms: .*at least one/],
+        ["a platform twice", { platforms: ["native", "native"] }, /^platforms: .*none twice/],
+        ["a list that is not one", { platforms: "linux/amd64" }, /^platforms: .*a list of/],
+        [
+            "another root than Debian 13",
+            { rootImage: "docker.io/library/ubuntu:22.04" },
+            /^rootImage: .*Debian 13 alone/,
+        ],
+        ["an older Debian", { rootImage: "docker.io/library/debian:bookworm" }, /^rootImage: .*trixie or 13/],
+        ["an image prefix without a host", { imagePrefix: "carbon" }, /^imagePrefix: .*a registry's host/],
+        ["an image prefix in upper case", { imagePrefix: "ghcr.io/Me" }, /^imagePrefix: .*lower case/],
+        [
+            "a push to nobody's registry",
+            { push: true },
+            /^push: docker.io\/carbon is not a registry of yours/,
+        ],
+        ["a push that is neither true nor false", { push: "yes" }, /^push: .*true or false/],
+        ["a builder with a space", { builder: "my builder" }, /^builder: .*docker buildx ls/],
+        ["compute as a number", { compute: 1 }, /^compute: .*true or false/],
+        ["an unknown toolset", { toolsets: ["cobol"] }, /^toolsets: .*python, node/],
+        ["a toolset twice", { toolsets: ["go", "go"], services: [] }, /^toolsets: .*none twice/],
+        [
+            "a desktop without graphics",
+            { toolsets: ["desktop"], services: [] },
+            /^toolsets: desktop needs graphics/,
+        ],
+        ["Spark without Java", { toolsets: ["spark"], services: [] }, /^toolsets: spark needs java/],
+        ["an unknown service", { services: ["oracle"] }, /^services: .*postgres, redis/],
+        ["a service twice", { services: ["redis", "redis"] }, /^services: .*none twice/],
+        [
+            "a service without its toolset",
+            { toolsets: [], services: ["redis"] },
+            /^services: redis needs the toolset databases/,
+        ],
+        [
+            "an image that moves",
+            { serviceImages: { qdrant: "qdrant/qdrant:latest" } },
+            /^serviceImages: .*a tag other than latest/,
+        ],
+        [
+            "an image that moves by default",
+            { serviceImages: { qdrant: "localhost:5000/qdrant" } },
+            /^serviceImages: .*a tag other than latest/,
+        ],
+        [
+            "an image for a service of the suite's own",
+            { serviceImages: { redis: "redis:8" } },
+            /^serviceImages: .*mongodb, qdrant, ollama/,
+        ],
+        [
+            "a service without TLS open to other machines",
+            { services: ["redis", "qdrant"], bindAddress: "0.0.0.0" },
+            /^services: qdrant speaks no TLS, and bindAddress 0.0.0.0 opens it .* set bindAddress to 127.0.0.1/,
+        ],
+        ["an unknown place of Ollama", { ollama: "cloud" }, /^ollama: .*service, host/],
+        [
+            "Ollama in two places",
+            { ollama: "host", services: ["ollama"] },
+            /^ollama: the workspace uses Ollama on the host, but services has ollama too/,
+        ],
+        ["an unknown port name", { ports: { gopher: 70 } }, /^ports: .*novnc, vnc/],
+        ["a port out of range", { ports: { ssh: 70000 } }, /^ports: .*1 to 65535/],
+        ["a port as a word", { ports: { ssh: "ssh" } }, /^ports: .*port numbers/],
+        [
+            "a host port used twice",
+            { ports: { ssh: 8888 } },
+            /^ports: jupyter and ssh are both on host port 8888/,
+        ],
+        ["a negative offset", { portOffset: -1 }, /^portOffset: .*0 to 50000/],
+        [
+            "an offset past the last port",
+            { portOffset: 50000, ports: { ssh: 20000 } },
+            /^portOffset: ssh would be on port 70000/,
+        ],
+        ["a bind address that is a name", { bindAddress: "localhost" }, /^bindAddress: .*IPv4 or IPv6/],
+        [
+            "the whole machine as workspace",
+            { workspaceDir: "/" },
+            /^workspaceDir: \/ would give the containers far too much/,
+        ],
+        ["the home folder as workspace", { workspaceDir: "~" }, /^workspaceDir: \/Users\/ada would give/],
+        ["a file as workspace", { workspaceDir: "notes.txt" }, /^workspaceDir: .*is a file/],
+        ["a workspace with a colon", { workspaceDir: "a:b" }, /^workspaceDir: .*without a colon/],
+        ["root as user", { uid: 0 }, /^uid: .*1 to 60000/],
+        ["a uid with a fraction", { uid: 1.5 }, /^uid: .*whole number/],
+        ["a gid as a name", { gid: "staff" }, /^gid: .*whole number/],
+        ["a share of no CPU at all", { cpus: "many" }, /^cpus: .*0 to 512/],
+        ["more CPUs than there are", { cpus: "999" }, /^cpus: .*0 to 512/],
+        ["memory with a unit", { memory: "8g" }, /^memory: .*MiB/],
+        ["too little memory", { memory: 64 }, /^memory: .*from 512/],
+        ["too little shared memory", { shmSize: 1 }, /^shmSize: .*from 64/],
+        ["an unknown way to verify", { verify: "maybe" }, /^verify: .*strict, report, off/],
+        [
+            "certificates that are not there",
+            { extraCaCertificates: "/none.pem" },
+            /^extraCaCertificates: \/none.pem cannot be read/,
+        ],
+        [
+            "a file without certificates",
+            { extraCaCertificates: "/empty.pem" },
+            /^extraCaCertificates: \/empty.pem does not start/,
+        ],
+        ["an unknown torch index", { torchIndex: "conda" }, /^torchIndex: .*auto, cpu, pypi/],
+    ];
+
+    it.each(bad)("with %s is refused", (_, raw, message) => {
+        const problems = problemsOf(raw);
+        expect(problems).toHaveLength(1);
+        expect(problems[0]).toMatch(message);
+    });
+
+    it("with more certificates than a build can be handed is refused", () => {
+        const [first = "", ...rest] = certificate.split("\n");
+        // Each with another first line of base64, and so another certificate as far as the file can say.
+        const many = Array.from({ length: 300 }, (_, i) =>
+            [first, `${i}`.padStart(64, "A"), ...rest].join("\n"),
+        );
+        const readFile = () => certificate + many.join("");
+        expect(problemsOf({ extraCaCertificates: "/ca.pem" }, { readFile })[0]).toMatch(
+            /has \d+ bytes of certificates besides the usual ones, and builds take 122880/,
+        );
+    });
+
+    it("is reported whole, with the values and the file to change", () => {
+        expect(() => settings({ uid: "root", portz: 1, verify: "maybe" })).toThrow(
+            [
+                'The configuration of stack "dev" has 3 problems:',
+                `  carbon:portz = "1": there is no such key. Allowed: ${Object.keys(settingDefinitions).join(", ")}.`,
+                '  carbon:uid = "root": not allowed. Allowed: a whole number from 1 to 60000.',
+                '  carbon:verify = "maybe": not allowed. Allowed: strict, report, off.',
+                "Change it in Pulumi.dev.yaml; docs/reference.md describes every key.",
+            ].join("\n"),
+        );
+    });
+});
+
+describe("what is generated", () => {
+    it("gives Pulumi.yaml every key with type, description and default", () => {
+        expect(readFileSync("Pulumi.yaml", "utf8")).toBe(pulumiYaml());
+        const { config } = parse(pulumiYaml());
+        expect(Object.keys(config)).toEqual(Object.keys(settingDefinitions));
+        for (const key of Object.values(config)) {
+            expect(key).toMatchObject({ type: expect.any(String), description: expect.any(String) });
+            expect(key).toHaveProperty("default");
+        }
+    });
+
+    it("describes every key, service and output in the reference", () => {
+        expect(readFileSync("docs/reference.md", "utf8")).toBe(reference());
+    });
+
+    it("names the Dockerfile's build argument after the toolset", () => {
+        expect(toolsetBuildArgs(["go", "codeServer"], ["codeServer"])).toEqual({
+            TOOLSET_GO: "false",
+            TOOLSET_CODE_SERVER: "true",
+        });
+    });
+});
