@@ -119,7 +119,7 @@ def install(extension: dict, registry: str, arch: str, out: pathlib.Path) -> lis
 
 def install_all(extensions: list[dict], registry: str, arch: str, out: pathlib.Path) -> int:
     """Install several at a time, naming those left out; return the build's exit code."""
-    (out / UNPACKED).mkdir(parents=True)
+    (out / UNPACKED).mkdir(parents=True, exist_ok=True)
     needs: dict[str, list[str]] = {}
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         running = {each["id"]: pool.submit(install, each, registry, arch, out) for each in extensions}
