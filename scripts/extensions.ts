@@ -14,7 +14,7 @@ export interface Extension {
     sha256: Record<string, string>;
 }
 
-const file = path.resolve(__dirname, "../dockerfiles/compute/code-server/extensions.json");
+const file = path.resolve(__dirname, "../dockerfiles/compute/extensions.json");
 
 /** Every extension that the compute image installs, sorted by id. */
 export const extensions: Extension[] = JSON.parse(fs.readFileSync(file, "utf8")).extensions;

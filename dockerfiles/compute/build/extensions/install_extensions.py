@@ -2,7 +2,7 @@
 
     install_extensions.py LIST REGISTRY amd64|arm64 OUT
 
-LIST is code-server/extensions.json: each extension's id, version and the sha256 of its file, one file for every
+LIST is dockerfiles/compute/extensions.json: each extension's id, version and the sha256 of its file, one file for every
 platform or one for each. Each is unpacked to OUT/opt/carbon/code-server-extensions/ID, with a link to it among the
 extensions that code-server itself brings: so code-server has them for every user, and what a user installs in the home
 volume stands beside them.
