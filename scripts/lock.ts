@@ -26,13 +26,13 @@ export const PLATFORMS = [
 export type Machine = (typeof PLATFORMS)[number]["machine"];
 
 /** The toolsets of the one environment. All but core are optional, and core is always there. */
-export const TOOLSETS = ["core", "torch", "tensorflow", "spark"] as const;
+export const TOOLSETS = ["core", "torch", "tensorflow", "llm", "spark", "notebooks", "apps"] as const;
 
 /** Locks of the base image: programs and clients, each in an environment of its own. */
 export const BASE_TOOLS = ["azure-cli", "database-clients"] as const;
 
 /** Locks that stand alone: tools that are not part of the environment. */
-export const TOOLS = ["installer", "node", ...BASE_TOOLS] as const;
+export const TOOLS = ["installer", "node", "llama-cpp-build", ...BASE_TOOLS] as const;
 
 /** Folders of package.json files that npm locks. */
 export const NPM_LOCKS = ["base/node", "base/claude", "base/mongosh", "compute/code-server"].map((folder) =>
@@ -41,7 +41,17 @@ export const NPM_LOCKS = ["base/node", "base/claude", "base/mongosh", "compute/c
 
 /** PyTorch and what only its CUDA build needs: PyTorch's CPU index replaces the whole of this lock. */
 export const CUDA_LOCK = "torch-cuda";
-const CUDA_PACKAGE = /^(torch|torchvision|triton|nvidia-.+|cuda-.+)$/;
+const CUDA_PACKAGE = /^(torch|torchaudio|torchvision|triton|nvidia-.+|cuda-.+)$/;
+
+/** The one package of the toolset `llm` that is compiled, in a stage of its own. */
+export const LLAMA_LOCK = "llama-cpp";
+const LLAMA_PACKAGE = /^llama-cpp-python$/;
+
+/** Locks that stand beside the toolsets' and take the packages that match out of them. */
+export const SEPARATE_LOCKS: Readonly<Record<string, RegExp>> = {
+    [CUDA_LOCK]: CUDA_PACKAGE,
+    [LLAMA_LOCK]: LLAMA_PACKAGE,
+};
 
 /** One locked package; `machine` is set where it is for one platform only. */
 export interface Pin {
@@ -51,9 +61,11 @@ export interface Pin {
     machine?: Machine;
 }
 
+const ENVIRONMENT_LOCKS = [...TOOLSETS, ...Object.keys(SEPARATE_LOCKS)];
+
 /** Every lock by name, with the inputs that it is made from. All of the environment's are made from all inputs. */
 export function lockInputs(): Record<string, readonly string[]> {
-    const environment = [...TOOLSETS, CUDA_LOCK].map((name) => [name, TOOLSETS] as const);
+    const environment = ENVIRONMENT_LOCKS.map((name) => [name, TOOLSETS] as const);
     return Object.fromEntries([...environment, ...TOOLS.map((name) => [name, [name]] as const)]);
 }
 
@@ -202,7 +214,7 @@ function currentPins(names: readonly string[]): Pin[] {
 
 /** The environment's locks, by name. */
 function compileEnvironment(uv: Uv, args: string[]): Map<string, Pin[]> {
-    const preferred = uv.write("current.txt", currentPins([...TOOLSETS, CUDA_LOCK]));
+    const preferred = uv.write("current.txt", currentPins(ENVIRONMENT_LOCKS));
     const locks = new Map<string, Map<Machine, Pin[]>>();
     for (const platform of PLATFORMS) {
         console.log(`Resolving all toolsets for ${platform.machine} …`);
@@ -224,13 +236,20 @@ function splitByToolset(uv: Uv, platform: string, all: Pin[]): Map<string, Pin[]
         const pins = uv.compile(["core", toolset], platform, { output: toolset, constraints });
         locks.set(
             toolset,
-            pins.filter((pin) => !inCore.has(pin.name) && !CUDA_PACKAGE.test(pin.name)),
+            pins.filter((pin) => !inCore.has(pin.name) && !isSeparate(pin)),
         );
     }
-    return locks.set(
-        CUDA_LOCK,
-        all.filter((pin) => CUDA_PACKAGE.test(pin.name)),
-    );
+    for (const [name, packages] of Object.entries(SEPARATE_LOCKS)) {
+        locks.set(
+            name,
+            all.filter((pin) => packages.test(pin.name)),
+        );
+    }
+    return locks;
+}
+
+function isSeparate(pin: Pin): boolean {
+    return Object.values(SEPARATE_LOCKS).some((packages) => packages.test(pin.name));
 }
 
 function compileTool(uv: Uv, name: string, args: string[]): Pin[] {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { execaSync } from "execa";
+import { computeToolsets, toolsetBuildArgs } from "../../settings/toolsets";
 import { baseImage, caSecret, onlyListed } from "./base-image";
 
 const projectDir = join(__dirname, "..", "..");
@@ -24,14 +25,16 @@ export function computeImage(): string {
 
 /** Builds the compute image on `base` with JupyterLab and the scientific stack alone. */
 function buildCompute(tag: string, base: string): void {
-    const switches = ["TORCH", "TENSORFLOW", "SPARK", "CODE_SERVER"].map((name) => `TOOLSET_${name}=false`);
+    const switches = toolsetBuildArgs(computeToolsets, []);
     execaSync(
         "docker",
         [
             "buildx",
             "build",
             "--file=dockerfiles/compute/Dockerfile",
-            ...[`BASE_IMAGE=${base}`, ...switches].map((value) => `--build-arg=${value}`),
+            ...Object.entries({ BASE_IMAGE: base, ...switches }).map(
+                ([name, value]) => `--build-arg=${name}=${value}`,
+            ),
             ...caSecret(),
             `--output=type=image,name=${tag},compression=zstd,oci-mediatypes=true`,
             ".",

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type Docker from "dockerode";
 import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CUDA_LOCK, inputFile, lockFile, parseLock } from "../../scripts/lock";
+import { CUDA_LOCK, inputFile, LLAMA_LOCK, lockFile, parseLock, TOOLSETS } from "../../scripts/lock";
 import { exec, hostPort, logs, removeAll, run, secrets, startRole, untilHealthy } from "./base-container";
 import { baseImage, readImageJson } from "./base-image";
 import { computeImage, type PythonCheck, pythonChecks } from "./compute-image";
@@ -54,17 +54,18 @@ async function ask(check: PythonCheck, input: unknown = null): Promise<unknown> 
 
 /** The toolsets whose locks make up this image's environment. */
 function toolsetLocks(): string[] {
-    return ["core", ...["torch", "tensorflow", "spark"].filter((name) => toolsets.includes(name))];
+    return TOOLSETS.filter((name) => name === "core" || toolsets.includes(name));
 }
 
 /** {name: version} of what the locks put into this image. */
 function lockedVersions(): Record<string, string> {
     const pins = (lock: string) => parseLock(readFileSync(lockFile(lock), "utf8"));
-    const fromCpuIndex = ["torch", "torchvision"];
+    const fromCpuIndex = ["torch", "torchaudio", "torchvision"];
     const cuda = pins(CUDA_LOCK).filter(
         ({ name }) => torchIndex === "pypi-cuda" || fromCpuIndex.includes(name),
     );
-    const all = [...toolsetLocks().flatMap(pins), ...(hasTorch ? cuda : [])];
+    const llama = toolsets.includes("llm") ? pins(LLAMA_LOCK) : [];
+    const all = [...toolsetLocks().flatMap(pins), ...(hasTorch ? cuda : []), ...llama];
     const here = all.filter((pin) => !pin.machine || pin.machine === machine);
     return Object.fromEntries(here.map(({ name, version }) => [name, version]));
 }

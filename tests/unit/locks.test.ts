@@ -11,6 +11,7 @@ import {
     type Pin,
     PLATFORMS,
     parseLock,
+    SEPARATE_LOCKS,
     TOOLS,
     TOOLSETS,
 } from "../../scripts/lock";
@@ -66,10 +67,12 @@ describe.each(Object.entries(lockInputs()))("%s.lock", (lock, inputs) => {
 });
 
 describe.each(machines)("the environment on %s", (machine) => {
-    const byLock = new Map([...TOOLSETS, CUDA_LOCK].map((lock) => [lock, on(machine, pins(lock))]));
+    const byLock = new Map(
+        [...TOOLSETS, ...Object.keys(SEPARATE_LOCKS)].map((lock) => [lock, on(machine, pins(lock))]),
+    );
 
     it.each([...TOOLSETS])("has everything that %s.in asks for", (toolset) => {
-        const reachable = ["core", toolset, ...(toolset === "torch" ? [CUDA_LOCK] : [])];
+        const reachable = ["core", toolset, ...Object.keys(SEPARATE_LOCKS)];
         const names = reachable.flatMap((lock) => byLock.get(lock) ?? []).map((pin) => pin.name);
         for (const requirement of requirements(toolset).filter(
             (one) => (one.machine ?? machine) === machine,
@@ -93,7 +96,7 @@ describe.each(machines)("the environment on %s", (machine) => {
     });
 
     it("needs CUDA's libraries in the lock that PyTorch's CPU index replaces, and nowhere else", () => {
-        const cuda = /^(nvidia-|cuda-|triton$|torch$|torchvision$)/;
+        const cuda = /^(nvidia-|cuda-|triton$|torch(audio|vision)?$)/;
         for (const [lock, locked] of byLock) {
             const names = locked.map((pin) => pin.name);
             expect(names.filter((name) => cuda.test(name) !== (lock === CUDA_LOCK))).toEqual([]);
