@@ -15,6 +15,17 @@ require_secret() {
     [[ -s $secrets_dir/$2 ]] || die "$1 refuses to start: its secret $secrets_dir/$2 is missing."
 }
 
+# map_user UID GID: gives carbon these ids.
+# usermod would walk the whole home volume in each new container; an edit of the two files is at once.
+map_user() {
+    local uid=$1 gid=$2 id
+    for id in "$uid" "$gid"; do
+        [[ $id =~ ^[1-9][0-9]{0,9}$ ]] || die "CARBON_UID and CARBON_GID must be numbers above 0, not '$id'."
+    done
+    sed --in-place --regexp-extended "s/^(carbon:[^:]*):[0-9]+:[0-9]+:/\1:$uid:$gid:/" /etc/passwd
+    sed --in-place --regexp-extended "s/^(carbon:[^:]*):[0-9]+:/\1:$gid:/" /etc/group
+}
+
 # ensure_certificate FOLDER OWNER NAME...: a self-signed certificate for the host NAMEs and localhost, cert.pem and
 # key.pem in FOLDER; the key is for OWNER alone. Made when there is none, or less than 30 days of it are left.
 ensure_certificate() {

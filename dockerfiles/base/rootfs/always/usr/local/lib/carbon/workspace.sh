@@ -17,16 +17,6 @@ prepare_workspace() {
     write_login_environment
 }
 
-# usermod would walk the whole home volume in each new container; an edit of the two files is at once.
-map_user() {
-    local uid=$1 gid=$2 id
-    for id in "$uid" "$gid"; do
-        [[ $id =~ ^[1-9][0-9]{0,9}$ ]] || die "CARBON_UID and CARBON_GID must be numbers above 0, not '$id'."
-    done
-    sed --in-place --regexp-extended "s/^(carbon:[^:]*):[0-9]+:[0-9]+:/\1:$uid:$gid:/" /etc/passwd
-    sed --in-place --regexp-extended "s/^(carbon:[^:]*):[0-9]+:/\1:$gid:/" /etc/group
-}
-
 own_folders() {
     local owner
     owner=$(id --user carbon):$(id --group carbon)
@@ -83,12 +73,17 @@ set_up_clients() {
         case $service in
             postgres) set_up_psql ;;
             mosquitto) set_up_mosquitto_clients ;;
+            spark-master) set_up_spark ;;
         esac
     done
 }
 
 require_service_secret() {
-    [[ $1 == ollama ]] || require_secret workspace "$1" # Ollama has no login
+    case $1 in
+        ollama | spark-worker) ;; # Ollama has no login, and nobody logs in to a worker
+        spark-master) require_secret workspace spark ;;
+        *) require_secret workspace "$1" ;;
+    esac
 }
 
 set_up_psql() {
@@ -115,6 +110,15 @@ set_up_mosquitto_clients() {
             chown carbon: "$folder/$program"
         )
     done
+}
+
+# Where the image has PySpark, its sessions find the cluster.
+set_up_spark() {
+    local driver=/usr/local/lib/carbon/spark-driver
+    if [[ -x $driver ]]; then
+        export SPARK_CONF_DIR=/run/carbon/spark
+        "$driver" || die "workspace cannot start: preparing Spark failed."
+    fi
 }
 
 # /run/carbon/ca.pem: certificate authorities of the user's network. Each of these variables replaces what its
