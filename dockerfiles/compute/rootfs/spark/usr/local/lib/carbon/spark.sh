@@ -22,8 +22,9 @@ own_spark_events() {
 # spark_executor_memory: MiB that a worker offers to executors.
 spark_executor_memory() {
     local limit=${CARBON_SPARK_WORKER_MEMORY:-2048}
-    [[ $limit =~ ^[1-9][0-9]{3,6}$ ]] && ((limit >= 2048)) \
-        || die "CARBON_SPARK_WORKER_MEMORY must be a number of MiB from 2048, not '$limit'."
+    if ! [[ $limit =~ ^[1-9][0-9]{3,6}$ ]] || ((limit < 2048)); then
+        die "CARBON_SPARK_WORKER_MEMORY must be a number of MiB from 2048, not '$limit'."
+    fi
     echo "$((limit - spark_worker_reserve))"
 }
 
