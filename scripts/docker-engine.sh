@@ -126,14 +126,17 @@ linux_without_engine() {
 }
 
 # The engine's settings, where the machine has none yet: images of several platforms need the containerd store,
-# and an unlimited build cache fills the disk. Written before the package is installed, which may start the engine.
+# and an unlimited build cache fills the disk: it keeps a third of what is free, 10 GB at least and 40 GB at most.
+# Written before the package is installed, which may start the engine.
 write_daemon_settings() {
     [ -e /etc/docker/daemon.json ] && return
+    local keep=$(($(free_gb /var/lib) / 3))
+    if [ "$keep" -lt 10 ]; then keep=10; elif [ "$keep" -gt 40 ]; then keep=40; fi
     as_root mkdir -p /etc/docker
-    as_root tee /etc/docker/daemon.json >/dev/null <<'JSON'
+    as_root tee /etc/docker/daemon.json >/dev/null <<JSON
 {
   "features": { "containerd-snapshotter": true },
-  "builder": { "gc": { "enabled": true, "defaultKeepStorage": "30GB" } }
+  "builder": { "gc": { "enabled": true, "defaultKeepStorage": "${keep}GB" } }
 }
 JSON
 }

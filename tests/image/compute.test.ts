@@ -6,6 +6,7 @@ import { CUDA_LOCK, inputFile, LLAMA_LOCK, lockFile, parseLock, TOOLSETS } from 
 import { exec, hostPort, logs, removeAll, run, secrets, startRole, untilHealthy } from "./base-container";
 import { baseImage, readImageJson } from "./base-image";
 import { computeImage, type PythonCheck, pythonChecks } from "./compute-image";
+import { executeNotebook, type Jupyter, plainText } from "./jupyter";
 
 const PYTHON = "/opt/carbon/venv/bin/python";
 
@@ -141,6 +142,10 @@ it.runIf(hasSpark)("a Spark job runs in the container, and pandas reads its resu
 
 describe("JupyterLab", () => {
     const token = { Authorization: `token ${passwords.jupyter}` };
+    let lab: Jupyter;
+    beforeAll(() => {
+        lab = { container: workspace, address: jupyter, token: passwords.jupyter };
+    });
 
     it("opens with the token in the address, and not with another", async () => {
         const status = async (value: string) =>
@@ -193,46 +198,18 @@ describe("JupyterLab", () => {
     });
 
     it("runs a notebook, plot and all", async () => {
-        const outputs = await execute("python3", [
+        const outputs = await executeNotebook(lab, "python3", [
             "import sys; print(sys.executable)",
             "%matplotlib inline\nimport matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()",
         ]);
-        expect(outputs[0]?.text.join("").trim()).toBe(PYTHON);
-        expect(outputs[1]?.data["image/png"]).toBeTruthy();
+        expect(plainText(outputs[0])).toBe(PYTHON);
+        expect(outputs[1]?.data?.["image/png"]).toBeTruthy();
     });
 
     it.runIf(hasR)("runs an R notebook", async () => {
-        const outputs = await execute("ir", ["cat(sum(1:10))"]);
-        expect(outputs[0]?.text.join("").trim()).toBe("55");
+        const [output] = await executeNotebook(lab, "ir", ["cat(sum(1:10))"]);
+        expect(plainText(output)).toBe("55");
     });
-
-    /** Runs cells in a new notebook, and returns the first output of each. */
-    async function execute(kernel: string, cells: string[]) {
-        const cell = (source: string) => ({
-            cell_type: "code",
-            source,
-            metadata: {},
-            outputs: [],
-            execution_count: null,
-        });
-        const notebook = {
-            cells: cells.map(cell),
-            metadata: { kernelspec: { name: kernel, display_name: kernel } },
-            nbformat: 4,
-            nbformat_minor: 4,
-        };
-        const file = `/workspace/test-${kernel}.ipynb`;
-        const body = JSON.stringify({ type: "notebook", content: notebook });
-        const saved = await fetch(`${jupyter}/api/contents/test-${kernel}.ipynb`, {
-            method: "PUT",
-            headers: token,
-            body,
-        });
-        expect(saved.status).toBe(201);
-        await run(workspace, ["/opt/carbon/venv/bin/jupyter", "execute", "--inplace", file], "carbon");
-        const executed = JSON.parse(await run(workspace, ["cat", file]));
-        return executed.cells.map(({ outputs }: { outputs: unknown[] }) => outputs[0]);
-    }
 
     it("is healthy as long as it answers, and named when it does not", async () => {
         const server = ["pgrep", "--full", "/opt/carbon/venv/bin/jupyter-lab"];
