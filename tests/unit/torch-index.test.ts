@@ -25,7 +25,7 @@ beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "carbon-torch-"));
     mkdirSync(join(folder, "bin"));
     fakeProgram("with-ca", 'exec "$@"');
-    fakeProgram("install-locked", 'printf "%s\\n" "$@"');
+    fakeProgram("install-uncached", 'printf "%s\\n" "$@"');
     await serve(pins.map(({ version }) => `${version}+cpu`));
 });
 
@@ -113,7 +113,7 @@ describe("TORCH_INDEX=auto", () => {
 });
 
 it("TORCH_INDEX=cpu insists on the CPU index", async () => {
-    fakeProgram("install-locked", "exit 7");
+    fakeProgram("install-uncached", "exit 7");
     const { code, written } = await installTorch("cpu");
     expect(code).toBe(7);
     expect(written).toThrow("ENOENT");
