@@ -51,7 +51,8 @@ export class BuildProgress {
             step.tail.push(/exit code: \d+/.exec(text)?.[0] ?? text);
         } else if (done) {
             this.finish(id, step, done);
-        } else {
+        } else if (text !== "..." && readable(text) !== step.title) {
+            // Those two are how buildx marks that it turns to another step and back.
             step.tail.push(text.replace(/^[\d.]+ /, ""));
             step.tail.splice(0, step.tail.length - TAIL);
         }
@@ -69,7 +70,7 @@ export class BuildProgress {
         for (const step of this.steps.values()) {
             if (Date.now() - step.announced >= STILL_RUNNING_MS) {
                 step.announced = Date.now();
-                const last = step.tail.at(-1)?.trim();
+                const last = step.tail.at(-1)?.trim().slice(0, LONGEST_TITLE);
                 this.tell(`${step.title} still running, ${seconds(step)}s${last ? `: ${last}` : ""}`);
             }
         }

@@ -29,6 +29,8 @@ export interface RoleArgs {
     binds?: string[];
     /** Container ports to publish on free ports of 127.0.0.1. */
     ports?: number[];
+    /** Network that it joins, under this host name. */
+    host?: { network: Docker.Network; name: string };
 }
 
 /** What a command in a container did: exit code, and stdout and stderr as they came. */
@@ -51,7 +53,17 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
         Cmd: [args.role],
         Env: Object.entries(args.env ?? {}).map(([name, value]) => `${name}=${value}`),
         ExposedPorts: Object.fromEntries(Object.keys(published).map((port) => [port, {}])),
-        HostConfig: { Binds: args.binds ?? [], PortBindings: published },
+        HostConfig: {
+            Binds: args.binds ?? [],
+            PortBindings: published,
+            NetworkMode: args.host?.network.id,
+        },
+        ...(args.host && {
+            Hostname: args.host.name,
+            NetworkingConfig: {
+                EndpointsConfig: { [args.host.network.id]: { Aliases: [args.host.name] } },
+            },
+        }),
     });
     started.add(container);
     await container.putArchive(archive(args.secrets ?? {}), { path: "/" });

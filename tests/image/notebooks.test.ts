@@ -32,7 +32,7 @@ describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
     it.each([
         ["bash", "echo $((6 * 7))", "42"],
         ["typescript", "const answer: number = 6 * 7; console.log(answer)", "42"],
-        ["sql", "SELECT 6 * 7 AS answer", "42"],
+        ["sql", "CREATE TABLE made AS SELECT 6 AS a; SELECT a * 7 AS answer FROM made", "42"],
     ])("runs a cell in the kernel %s", async (kernel, cell, answer) => {
         const [output] = await executeNotebook(jupyter, kernel, [cell]);
         expect(plainText(output)).toContain(answer);

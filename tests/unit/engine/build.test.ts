@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { BuildProgress } from "../../../engine/drivers/build-progress";
 import { buildArguments } from "../../../engine/drivers/buildx";
 import { generatePassword } from "../../../engine/drivers/random";
@@ -37,6 +37,24 @@ describe("a build's output", () => {
         ]);
         expect(told[0]).toBe("[base 4/19] RUN /build/install desktop (cached)");
         expect(told[1]).toHaveLength(90 + "… (cached)".length);
+    });
+
+    it("tells every ten seconds what a step said last, and nothing for one that is silent", () => {
+        vi.useFakeTimers();
+        const told: string[] = [];
+        const progress = new BuildProgress((line) => told.push(line));
+        const header = "#6 [2/3] RUN --mount=type=secret,id=ca make";
+        // buildx turns to another step with dots, and back with the step's own instruction.
+        for (const line of [header, "#6 ...", "#7 [3/3] RUN test", "#7 0.1 testing", "#7 ...", header]) {
+            progress.read(line);
+        }
+        vi.advanceTimersByTime(10_000);
+        progress.close();
+        vi.useRealTimers();
+        expect(told).toEqual([
+            "[2/3] RUN make still running, 10s",
+            "[3/3] RUN test still running, 10s: testing",
+        ]);
     });
 
     it("of a failure is the step, the end of what it said, and its exit code", () => {

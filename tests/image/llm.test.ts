@@ -1,0 +1,78 @@
+import { join } from "node:path";
+import type Docker from "dockerode";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hostPort, logs, makeVolume, removeAll, run, startRole, until, untilHealthy } from "./base-container";
+import { readImageJson } from "./base-image";
+import { computeImage } from "./compute-image";
+
+const image = computeImage();
+const { toolsets } = readImageJson(image);
+const key = "LlmApiKeyLlmApiKeyLlmK24";
+
+describe.runIf(toolsets.includes("llm"))("the LLM server", () => {
+    let container: Docker.Container;
+    let address: string;
+
+    beforeAll(async () => {
+        container = await startRole({
+            image,
+            role: "llm",
+            secrets: { llm: key },
+            binds: [`${await makeVolume()}:/models`, `${join(__dirname, "tiny_gguf.py")}:/tiny_gguf.py:ro`],
+            ports: [8001],
+        });
+        await untilHealthy(container);
+        address = `http://127.0.0.1:${await hostPort(container, 8001)}/v1`;
+    });
+    afterAll(removeAll);
+
+    function ask(path: string, bearer: string, body?: unknown): Promise<Response> {
+        return fetch(`${address}${path}`, {
+            method: body ? "POST" : "GET",
+            headers: { Authorization: `Bearer ${bearer}`, "Content-Type": "application/json" },
+            body: body ? JSON.stringify(body) : undefined,
+        });
+    }
+
+    it("says what to do as long as there is no model, to those who have the key", async () => {
+        const answer = await ask("/models", key);
+        expect(answer.status).toBe(503);
+        expect((await answer.json()).error.message).toMatch(/put a \.gguf file into the volume: docker cp /);
+        expect((await ask("/models", "wrong")).status).toBe(401);
+        expect(await logs(container)).toContain("no model yet");
+    });
+
+    it("serves a model as soon as it is in the volume", async () => {
+        await run(container, ["/opt/carbon/venv/bin/python", "/tiny_gguf.py", "/models/tiny.gguf"]);
+        await until("the model is served", 60, async () =>
+            ask("/models", key).then(
+                ({ status }) => status === 200,
+                () => false, // Between the one server and the other nobody listens.
+            ),
+        );
+        const models = await (await ask("/models", key)).json();
+        expect(models.data.map(({ id }: { id: string }) => id)).toEqual(["tiny"]);
+    });
+
+    it("completes a chat for those who have the key, and for nobody else", async () => {
+        const chat = {
+            model: "tiny",
+            messages: [{ role: "user", content: "Hello" }],
+            max_tokens: 4,
+        };
+        const answer = await ask("/chat/completions", key, chat);
+        expect(answer.status).toBe(200);
+        const { choices, usage } = await answer.json();
+        expect(choices[0].message.role).toBe("assistant");
+        expect(usage.completion_tokens).toBeGreaterThan(0);
+        expect((await ask("/chat/completions", "wrong", chat)).status).toBe(401);
+    });
+
+    it("shows its key in no log, command line or environment", async () => {
+        expect(await logs(container)).not.toContain(key);
+        const everything = "for f in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do cat $f 2>&1; done";
+        const shown = await run(container, ["sh", "-c", `${everything}; true`], "carbon");
+        expect(shown).toContain("llama_cpp.server");
+        expect(shown).not.toContain(key);
+    });
+});

@@ -1,0 +1,105 @@
+import type Docker from "dockerode";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+    hostPort,
+    logs,
+    makeNetwork,
+    makeVolume,
+    removeAll,
+    run,
+    secrets,
+    startRole,
+    until,
+    untilHealthy,
+} from "./base-container";
+import { readImageJson } from "./base-image";
+import { computeImage } from "./compute-image";
+import { executeNotebook, type Jupyter, plainText } from "./jupyter";
+
+const image = computeImage();
+const { toolsets } = readImageJson(image);
+const spark = "SparkSecretSparkSecret24";
+const token = "JupyterTokenJupyterTok24";
+
+describe.runIf(toolsets.includes("spark"))("a Spark cluster", () => {
+    let network: Docker.Network;
+    let master: Docker.Container;
+    let lab: Jupyter;
+
+    beforeAll(async () => {
+        network = await makeNetwork();
+        const events = `${await makeVolume()}:/var/lib/spark/events`;
+        master = await startRole({
+            image,
+            role: "spark-master",
+            secrets: { spark },
+            binds: [events],
+            ports: [8080, 18080],
+            host: { network, name: "spark-master" },
+        });
+        await untilHealthy(master, 120);
+        const [worker, workspace] = await Promise.all([
+            startWorker("spark-worker-1", spark),
+            startRole({
+                image,
+                role: "workspace",
+                secrets: { ...secrets, spark, jupyter: token, "code-server": "CodeServerPasswordCode24" },
+                env: { CARBON_SERVICES: "spark-master spark-worker" },
+                binds: [events],
+                ports: [8888],
+                host: { network, name: "workspace" },
+            }),
+        ]);
+        await Promise.all([untilHealthy(worker, 120), untilHealthy(workspace, 120)]);
+        const address = `http://127.0.0.1:${await hostPort(workspace, 8888)}`;
+        lab = { container: workspace, address, token };
+    });
+    afterAll(removeAll);
+
+    function startWorker(name: string, secret: string): Promise<Docker.Container> {
+        return startRole({
+            image,
+            role: "spark-worker",
+            secrets: { spark: secret },
+            host: { network, name },
+        });
+    }
+
+    async function ask(port: number, path: string) {
+        return (await fetch(`http://127.0.0.1:${await hostPort(master, port)}${path}`)).json();
+    }
+
+    it("runs a notebook's job on its worker, found without a setting, and remembers it", async () => {
+        const session = [
+            "from pyspark.sql import SparkSession",
+            'spark = SparkSession.builder.appName("test").getOrCreate()',
+        ];
+        const job = [
+            "host = lambda _: __import__('socket').gethostname()",
+            "print(spark.sparkContext.master, set(spark.sparkContext.parallelize(range(4), 4).map(host).collect()))",
+            "spark.stop()",
+        ];
+        const [, where] = await executeNotebook(lab, "python3", [session.join("\n"), job.join("\n")]);
+        expect(plainText(where)).toBe("spark://spark-master:7077 {'spark-worker-1'}");
+        await until("the job is in the history", 60, async () => {
+            const applications = await ask(18080, "/api/v1/applications?status=completed");
+            return applications.some(({ name }: { name: string }) => name === "test");
+        });
+    });
+
+    it("takes in no worker with another secret", async () => {
+        const stranger = await startWorker("spark-worker-2", "WrongSecretWrongSecret24");
+        await until("the stranger is refused", 90, async () =>
+            /Failed to connect to master/.test(await logs(stranger)),
+        );
+        const { workers } = await ask(8080, "/json/");
+        expect(workers).toHaveLength(1);
+    });
+
+    it("shows its secret in no log and no command line", async () => {
+        for (const container of [master, lab.container]) {
+            expect(await logs(container)).not.toContain(spark);
+            expect(await run(container, ["ps", "axww", "-o", "args"])).not.toContain(spark);
+        }
+    });
+});
