@@ -41,7 +41,7 @@ export const NPM_LOCKS = ["base/node", "base/claude", "base/mongosh", "compute/c
 
 /** PyTorch and what only its CUDA build needs: PyTorch's CPU index replaces the whole of this lock. */
 export const CUDA_LOCK = "torch-cuda";
-const CUDA_PACKAGE = /^(torch|torchaudio|torchvision|triton|nvidia-.+|cuda-.+)$/;
+const CUDA_PACKAGE = /^(torch|torchvision|triton|nvidia-.+|cuda-.+)$/;
 
 /** The one package of the toolset `llm` that is compiled, in a stage of its own. */
 export const LLAMA_LOCK = "llama-cpp";

@@ -96,7 +96,7 @@ describe.each(machines)("the environment on %s", (machine) => {
     });
 
     it("needs CUDA's libraries in the lock that PyTorch's CPU index replaces, and nowhere else", () => {
-        const cuda = /^(nvidia-|cuda-|triton$|torch(audio|vision)?$)/;
+        const cuda = /^(nvidia-|cuda-|triton$|torch(vision)?$)/;
         for (const [lock, locked] of byLock) {
             const names = locked.map((pin) => pin.name);
             expect(names.filter((name) => cuda.test(name) !== (lock === CUDA_LOCK))).toEqual([]);

@@ -127,9 +127,9 @@ describe("before anything is touched", () => {
             const { stderr } = await box.carbon(["up", "--yes"]);
             return /only 3.0 GB free, a build needs about (\d+) GB/.exec(stderr)?.[1];
         };
-        expect(await need()).toBe("45");
-        expect(await need(cache)).toBe("36");
-        expect(await need(cache, others)).toBe("13");
+        expect(await need()).toBe("52");
+        expect(await need(cache)).toBe("43");
+        expect(await need(cache, others)).toBe("20");
     });
 
     it("names the platforms that the builder cannot build for", async () => {
