@@ -2,6 +2,7 @@ import { stringify } from "yaml";
 import { everyService } from "../services";
 import { type SettingDefinition, settingDefinitions } from "../settings/schema";
 import { baseToolsets, computeToolsets, toolsetNeeds } from "../settings/toolsets";
+import { type Extension, extensions } from "./extensions";
 
 /** Text of Pulumi.yaml: the project and its configuration schema. */
 export function pulumiYaml(): string {
@@ -25,7 +26,7 @@ export function reference(): string {
     return [
         "# Reference",
         "",
-        "Written by `npm run generate` from `settings/` and `services/`.",
+        "Written by `npm run generate` from `settings/`, `services/` and the list of code-server's extensions.",
         "",
         "## Configuration",
         "",
@@ -57,6 +58,16 @@ export function reference(): string {
             `Volumes: ${service.volumes.map((volume) => `\`carbon-<stack>-${volume.name}\` at \`${volume.path}\``).join(", ")}.`,
             "",
         ]),
+        "## Extensions of code-server",
+        "",
+        `${extensions.length}, in the compute image where its build could reach the registry.`,
+        "",
+        "| for | extension | version | what it does |",
+        "| --- | --- | --- | --- |",
+        ...byGroup(extensions).map(
+            ({ group, id, version, use }) => `| ${group} | \`${id}\` | ${version} | ${use} |`,
+        ),
+        "",
         "## Outputs",
         "",
         "| output | holds |",
@@ -102,6 +113,10 @@ function loginOf(service: string, secret: string | undefined): string {
     }
     const specs = everyService.find(({ name }) => name === service)?.secrets ?? [];
     return code(specs.find(({ name }) => name === secret)?.key ?? secret);
+}
+
+function byGroup(list: Extension[]): Extension[] {
+    return [...list].sort((one, other) => one.group.localeCompare(other.group, "en"));
 }
 
 function code(text: string): string {

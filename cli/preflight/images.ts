@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { imageTag } from "../../settings/names";
 import type { Settings } from "../../settings/parse";
 import type { Toolset } from "../../settings/toolsets";
-import { type DockerInfo, hasImage } from "../docker";
+import { type DockerInfo, hasImage, lines } from "../docker";
 import { formatBytes } from "../output";
 import { run } from "../process";
 import { type Finding, failure, ok, warning } from "./finding";
@@ -72,20 +72,36 @@ export async function checkDisk(settings: Settings, info: DockerInfo): Promise<F
           );
 }
 
-/** Gigabytes for a first build of the stack. What other stacks have left in the build cache need not be made again. */
+/**
+ * Gigabytes for a first build of the stack. What other stacks have left need not be made again: their build cache, and
+ * the layers of the largest of their images.
+ */
 async function diskForBuild(settings: Settings): Promise<number> {
-    const rest = diskForFirstBuild(settings) - (await buildCache()) / gigabyte;
+    const [cache, images] = await Promise.all([buildCache(), imagesOfOtherStacks(settings)]);
+    const rest = diskForFirstBuild(settings) - (cache + Math.max(0, ...images)) / gigabyte;
     return Math.max(diskForRebuild, Math.ceil(rest));
 }
 
 /** Bytes in the engine's build cache, as far as it says. */
 async function buildCache(): Promise<number> {
     const { stdout } = await run("docker", ["system", "df", "--format", "{{.Type}} {{.Size}}"]);
-    const [, amount, unit = ""] = /^Build Cache ([\d.]+)([kMGT]?)B$/m.exec(stdout) ?? [];
+    return bytes(/^Build Cache (\S+)$/m.exec(stdout)?.[1]);
+}
+
+/** Bytes of each image that another stack has built, unpacked and compressed together. */
+async function imagesOfOtherStacks({ imagePrefix, compute }: Settings): Promise<number[]> {
+    // The filter knows Docker Hub's images by their short names alone.
+    const any = imageTag(imagePrefix.replace(/^docker\.io\//, ""), compute ? "compute" : "base", "*");
+    const list = ["image", "ls", `--filter=reference=${any}`, "--format={{.Size}}"];
+    return lines((await run("docker", list)).stdout).map(bytes);
+}
+
+/** A size as Docker writes it ("23.4GB", with the units of the SI); 0 for what is none. */
+function bytes(size: string | undefined): number {
+    const [, amount, unit = ""] = /^([\d.]+)([kMGT]?)B$/.exec(size ?? "") ?? [];
     return Number(amount ?? 0) * (unitBytes[unit] ?? 0);
 }
 
-/** Docker writes sizes with the units of the SI. */
 const unitBytes: Record<string, number> = { "": 1, k: 1e3, M: 1e6, G: gigabyte, T: 1e12 };
 
 /** Gigabytes that building everything from nothing takes at its height. */

@@ -123,6 +123,7 @@ describe("up", () => {
         box.install("pulumi", obedientPulumi);
         const { uid } = statSync(box.dir);
         box.configure({
+            portOffset: 40_000,
             uid: 1234,
             gid: 1234,
             workspaceDir: "mine/here",

@@ -58,19 +58,19 @@ if (rule.untilInterrupted) {
 }
 `;
 
+/** What `docker info` says where all is well. */
+export const healthyInfo = {
+    ServerVersion: "28.0.0",
+    OperatingSystem: "Debian GNU/Linux 13 (trixie)",
+    Architecture: "x86_64",
+    DockerRootDir: "/",
+    DriverStatus: [["driver-type", "io.containerd.snapshotter.v1"]],
+    MemTotal: 16e9,
+};
+
 /** A Docker Engine on which all is well and nothing runs. */
 export const healthyDocker: Rule[] = [
-    {
-        match: "^info ",
-        stdout: JSON.stringify({
-            ServerVersion: "28.0.0",
-            OperatingSystem: "Debian GNU/Linux 13 (trixie)",
-            Architecture: "x86_64",
-            DockerRootDir: "/",
-            DriverStatus: [["driver-type", "io.containerd.snapshotter.v1"]],
-            MemTotal: 16e9,
-        }),
-    },
+    { match: "^info ", stdout: JSON.stringify(healthyInfo) },
     { match: "^buildx version$", stdout: "github.com/docker/buildx v0.30.0 abc\n" },
     {
         match: "^buildx inspect ",

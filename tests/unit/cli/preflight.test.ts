@@ -1,7 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { container, healthyDocker, obedientPulumi, running, sandbox } from "./harness";
+import {
+    container,
+    healthyDocker,
+    healthyInfo,
+    obedientPulumi,
+    type Rule,
+    running,
+    sandbox,
+} from "./harness";
 
 describe("before anything is touched", () => {
     it("reports every bad setting at once, and asks nothing of Docker", async () => {
@@ -22,7 +30,11 @@ describe("before anything is touched", () => {
         box.install("pulumi", obedientPulumi);
         const ssh = await box.occupyPort();
         const redis = await box.occupyPort();
-        box.configure({ ports: { ssh, redis, postgres: 45_432 }, toolsets: ["databases"], compute: false });
+        box.configure({
+            ports: { ssh, redis, postgres: 45_432, mqtt: 41_883 },
+            toolsets: ["databases"],
+            compute: false,
+        });
         const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
         expect(exitCode).toBe(1);
         expect(stderr.split("\n")).toEqual([
@@ -93,6 +105,31 @@ describe("before anything is touched", () => {
         expect(stderr).toContain(
             "debian:trixie-slim is not here and cannot be pulled: ERROR: no such host. ",
         );
+    });
+
+    it("asks for the disk of a first build, less what other stacks have built already", async () => {
+        const others = {
+            match: "^image ls --filter=reference=carbon/compute:\\* ",
+            stdout: "2.9GB\n23.4GB\n",
+        };
+        const cache = { match: "^system df ", stdout: "Images 57.78GB\nBuild Cache 9.5GB\n" };
+        const need = async (...rules: Rule[]) => {
+            const box = sandbox();
+            box.configure({ portOffset: 40_000 });
+            box.install("docker", [
+                { match: "^image inspect .*compute", code: 1 },
+                // An engine with a disk of its own, as Docker Desktop's: a container tells how much is free.
+                { match: "^info ", stdout: JSON.stringify({ ...healthyInfo, DockerRootDir: "/nowhere" }) },
+                { match: "^run .* df ", stdout: "Avail\n3000000000\n" },
+                ...rules,
+                ...healthyDocker,
+            ]);
+            const { stderr } = await box.carbon(["up", "--yes"]);
+            return /only 3.0 GB free, a build needs about (\d+) GB/.exec(stderr)?.[1];
+        };
+        expect(await need()).toBe("45");
+        expect(await need(cache)).toBe("36");
+        expect(await need(cache, others)).toBe("13");
     });
 
     it("names the platforms that the builder cannot build for", async () => {
