@@ -20,7 +20,15 @@ export const baseToolsets = [
 ] as const;
 
 /** Toolsets of the compute image. */
-export const computeToolsets = ["torch", "tensorflow", "spark", "codeServer"] as const;
+export const computeToolsets = [
+    "torch",
+    "tensorflow",
+    "llm",
+    "spark",
+    "notebooks",
+    "codeServer",
+    "apps",
+] as const;
 
 /** Every toolset. */
 export const toolsets = [...baseToolsets, ...computeToolsets] as const;

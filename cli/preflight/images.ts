@@ -30,8 +30,11 @@ const diskForPackages: Partial<Record<Toolset, number>> = {
     cloud: 2,
     torch: 14,
     tensorflow: 5,
+    llm: 2,
     spark: 2,
+    notebooks: 3,
     codeServer: 2,
+    apps: 2,
 };
 
 /** Whether the image that everything starts from is here, or can be had. */
