@@ -20,15 +20,13 @@ const { dockerContext } = settings;
 const provider = new docker.Provider("docker", dockerContext === "default" ? {} : { context: dockerContext });
 const opts = { providers: { docker: provider } };
 const network = new SuiteNetwork("suite", { stack: settings.stack }, opts).networkName;
-const services = settings.services.map(
-    (spec) =>
-        new Service(
-            spec.name,
-            { spec, settings, image: settings.serviceImages[spec.name] ?? base.ref, network },
-            opts,
-        ),
-);
 const image = (compute ?? base).ref;
+const services: Service[] = [];
+for (const spec of settings.services) {
+    const from = settings.serviceImages[spec.name] ?? (spec.image === "base" ? base.ref : image);
+    const needs = services.filter((other) => other.spec.name === spec.needs);
+    services.push(new Service(spec.name, { spec, settings, image: from, network, needs }, opts));
+}
 const workspace = new Workspace("workspace", { settings, image, network, services }, opts);
 const suite = [workspace, ...services];
 

@@ -5,6 +5,7 @@ import * as random from "@pulumi/random";
 import { type FileSpec, type HealthSpec, isIncluded, type SecretSpec, type ServiceSpec } from "../services";
 import type { Settings } from "../settings";
 import { containerName, volumeName } from "../settings/names";
+import { memoryLimit } from "../settings/services";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
 const secretsFolder = "/run/carbon/secrets";
@@ -15,6 +16,12 @@ export interface GeneratedSecret {
     password: pulumi.Output<string>;
 }
 
+/** A named volume and its mount point. */
+export interface MountedVolume {
+    volumeName: pulumi.Output<string>;
+    containerPath: string;
+}
+
 /** Arguments of {@link Service}. */
 export interface ServiceArgs {
     spec: ServiceSpec;
@@ -23,18 +30,20 @@ export interface ServiceArgs {
     image: pulumi.Input<string>;
     /** Name of the stack's network. */
     network: pulumi.Input<string>;
-    /** Environment; nothing secret, as `docker inspect` shows it. */
+    /** The services that must be up first. */
+    needs?: Service[];
+    /** More environment; nothing secret, as `docker inspect` shows it. */
     env?: Record<string, string>;
-    /** Folders of the host to mount, by mount point. */
-    folders?: Record<string, string>;
+    /** Volumes of other services to mount. */
+    sharedVolumes?: MountedVolume[];
     /** Secrets of other services that this one needs. */
     clientSecrets?: GeneratedSecret[];
     /** Files that are not secret but are handed over in the same way, by path. */
     files?: Record<string, string>;
     /** More names that the container knows, by host name. */
     hosts?: Record<string, string>;
-    /** Limits that differ from the catalogue's. */
-    limits?: { memory?: number; cpus?: string; shmSize?: number };
+    /** Limits besides those in the catalogue. */
+    limits?: { cpus?: string; shmSize?: number };
 }
 
 /**
@@ -43,16 +52,23 @@ export interface ServiceArgs {
  * is up only once it is healthy.
  */
 export class Service extends pulumi.ComponentResource {
+    /** The service as the settings have it. */
+    readonly spec: ServiceSpec;
     /** Id of the container; it changes when the container is replaced. */
     readonly containerId: pulumi.Output<string>;
     /** Name of the container. */
     readonly containerName: pulumi.Output<string>;
     /** The service's own passwords. */
     readonly secrets: GeneratedSecret[];
+    /** The service's volumes that the workspace mounts too. */
+    readonly sharedVolumes: MountedVolume[];
+
+    private readonly container: docker.Container;
 
     constructor(name: string, args: ServiceArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:Service", name, {}, opts);
         const { spec, settings } = args;
+        this.spec = spec;
         this.secrets = spec.secrets
             .filter((secret) => isIncluded(secret, settings))
             .map((secret) => this.generate(name, secret));
@@ -62,10 +78,11 @@ export class Service extends pulumi.ComponentResource {
                 { name: volumeName(settings.stack, volume.name) },
                 { parent: this, retainOnDelete: true },
             );
-            return { volumeName: created, containerPath: volume.path };
+            return { volumeName: created, containerPath: volume.path, shared: volume.shared };
         });
-        const memory = args.limits?.memory ?? spec.memory;
-        const container = new docker.Container(
+        this.sharedVolumes = volumes.filter(({ shared }) => shared).map(mounted);
+        const memory = memoryLimit(spec, settings);
+        this.container = new docker.Container(
             `${name}-container`,
             {
                 name: containerName(settings.stack, spec.name),
@@ -83,17 +100,17 @@ export class Service extends pulumi.ComponentResource {
                 hosts: args.hosts && Object.entries(args.hosts).map(([host, ip]) => ({ host, ip })),
                 ports: publishedPorts(spec, settings),
                 volumes: [
-                    ...volumes,
-                    ...Object.entries(args.folders ?? {}).map(([containerPath, hostPath]) => ({
-                        containerPath,
-                        hostPath,
-                    })),
+                    ...volumes.map(mounted),
+                    ...(args.sharedVolumes ?? []),
+                    ...(spec.workspaceFolder
+                        ? [{ containerPath: "/workspace", hostPath: settings.workspaceDir }]
+                        : []),
                 ],
                 healthcheck: healthcheck(spec.health),
                 restart: "unless-stopped",
                 memory,
                 // Docker's own default, written out: left unset it reads back as a difference for ever.
-                memorySwap: memory && memory * 2,
+                memorySwap: memory * 2,
                 cpus: args.limits?.cpus,
                 shmSize: args.limits?.shmSize ?? spec.shmSize,
                 stopSignal: spec.stopSignal,
@@ -106,14 +123,15 @@ export class Service extends pulumi.ComponentResource {
             },
             {
                 parent: this,
+                dependsOn: args.needs?.map(({ container }) => container),
                 // The name and the host ports can be held only once.
                 deleteBeforeReplace: true,
                 // The provider calls a change of these an update, but does not carry it out.
                 replaceOnChanges: ["healthcheck"],
             },
         );
-        this.containerId = container.id;
-        this.containerName = container.name;
+        this.containerId = this.container.id;
+        this.containerName = this.container.name;
         this.registerOutputs({ containerId: this.containerId, containerName: this.containerName });
     }
 
@@ -134,6 +152,7 @@ export class Service extends pulumi.ComponentResource {
         }));
         return [
             ...this.secrets.map(ownSecretFile),
+            ...(args.needs ?? []).flatMap(({ secrets }) => secrets).map(secretFile),
             ...(args.clientSecrets ?? []).map(secretFile),
             ...(args.spec.files ?? []).map(projectFile),
             ...files,
@@ -165,8 +184,18 @@ function healthcheck({ test, ...timing }: HealthSpec) {
     return { tests: test ?? ["CMD", "carbon-health"], ...timing };
 }
 
-function environment({ settings, env }: ServiceArgs): string[] {
-    const all = { CARBON_STACK: settings.stack, CARBON_TLS: settings.tls ? "on" : "off", ...env };
+function mounted({ volumeName, containerPath }: MountedVolume): MountedVolume {
+    return { volumeName, containerPath };
+}
+
+function environment({ spec, settings, env }: ServiceArgs): string[] {
+    const chosen = Object.entries(spec.env ?? {}).map(([name, key]) => [name, settings[key]]);
+    const all = {
+        CARBON_STACK: settings.stack,
+        CARBON_TLS: settings.tls ? "on" : "off",
+        ...Object.fromEntries(chosen),
+        ...env,
+    };
     return Object.entries(all).map(([key, value]) => `${key}=${value}`);
 }
 

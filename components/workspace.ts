@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { workspace } from "../services";
+import { catalogueName, workspace } from "../services";
 import type { Settings } from "../settings";
 import { type GeneratedSecret, Service } from "./service";
 
@@ -37,19 +37,18 @@ export class Workspace extends pulumi.ComponentResource {
                 image: args.image,
                 network: args.network,
                 env: {
-                    CARBON_UID: String(settings.uid),
-                    CARBON_GID: String(settings.gid),
-                    CARBON_SERVICES: settings.services.map((spec) => spec.name).join(" "),
+                    CARBON_SERVICES: [...serviceNames(settings)].join(" "),
                     ...ollamaAddress(settings),
+                    ...computeServices(settings),
                 },
                 // Docker Desktop knows the name of itself; other engines are told.
                 hosts: settings.ollama === "host" ? { "host.docker.internal": "host-gateway" } : undefined,
-                folders: { "/workspace": settings.workspaceDir },
+                sharedVolumes: args.services.flatMap((other) => other.sharedVolumes),
                 clientSecrets: args.services.flatMap((other) => other.secrets),
                 files: settings.caCertificates
                     ? { "/run/carbon/ca.pem": settings.caCertificates }
                     : undefined,
-                limits: { memory: settings.memory, cpus: settings.cpus, shmSize: settings.shmSize },
+                limits: { cpus: settings.cpus, shmSize: settings.shmSize },
             },
             { parent: this },
         );
@@ -61,9 +60,22 @@ export class Workspace extends pulumi.ComponentResource {
 }
 
 /** Where Ollama's own programs and libraries look for it (https://docs.ollama.com/faq). */
-function ollamaAddress({ ollama, services }: Settings): Record<string, string> {
-    if (ollama === "host") {
+function ollamaAddress(settings: Settings): Record<string, string> {
+    if (settings.ollama === "host") {
         return { OLLAMA_HOST: "http://host.docker.internal:11434" };
     }
-    return services.some(({ name }) => name === "ollama") ? { OLLAMA_HOST: "http://ollama:11434" } : {};
+    return serviceNames(settings).has("ollama") ? { OLLAMA_HOST: "http://ollama:11434" } : {};
+}
+
+/** How much of a worker Spark's sessions may ask for, and where the LLM server answers. */
+function computeServices(settings: Settings): Record<string, string> {
+    const names = serviceNames(settings);
+    return {
+        ...(names.has("spark-master") && { CARBON_SPARK_WORKER_MEMORY: String(settings.sparkWorkerMemory) }),
+        ...(names.has("llm") && { CARBON_LLM_URL: "http://llm:8001/v1" }),
+    };
+}
+
+function serviceNames({ services }: Settings): Set<string> {
+    return new Set(services.map(({ name }) => catalogueName(name)));
 }

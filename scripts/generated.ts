@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { everyService } from "../services";
+import { everyService, type ServiceSpec } from "../services";
 import { type SettingDefinition, settingDefinitions } from "../settings/schema";
 import { baseToolsets, computeToolsets, toolsetNeeds } from "../settings/toolsets";
 import { type Extension, extensions } from "./extensions";
@@ -46,7 +46,7 @@ export function reference(): string {
         ...everyService.flatMap((service) => [
             `### ${service.title}`,
             "",
-            `Container \`carbon-<stack>-${service.name}\`, on the suite's network \`${service.name}\`. ${image(service.image)}`,
+            `${containers(service)} ${image(service.image)}`,
             "",
             "| port | name | what answers | login (`npx carbon credentials`) |",
             "| --- | --- | --- | --- |",
@@ -55,7 +55,7 @@ export function reference(): string {
                     `| ${port.port} | \`${port.name}\` | ${port.title} | ${loginOf(service.name, port.secret)} |`,
             ),
             "",
-            `Volumes: ${service.volumes.map((volume) => `\`carbon-<stack>-${volume.name}\` at \`${volume.path}\``).join(", ")}.`,
+            volumes(service),
             "",
         ]),
         "## Extensions of code-server",
@@ -98,13 +98,28 @@ function settingSection(
     ];
 }
 
-function image(from: (typeof everyService)[number]["image"]): string {
-    if (typeof from === "object") {
-        return `Image \`${from.ref}\`.`;
-    }
-    return from === "base"
-        ? "From the base image."
-        : "From the compute image, or the base image where `compute` is off.";
+function containers({ name, count }: ServiceSpec): string {
+    return count
+        ? `Containers \`carbon-<stack>-${name}-1\` and so on, as many as ${code(count)} says; on the suite's network \`${name}-1\` and so on.`
+        : `Container \`carbon-<stack>-${name}\`, on the suite's network \`${name}\`.`;
+}
+
+const suiteImages = {
+    base: "From the base image.",
+    compute: "From the compute image.",
+    suite: "From the compute image, or the base image where `compute` is off.",
+};
+
+function image(from: ServiceSpec["image"]): string {
+    return typeof from === "object" ? `Image \`${from.ref}\`.` : suiteImages[from];
+}
+
+function volumes(service: ServiceSpec): string {
+    const list = service.volumes.map(({ name, path, shared }) => {
+        const place = `\`carbon-<stack>-${name}\` at \`${path}\``;
+        return shared ? `${place}, in the workspace too` : place;
+    });
+    return `Volumes: ${list.join(", ") || "none"}.`;
 }
 
 function loginOf(service: string, secret: string | undefined): string {

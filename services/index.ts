@@ -1,9 +1,12 @@
+import { llm } from "./llm";
 import { mongodb } from "./mongodb";
 import { mosquitto } from "./mosquitto";
 import { ollama } from "./ollama";
 import { postgres } from "./postgres";
 import { qdrant } from "./qdrant";
 import { redis } from "./redis";
+import { sparkMaster } from "./spark-master";
+import { sparkWorker } from "./spark-worker";
 import type { PortSpec, SecretSpec, ServiceSpec } from "./types";
 import { workspace } from "./workspace";
 
@@ -19,16 +22,31 @@ export type {
 export { workspace };
 
 /** The services that the setting `services` chooses from. */
-export const serviceCatalogue: readonly ServiceSpec[] = [postgres, redis, mosquitto, mongodb, qdrant, ollama];
+export const serviceCatalogue: readonly ServiceSpec[] = [
+    postgres,
+    redis,
+    mosquitto,
+    mongodb,
+    qdrant,
+    ollama,
+    sparkMaster,
+    sparkWorker,
+    llm,
+];
 
-/** Those of them that run from the suite's own images, and so cost no download. */
-export const ownServices = serviceCatalogue.filter(({ image }) => typeof image === "string");
+/** Those of them that run from the compute image. */
+export const computeServices = serviceCatalogue.filter(({ image }) => image === "compute");
 
 /** Those of them that run from official images. */
 export const officialServices = serviceCatalogue.filter(({ image }) => typeof image === "object");
 
 /** Everything that the suite can run: the workspace and the catalogue. */
 export const everyService: readonly ServiceSpec[] = [workspace, ...serviceCatalogue];
+
+/** A service's name in the catalogue, which is `spark-worker` for its container `spark-worker-2`. */
+export function catalogueName(service: string): string {
+    return service.replace(/-\d+$/, "");
+}
 
 /** What decides whether a port or a secret of a service exists. */
 export interface Choice {

@@ -1,7 +1,10 @@
 import type { Toolset } from "../settings/toolsets";
 
-/** Which image a service runs from: one of the suite's own two, or an official one by its full reference. */
-export type ServiceImage = "base" | "suite" | { ref: string };
+/**
+ * Which image a service runs from: one of the suite's own two (`suite` is compute, or base where there is no compute),
+ * or an official one by its full reference.
+ */
+export type ServiceImage = "base" | "compute" | "suite" | { ref: string };
 
 /** A port that a service publishes on the host. */
 export interface PortSpec {
@@ -29,6 +32,8 @@ export interface VolumeSpec {
     name: string;
     /** Mount point in the container. */
     path: string;
+    /** Mounted in the workspace too, at the same place. */
+    shared?: boolean;
 }
 
 /** A file of the project's that is put into the container before it starts. */
@@ -85,6 +90,14 @@ export interface ServiceSpec {
     toolset?: Toolset;
     /** Arguments of the image's entry point, in the suite's own images the role; the image's own when absent. */
     command?: string[];
+    /** The setting with the number of its containers, which are `<name>-1`, `<name>-2`, …; one when absent. */
+    count?: "sparkWorkers";
+    /** The service that must be up first; its secrets are this one's too. */
+    needs?: string;
+    /** Environment variables that hold the value of a setting. */
+    env?: Record<string, "uid" | "gid" | "sparkWorkerMemory" | "llmModel">;
+    /** True where the user's folder is mounted at /workspace. */
+    workspaceFolder?: boolean;
     files?: FileSpec[];
     ports: PortSpec[];
     volumes: VolumeSpec[];
@@ -92,8 +105,8 @@ export interface ServiceSpec {
     health: HealthSpec;
     /** True where it speaks no TLS, so that it must not be reachable from other machines. */
     loopbackOnly?: boolean;
-    /** Memory limit in MiB; the workspace's is a setting. */
-    memory?: number;
+    /** Memory limit in MiB, or the setting that holds it. */
+    memory: number | "memory" | "sparkWorkerMemory";
     /** Size of /dev/shm in MiB; Docker's 64 when absent. */
     shmSize?: number;
     /** Seconds that a stop may take before Docker kills the container. */

@@ -6,6 +6,8 @@ export const workspace: ServiceSpec = {
     title: "Workspace",
     image: "suite",
     command: ["workspace"],
+    env: { CARBON_UID: "uid", CARBON_GID: "gid" },
+    workspaceFolder: true,
     ports: [
         {
             name: "novnc",
@@ -76,5 +78,6 @@ export const workspace: ServiceSpec = {
         },
     ],
     health: { interval: "30s", timeout: "10s", startPeriod: "59s", startInterval: "1s", retries: 3 },
+    memory: "memory",
     stopTimeout: 15,
 };

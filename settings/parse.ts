@@ -1,9 +1,10 @@
 import { X509Certificate } from "node:crypto";
 import * as path from "node:path";
-import { isIncluded, type ServiceSpec, serviceCatalogue, workspace } from "../services";
+import { catalogueName, isIncluded, type ServiceSpec, serviceCatalogue, workspace } from "../services";
 import { unusualCertificates } from "./certificates";
 import { currentDockerContext } from "./dockerContext";
 import { type SettingKey, type SettingValues, settingDefinitions } from "./schema";
+import { chosenServices } from "./services";
 import { baseToolsets, computeToolsets, type Toolset, toolsetNeeds } from "./toolsets";
 
 /** A platform that images are built for. */
@@ -45,7 +46,7 @@ export interface Settings
     builder: string;
     /** Enabled toolsets; those of the compute image only where it is on. */
     toolsets: Toolset[];
-    /** Services beside the workspace. */
+    /** Services beside the workspace, one for each container. */
     services: ServiceSpec[];
     /** Image of each service that does not run from the suite's own. */
     serviceImages: Record<string, string>;
@@ -148,13 +149,13 @@ function decode(text: string, type: string): unknown {
 }
 
 function resolve(stack: string, values: SettingValues, machine: Machine): Settings {
-    const { extraCaCertificates, services, serviceImages, ports, cpus, ...rest } = values;
+    const { extraCaCertificates, serviceImages, ports, cpus, ...rest } = values;
     const enabled = values.toolsets as Toolset[];
     const available: readonly Toolset[] = values.compute
         ? [...baseToolsets, ...computeToolsets]
         : baseToolsets;
     const dockerContext = currentDockerContext(machine);
-    const chosen = serviceCatalogue.filter((service) => services.includes(service.name));
+    const chosen = chosenServices(values);
     const settings: Settings = {
         ...rest,
         stack,
@@ -237,6 +238,7 @@ function crossCheck(
     const problem = (key: SettingKey, reason: string): Problem => ({ key, value: show(raw[key]), reason });
     return [
         ...toolsetProblems(settings, problem),
+        ...needProblems(settings, problem),
         ...serviceProblems(settings, problem),
         ...portProblems(settings, problem),
         ...(values.push && values.imagePrefix === settingDefinitions.imagePrefix.default
@@ -268,20 +270,36 @@ function toolsetProblems(settings: Settings, problem: MakeProblem): Problem[] {
             }
         }
     }
-    for (const service of settings.services) {
-        if (service.toolset && !settings.toolsets.includes(service.toolset)) {
-            problems.push(
-                problem(
-                    "services",
-                    `${service.name} needs the toolset ${service.toolset}. Add it to toolsets, or leave ${service.name} out.`,
-                ),
-            );
-        }
-    }
     return problems;
 }
 
-function serviceProblems({ services, tls, bindAddress, ollama }: Settings, problem: MakeProblem): Problem[] {
+/** What a service cannot do without. */
+function needProblems(settings: Settings, problem: MakeProblem): Problem[] {
+    const missing = ({ image, toolset, needs }: ServiceSpec, others: ServiceSpec[]): string | undefined => {
+        if (image === "compute" && !settings.compute) {
+            return "the compute image. Set compute to true";
+        }
+        if (toolset && !settings.toolsets.includes(toolset)) {
+            return `the toolset ${toolset}. Add it to toolsets`;
+        }
+        return needs && !others.some(({ name }) => name === needs) ? `${needs}. Add ${needs}` : undefined;
+    };
+    return catalogued(settings).flatMap((service, _, all) => {
+        const need = missing(service, all);
+        const advice = `or leave ${service.name} out.`;
+        return need ? [problem("services", `${service.name} needs ${need}, ${advice}`)] : [];
+    });
+}
+
+/** The chosen services as a user names them. */
+function catalogued({ services }: Settings): ServiceSpec[] {
+    const chosen = services.map(({ name }) => catalogueName(name));
+    return serviceCatalogue.filter(({ name }) => chosen.includes(name));
+}
+
+function serviceProblems(settings: Settings, problem: MakeProblem): Problem[] {
+    const { tls, bindAddress, ollama } = settings;
+    const services = catalogued(settings);
     const exposed = services.filter(({ loopbackOnly }) => tls && loopbackOnly);
     const problems = exposed.map(({ name }) =>
         problem(

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { everyService, officialServices, ownServices, serviceCatalogue } from "../services";
+import { computeServices, everyService, officialServices, serviceCatalogue } from "../services";
 import { toolsets } from "./toolsets";
 
 /** The types that Pulumi.yaml knows for configuration values. */
@@ -23,7 +23,7 @@ const torchIndexes = ["auto", "cpu", "pypi"] as const;
 const platformChoices = ["native", "linux/amd64", "linux/arm64"] as const;
 const ollamaPlaces = ["service", "host"] as const;
 const serviceNames = serviceCatalogue.map((service) => service.name);
-const ownNames = ownServices.map((service) => service.name);
+const computeNames = computeServices.map((service) => service.name);
 const officialNames = officialServices.map((service) => service.name);
 const portNames = everyService.flatMap((service) => service.ports.map((port) => port.name));
 
@@ -100,8 +100,8 @@ const definitions = {
     services: {
         type: "array",
         items: { type: "string" },
-        default: ownNames,
-        description: `Services to run beside the workspace, each in a container of its own. ${quoted(officialNames)} run from their official images, which are downloaded.`,
+        default: ["postgres", "redis", "mosquitto"],
+        description: `Services to run beside the workspace, each in a container of its own. ${quoted(officialNames)} run from their official images, which are downloaded; ${quoted(computeNames)} from the compute image.`,
         allowed: `a list of ${quoted(serviceNames)}, none twice`,
         schema: z.array(z.enum(serviceNames)).refine(isUnique),
     },
@@ -120,6 +120,29 @@ const definitions = {
             "Which Ollama the workspace uses; it gets the address as OLLAMA_HOST. `service` is the service of that name, where it runs. `host` is Ollama on the machine itself, on port 11434: the better choice on a Mac, because there it uses the GPU.",
         allowed: quoted(ollamaPlaces),
         schema: z.enum(ollamaPlaces),
+    },
+    sparkWorkers: {
+        type: "integer",
+        default: 1,
+        description: "Number of Spark workers, where `services` has spark-worker.",
+        allowed: "a whole number from 1 to 16",
+        schema: z.int().min(1).max(16),
+    },
+    sparkWorkerMemory: {
+        type: "integer",
+        default: 2048,
+        description:
+            "Memory limit of each Spark worker in MiB; 768 of it are for the worker itself and for Python, the rest is offered to jobs.",
+        allowed: "a whole number of MiB from 2048 to 1048576",
+        schema: z.int().min(2048).max(1048576),
+    },
+    llmModel: {
+        type: "string",
+        default: "auto",
+        description:
+            "Model that the service llm serves: the name of a .gguf file in its volume. `auto` is the first one by name.",
+        allowed: "auto, or the name of a .gguf file without a folder",
+        schema: z.string().regex(/^(?:auto|[A-Za-z0-9][\w.+-]*\.gguf)$/),
     },
     ports: {
         type: "object",

@@ -35,7 +35,17 @@ class Endpoint:
         return f"{self.host}:{self.port}"
 
 
-SERVICES = ("postgres", "redis", "mosquitto", "mongodb", "qdrant", "ollama")
+SERVICES = (
+    "postgres",
+    "redis",
+    "mosquitto",
+    "mongodb",
+    "qdrant",
+    "ollama",
+    "spark-master",
+    "spark-worker",
+    "llm",
+)
 """What can run beside the workspace, each in a container of its own."""
 
 ENDPOINTS: Mapping[str, Endpoint] = {
@@ -49,6 +59,8 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "mosquitto": Endpoint("mosquitto", 1883),
     "mongodb": Endpoint("mongodb", 27017),
     "qdrant": Endpoint("qdrant", 6333),
+    "spark": Endpoint("spark-master", 8080),
+    "llm": Endpoint("llm", 8001),
 }
 """As seen from the workspace: its own services on loopback, the others by their name on the network."""
 

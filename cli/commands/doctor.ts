@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import pc from "picocolors";
 import { workspace } from "../../services";
 import { type Settings, SettingsError } from "../../settings/parse";
+import { memoryLimit } from "../../settings/services";
 import { action, type Handler } from "../action";
 import { type DockerInfo, runningContainers } from "../docker";
 import { exitCodes, messageOf } from "../errors";
@@ -99,7 +100,7 @@ async function examineMachine(settings: Settings, info: DockerInfo | undefined):
         return checkPorts(settings, []);
     }
     const memory = [workspace, ...settings.services].reduce(
-        (sum, service) => sum + memoryOf(service.memory, settings),
+        (sum, service) => sum + memoryLimit(service, settings),
         0,
     );
     return [
@@ -107,8 +108,4 @@ async function examineMachine(settings: Settings, info: DockerInfo | undefined):
         ...(await examineBuild(settings, info)),
         ...(await checkPorts(settings, await runningContainers())),
     ];
-}
-
-function memoryOf(limit: number | undefined, settings: Settings): number {
-    return limit ?? settings.memory;
 }

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import { type Command, InvalidArgumentError } from "commander";
 import { execa } from "execa";
 import pc from "picocolors";
-import { everyService } from "../../services";
+import { catalogueName, everyService } from "../../services";
 import { action, type Handler } from "../action";
 import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
 import { UserError } from "../errors";
@@ -28,7 +28,7 @@ export function addLogs(program: Command): void {
 }
 
 function parseService(name: string): string {
-    if (!names.includes(name)) {
+    if (!names.includes(catalogueName(name))) {
         throw new InvalidArgumentError(`Allowed: ${names.join(", ")}.`);
     }
     return name;
@@ -43,7 +43,7 @@ function parseTail(value: string): string {
 
 const logs: Handler<LogFlags> = async (session, flags, [service]) => {
     const all = await stackContainers(session.stack);
-    const chosen = service ? all.filter((container) => serviceOf(container) === service) : all;
+    const chosen = service ? all.filter((container) => isOf(serviceOf(container), service)) : all;
     if (chosen.length === 0) {
         throw new UserError(
             all.length > 0 ? `The stack ${session.stack} runs no ${service}.` : session.notDeployed(),
@@ -56,6 +56,11 @@ const logs: Handler<LogFlags> = async (session, flags, [service]) => {
     });
     await Promise.all(jobs);
 };
+
+/** `spark-worker` names every one of its containers, `spark-worker-2` one. */
+function isOf(instance: string, service: string): boolean {
+    return instance === service || catalogueName(instance) === service;
+}
 
 function serviceOf(container: ContainerDetails): string {
     return container.Config.Labels[serviceLabel] ?? nameOf(container);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import pc from "picocolors";
-import { everyService } from "../../services";
+import { catalogueName, everyService } from "../../services";
 import { action, type Handler } from "../action";
 import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
 import { exitCodes } from "../errors";
@@ -75,7 +75,8 @@ function describe(container: ContainerDetails): ServiceStatus {
 
 function byCatalogue(one: ServiceStatus, other: ServiceStatus): number {
     const names = everyService.map(({ name }) => name);
-    return names.indexOf(one.service) - names.indexOf(other.service);
+    const rank = ({ service }: ServiceStatus) => names.indexOf(catalogueName(service));
+    return rank(one) - rank(other) || one.service.localeCompare(other.service, "en", { numeric: true });
 }
 
 /** Services that the settings ask for and that have no container. */

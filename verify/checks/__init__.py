@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .compute import llm, spark
 from .databases import postgres, redis
 from .graphics import opengl, vulkan
 from .platform import platform
@@ -31,4 +32,6 @@ CHECKS = (
     mongodb,
     qdrant,
     ollama,
+    spark,
+    llm,
 )

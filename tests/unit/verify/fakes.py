@@ -34,6 +34,7 @@ SECRETS = {
     "mosquitto": "MosquittoSecretMosquitt0",
     "mongodb": "MongodbSecretMongodbSec0",
     "qdrant": "QdrantSecretQdrantSecre0",
+    "llm": "LlmSecretLlmSecretLlmSe0",
 }
 BASE_TOOLSETS = ("graphics", "desktop", "databases")
 COMPUTE_TOOLSETS = (*BASE_TOOLSETS, "torch", "tensorflow", "codeServer")

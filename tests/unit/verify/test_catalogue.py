@@ -29,6 +29,8 @@ class Catalogue(unittest.TestCase):
                 "mongodb",
                 "qdrant",
                 "ollama",
+                "spark",
+                "llm",
             ],
         )
 

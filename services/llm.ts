@@ -1,0 +1,27 @@
+import type { ServiceSpec } from "./types";
+
+/** llama.cpp's server with the OpenAI API, from the compute image. It waits until its volume holds a model. */
+export const llm: ServiceSpec = {
+    name: "llm",
+    title: "LLM server",
+    image: "compute",
+    toolset: "llm",
+    command: ["llm"],
+    env: { CARBON_LLM_MODEL: "llmModel" },
+    ports: [
+        {
+            name: "llm",
+            port: 8001,
+            title: "LLM server (OpenAI API)",
+            url: "http://{host}:{port}/v1",
+            secret: "llm",
+        },
+    ],
+    volumes: [{ name: "llm", path: "/models" }],
+    secrets: [{ name: "llm", key: "llm", length: 24, field: "apiKey" }],
+    // A large model takes a while to load.
+    health: { interval: "30s", timeout: "5s", startPeriod: "2m30s", startInterval: "1s", retries: 3 },
+    loopbackOnly: true,
+    memory: 8192,
+    stopTimeout: 15,
+};

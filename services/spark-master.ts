@@ -1,0 +1,30 @@
+import type { ServiceSpec } from "./types";
+
+/** Spark's master with the history server, from the compute image. Its secret opens the cluster, workers included. */
+export const sparkMaster: ServiceSpec = {
+    name: "spark-master",
+    title: "Spark master and history",
+    image: "compute",
+    toolset: "spark",
+    command: ["spark-master"],
+    env: { CARBON_UID: "uid", CARBON_GID: "gid" },
+    ports: [
+        {
+            name: "spark",
+            port: 7077,
+            title: "Spark",
+            url: "spark://{host}:{port}",
+            secret: "spark",
+        },
+        { name: "sparkUi", port: 8080, title: "Spark (master's page)", url: "http://{host}:{port}/" },
+        { name: "sparkHistory", port: 18080, title: "Spark (history)", url: "http://{host}:{port}/" },
+    ],
+    // The workspace's sessions write what the history server reads.
+    volumes: [{ name: "spark-events", path: "/var/lib/spark/events", shared: true }],
+    secrets: [{ name: "spark", key: "spark", length: 24, field: "password" }],
+    health: { interval: "30s", timeout: "5s", startPeriod: "1m30s", startInterval: "1s", retries: 3 },
+    loopbackOnly: true,
+    // The heaps are 384 and 512 MiB.
+    memory: 1536,
+    stopTimeout: 15,
+};

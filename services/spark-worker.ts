@@ -1,0 +1,28 @@
+import type { ServiceSpec } from "./types";
+
+/** Spark's workers, from the compute image. Jobs see /workspace at the same path as the notebook that started them. */
+export const sparkWorker: ServiceSpec = {
+    name: "spark-worker",
+    title: "Spark worker",
+    image: "compute",
+    toolset: "spark",
+    command: ["spark-worker"],
+    count: "sparkWorkers",
+    needs: "spark-master",
+    env: { CARBON_UID: "uid", CARBON_GID: "gid", CARBON_SPARK_WORKER_MEMORY: "sparkWorkerMemory" },
+    workspaceFolder: true,
+    ports: [
+        {
+            name: "sparkWorkerUi",
+            port: 8081,
+            title: "Spark (first worker's page)",
+            url: "http://{host}:{port}/",
+        },
+    ],
+    volumes: [],
+    secrets: [],
+    health: { interval: "30s", timeout: "5s", startPeriod: "1m30s", startInterval: "1s", retries: 3 },
+    loopbackOnly: true,
+    memory: "sparkWorkerMemory",
+    stopTimeout: 15,
+};

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from verify.checks.compute import llm, spark
+
+from .fakes import SECRETS, WorkspaceTestCase, reply
+
+
+class Spark(WorkspaceTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.variables(CARBON_SERVICES="spark-master spark-worker")
+
+    def serve(self, *states: str, status: str = "ALIVE") -> None:
+        """A master with a worker in each of the states."""
+        workers = [{"state": state, "cores": 2, "memory": 1280} for state in states]
+        master = json.dumps({"status": status, "workers": workers})
+        self.listen_http("spark", lambda http: reply(http, 200 if http.path == "/json/" else 302, master))
+
+    def test_is_skipped_where_there_is_none(self) -> None:
+        self.variables(CARBON_SERVICES="redis")
+        self.assertResult(self.run_check(spark), "SKIP", "spark-master is not in CARBON_SERVICES")
+
+    def test_passes_and_counts_the_workers_that_are_alive(self) -> None:
+        self.serve("ALIVE", "DEAD", "ALIVE")
+        self.assertResult(self.run_check(spark), "PASS", "workers: 2 with 4 cores and 2560 MiB")
+
+    def test_fails_where_no_worker_is_alive(self) -> None:
+        self.serve("DEAD")
+        result = self.run_check(spark)
+        self.assertResult(result, "FAIL", "no worker that is alive")
+        self.assertIn("docker logs carbon-dev-spark-worker-1", result.hint)
+
+    def test_passes_without_workers_where_the_suite_runs_none(self) -> None:
+        self.variables(CARBON_SERVICES="spark-master")
+        self.serve()
+        self.assertResult(self.run_check(spark), "PASS", "workers: 0")
+
+    def test_fails_where_the_master_is_not_alive(self) -> None:
+        self.serve("ALIVE", status="RECOVERING")
+        self.assertResult(self.run_check(spark), "FAIL", "the master is RECOVERING")
+
+    def test_fails_where_nobody_listens(self) -> None:
+        self.assertResult(self.run_check(spark), "FAIL", "no answer from 127.0.0.1:9")
+
+
+class Llm(WorkspaceTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.variables(CARBON_SERVICES="llm")
+
+    def serve(self, status: int, body: Any, *, key: str | None = SECRETS["llm"]) -> None:
+        """A server with one API key; None: open to all."""
+
+        def answer(http: BaseHTTPRequestHandler) -> None:
+            if key and http.headers["Authorization"] != f"Bearer {key}":
+                reply(http, 401, "Invalid API key")
+            else:
+                reply(http, status if http.path == "/v1/models" else 404, json.dumps(body))
+
+        self.listen_http("llm", answer)
+
+    def test_is_skipped_where_there_is_none(self) -> None:
+        self.variables(CARBON_SERVICES="redis")
+        self.assertResult(self.run_check(llm), "SKIP", "llm is not in CARBON_SERVICES")
+
+    def test_passes_with_the_models_name(self) -> None:
+        self.serve(200, {"data": [{"id": "tiny"}]})
+        self.assertResult(self.run_check(llm), "PASS", "serves tiny, wrong API key refused")
+
+    def test_is_skipped_without_a_model_and_says_what_to_do(self) -> None:
+        advice = "no model yet: docker cp model.gguf carbon-dev-llm:/models/"
+        self.serve(503, {"error": {"message": advice}})
+        self.assertResult(self.run_check(llm), "SKIP", advice)
+
+    def test_fails_where_no_key_is_needed(self) -> None:
+        self.serve(200, {"data": [{"id": "tiny"}]}, key=None)
+        self.assertResult(self.run_check(llm), "FAIL", "answers 200 to no API key")
+
+    def test_fails_where_the_right_key_is_refused(self) -> None:
+        self.serve(200, {"data": [{"id": "tiny"}]}, key="another")
+        self.assertResult(self.run_check(llm), "FAIL", "answers 401 to /v1/models")
+
+    def test_fails_where_it_serves_nothing(self) -> None:
+        self.serve(200, {"data": []})
+        self.assertResult(self.run_check(llm), "FAIL", "lists no model")
+
+    def test_fails_where_nobody_listens(self) -> None:
+        result = self.run_check(llm)
+        self.assertResult(result, "FAIL", "no answer from 127.0.0.1:9")
+        self.assertIn("docker logs carbon-dev-llm", result.hint)
