@@ -4,6 +4,7 @@ import { type Registered, type Run, runProgram, secretValue } from "./program";
 const container = "docker:index/container:Container";
 const image = "docker-build:index:Image";
 const official = ["mongodb", "qdrant", "ollama"];
+const ofCompute = ["spark-master", "spark-worker", "llm"];
 
 function only(run: Run, type: string, name: string): Registered {
     const found = run.resources.filter((resource) => resource.type === type && resource.name === name);
@@ -32,6 +33,62 @@ describe("the program", () => {
         await expect(`${JSON.stringify(resources, null, 2)}\n`).toMatchFileSnapshot(
             "../golden/official-services.json",
         );
+    });
+
+    it("registers every resource of the services that run from the compute image", async () => {
+        const run = await runProgram("dev", { services: ofCompute, sparkWorkers: 2 });
+        const parts = new RegExp(`^(${ofCompute.join("|")})\\b`);
+        const resources = run.resources.filter(({ name }) => parts.test(name));
+        await expect(`${JSON.stringify(resources, null, 2)}\n`).toMatchFileSnapshot(
+            "../golden/compute-services.json",
+        );
+    });
+
+    it("runs as many Spark workers as asked, after the master and with its secret", async () => {
+        const run = await runProgram("dev", {
+            services: ofCompute,
+            sparkWorkers: 2,
+            sparkWorkerMemory: 4096,
+        });
+        for (const name of ["spark-worker-1", "spark-worker-2"]) {
+            const { inputs, options } = only(run, container, `${name}-container`);
+            expect(inputs).toMatchObject({
+                name: `carbon-dev-${name}`,
+                hostname: name,
+                memory: 4096,
+                networksAdvanced: [{ aliases: [name] }],
+                volumes: [{ containerPath: "/workspace" }],
+            });
+            expect(inputs.envs).toEqual(
+                expect.arrayContaining([
+                    "CARBON_UID=1000",
+                    "CARBON_GID=1000",
+                    "CARBON_SPARK_WORKER_MEMORY=4096",
+                ]),
+            );
+            expect(JSON.stringify(inputs.uploads)).toContain("<spark-master-spark-password>");
+            expect(JSON.stringify(options.dependencies)).toContain("spark-master-container");
+        }
+        expect(run.outputs.urls).toMatchObject({ sparkWorkerUi: "http://127.0.0.1:8081/" });
+        expect(only(run, container, "spark-worker-2-container").inputs.ports).toEqual([]);
+    });
+
+    it("gives the workspace what its Spark sessions and the LLM server's clients need", async () => {
+        const workspace = async (services: string[]) =>
+            only(await runProgram("dev", { services, sparkWorkers: 2 }), container, "workspace-container")
+                .inputs;
+        const { envs, volumes } = await workspace(ofCompute);
+        expect(envs).toEqual(
+            expect.arrayContaining([
+                "CARBON_SERVICES=spark-master spark-worker llm",
+                "CARBON_SPARK_WORKER_MEMORY=2048",
+                "CARBON_LLM_URL=http://llm:8001/v1",
+            ]),
+        );
+        const events = { volumeName: "carbon-dev-spark-events", containerPath: "/var/lib/spark/events" };
+        expect(volumes).toContainEqual(events);
+        const without = JSON.stringify(await workspace(["redis"]));
+        expect(without).not.toMatch(/spark|CARBON_LLM_URL/);
     });
 
     it("runs a service from the image that the settings name instead", async () => {
@@ -89,7 +146,9 @@ describe("the program", () => {
     });
 
     it("hands every password over as a file that only root reads, and in no other way", async () => {
-        const run = await runProgram("dev", { services: ["postgres", "redis", "mosquitto", ...official] });
+        const run = await runProgram("dev", {
+            services: ["postgres", "redis", "mosquitto", ...official, ...ofCompute],
+        });
         for (const name of names(run, container)) {
             const { uploads, ...rest } = only(run, container, name).inputs;
             expect(JSON.stringify(rest), name).not.toMatch(/-password>/);

@@ -104,6 +104,23 @@ describe("settings", () => {
         expect(settings().serviceImages).toEqual({});
     });
 
+    it("runs a container for each Spark worker, and publishes the first one's page", () => {
+        const spark = { services: ["spark-worker", "spark-master"], sparkWorkers: 3 };
+        const { services, ports } = settings(spark);
+        expect(services.map(({ name }) => name)).toEqual([
+            "spark-master",
+            "spark-worker-1",
+            "spark-worker-2",
+            "spark-worker-3",
+        ]);
+        expect(ports).toMatchObject({ spark: 7077, sparkUi: 8080, sparkHistory: 18080, sparkWorkerUi: 8081 });
+        expect(settings({ services: ["spark-master"] }).ports).not.toHaveProperty("sparkWorkerUi");
+    });
+
+    it.each(["auto", "Qwen3-0.6B-Q8_0.gguf"])("takes %s for a model", (llmModel) => {
+        expect(settings({ llmModel }).llmModel).toBe(llmModel);
+    });
+
     it("takes a service's own image from the catalogue, or from a mirror", () => {
         const mirrored = "mirror.example.com:5000/qdrant/qdrant:v1.18.1";
         const { serviceImages } = settings({
@@ -209,6 +226,31 @@ describe("a bad configuration", () => {
             { toolsets: [], services: ["redis"] },
             /^services: redis needs the toolset databases/,
         ],
+        [
+            "Spark workers without a master",
+            { services: ["spark-worker"], sparkWorkers: 2 },
+            /^services: spark-worker needs spark-master. Add spark-master, or leave spark-worker out/,
+        ],
+        [
+            "a service of the compute image without that",
+            { services: ["llm"], compute: false },
+            /^services: llm needs the compute image. Set compute to true, or leave llm out/,
+        ],
+        [
+            "a service of the compute image without its toolset",
+            { services: ["llm"], toolsets: ["java", "spark"] },
+            /^services: llm needs the toolset llm. Add it to toolsets, or leave llm out/,
+        ],
+        [
+            "Spark open to other machines",
+            { services: ["spark-master"], bindAddress: "0.0.0.0" },
+            /^services: spark-master speaks no TLS/,
+        ],
+        ["no Spark worker", { sparkWorkers: 0 }, /^sparkWorkers: .*1 to 16/],
+        ["more Spark workers than 16", { sparkWorkers: 17 }, /^sparkWorkers: .*1 to 16/],
+        ["a Spark worker without room", { sparkWorkerMemory: 1024 }, /^sparkWorkerMemory: .*from 2048/],
+        ["a model in a folder", { llmModel: "../a.gguf" }, /^llmModel: .*without a folder/],
+        ["a model of another kind", { llmModel: "a.safetensors" }, /^llmModel: .*a \.gguf file/],
         [
             "an image that moves",
             { serviceImages: { qdrant: "qdrant/qdrant:latest" } },
