@@ -37,6 +37,20 @@ describe("outputs and credentials", () => {
 });
 
 describe("status", () => {
+    it("lists a service's containers in its place and by their number", async () => {
+        const box = sandbox();
+        const names = ["spark-worker-10", "llm", "spark-worker-2", "redis", "workspace"];
+        box.install("docker", [...running(...names.map((name) => container(name))), ...healthyDocker]);
+        const { services } = JSON.parse((await box.carbon(["status", "--json"])).stdout);
+        expect(services.map(({ service }: { service: string }) => service)).toEqual([
+            "workspace",
+            "redis",
+            "spark-worker-2",
+            "spark-worker-10",
+            "llm",
+        ]);
+    });
+
     it("exits 0 when every service is healthy, and says when the stack was deployed", async () => {
         const box = sandbox();
         const containers = ["workspace", "postgres", "redis", "mosquitto"].map((name) =>
@@ -160,6 +174,21 @@ describe("logs", () => {
         const { stdout } = await box.carbon(["logs", "redis", "--follow"]);
         expect(stdout).toBe("redis | ready");
         expect(box.commands("docker")).toContain("logs --tail 200 --follow id-of-redis");
+    });
+
+    it.each([
+        ["spark-worker", ["spark-worker-1 | one", "spark-worker-2 | two"]],
+        ["spark-worker-2", ["spark-worker-2 | two"]],
+    ])("shows all of a service's containers, or one of them: %s", async (service, shown) => {
+        const box = sandbox();
+        box.install("docker", [
+            ...running(...["workspace", "spark-worker-1", "spark-worker-2"].map((name) => container(name))),
+            { match: "^logs .*id-of-spark-worker-1$", stdout: "one\n" },
+            { match: "^logs .*id-of-spark-worker-2$", stdout: "two\n" },
+            ...healthyDocker,
+        ]);
+        const { stdout } = await box.carbon(["logs", service]);
+        expect(stdout.split("\n").sort()).toEqual(shown);
     });
 });
 
