@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Result, Stack } from "./stack";
+
+// They want the whole compute image, which the quick suite does not build.
+describe.runIf(process.env.CARBON_E2E === "full")("services from the compute image", () => {
+    const stack = new Stack("t-compute", {
+        portOffset: 40000,
+        workspaceDir: ".carbon/t-compute",
+        services: ["spark-master", "spark-worker", "llm"],
+        sparkWorkers: 2,
+    });
+    let first: Result;
+
+    beforeAll(async () => {
+        first = await stack.up();
+    });
+    afterAll(() => stack.remove());
+
+    it("are healthy, in a container each", async () => {
+        const names = ["llm", "spark-master", "spark-worker-1", "spark-worker-2", "workspace"];
+        expect(await stack.containers()).toEqual(names.map((name) => stack.container(name)));
+        for (const name of names) {
+            expect((await stack.inspect(name)).State.Health.Status, name).toBe("healthy");
+        }
+    });
+
+    it("pass the check, but for the LLM server, which has no model yet and says what to do", () => {
+        const of = (id: string) =>
+            first.json.verification.checks.find((check: { id: string }) => check.id === id);
+        expect(of("spark")).toMatchObject({
+            status: "PASS",
+            observed: expect.stringContaining("workers: 2 "),
+        });
+        expect(of("llm")).toMatchObject({
+            status: "SKIP",
+            observed: expect.stringContaining("docker cp model.gguf carbon-t-compute-llm:/models/"),
+        });
+    });
+
+    it("give a session in the workspace the cluster, without an address", async () => {
+        const job =
+            "from pyspark.sql import SparkSession; spark = SparkSession.builder.getOrCreate(); print(spark.sparkContext.master, spark.range(10).count())";
+        const { output } = await stack.shell(`/opt/carbon/venv/bin/python -c '${job}'`);
+        expect(output).toContain("spark://spark-master:7077 10");
+    });
+
+    it("show Spark's pages on the host", async () => {
+        for (const page of ["sparkUi", "sparkHistory", "sparkWorkerUi"]) {
+            expect((await fetch(first.json.urls[page])).status, page).toBe(200);
+        }
+    });
+
+    it("are left alone by a second up", async () => {
+        const { json } = await stack.up();
+        expect(json.changes).toMatchObject({ create: 0, update: 0, replace: 0, delete: 0 });
+    });
+});
