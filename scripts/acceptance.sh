@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The large suite: the stack as users get it, on full images; then every image and end-to-end test on them; then the
 # slim image for the other platform, emulated.
-# Ends with a table and the line "N passed, N failed, N skipped". Needs a Docker Engine, and 52 GB of disk.
+# Ends with a table and the line "N passed, N failed, N skipped". Needs a Docker Engine, and 65 GB of disk.
 #
 # STACK (default: dev) is started, and removed together with its data; a stack that has data is not touched,
 # except with CI=true, where it can only be left over from an earlier run. Works with macOS's bash 3.2.

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$PROJECT_DIR"
 
 # Both full images with PyPI's CUDA build of PyTorch, and their build cache; the tests' slim images need a quarter.
-FULL_IMAGES_GB=52
+FULL_IMAGES_GB=60
 SETUP_GB=2
 
 # Where the engine keeps images; on a Mac, and before there is an engine, that is this disk or one like it.

@@ -13,7 +13,7 @@ const diskForRebuild = 2;
 
 // Gigabytes that a first build takes at its height: layers, their unpacked copy and the build cache. Rounded up
 // from measured builds, see docs/benchmarks.md.
-const diskForSystem = 2;
+const diskForSystem = 4;
 const diskForCompute = 4;
 const diskForPackages: Partial<Record<Toolset, number>> = {
     python: 1,
@@ -28,7 +28,7 @@ const diskForPackages: Partial<Record<Toolset, number>> = {
     desktop: 3,
     databases: 1,
     cloud: 2,
-    torch: 14,
+    torch: 4,
     tensorflow: 5,
     llm: 2,
     spark: 2,
@@ -36,6 +36,9 @@ const diskForPackages: Partial<Record<Toolset, number>> = {
     codeServer: 2,
     apps: 2,
 };
+
+/** What PyPI's build of PyTorch takes more than the CPU build: CUDA's libraries. */
+const diskForCuda = 16;
 
 /** Whether the image that everything starts from is here, or can be had. */
 export async function checkRootImage(rootImage: string): Promise<Finding> {
@@ -108,9 +111,12 @@ function bytes(size: string | undefined): number {
 const unitBytes: Record<string, number> = { "": 1, k: 1e3, M: 1e6, G: gigabyte, T: 1e12 };
 
 /** Gigabytes that building everything from nothing takes at its height. */
-export function diskForFirstBuild(settings: Pick<Settings, "compute" | "toolsets" | "platforms">): number {
+export function diskForFirstBuild(
+    settings: Pick<Settings, "compute" | "toolsets" | "platforms" | "torchIndex">,
+): number {
     const packages = settings.toolsets.reduce((sum, toolset) => sum + (diskForPackages[toolset] ?? 0), 0);
-    const one = diskForSystem + packages + (settings.compute ? diskForCompute : 0);
+    const cuda = settings.toolsets.includes("torch") && settings.torchIndex === "pypi" ? diskForCuda : 0;
+    const one = diskForSystem + packages + cuda + (settings.compute ? diskForCompute : 0);
     return one * settings.platforms.length;
 }
 

@@ -113,9 +113,9 @@ describe("before anything is touched", () => {
             stdout: "2.9GB\n23.4GB\n",
         };
         const cache = { match: "^system df ", stdout: "Images 57.78GB\nBuild Cache 9.5GB\n" };
-        const need = async (...rules: Rule[]) => {
+        const need = async (torchIndex: string, ...rules: Rule[]) => {
             const box = sandbox();
-            box.configure({ portOffset: 40_000 });
+            box.configure({ portOffset: 40_000, torchIndex });
             box.install("docker", [
                 { match: "^image inspect .*compute", code: 1 },
                 // An engine with a disk of its own, as Docker Desktop's: a container tells how much is free.
@@ -127,9 +127,10 @@ describe("before anything is touched", () => {
             const { stderr } = await box.carbon(["up", "--yes"]);
             return /only 3.0 GB free, a build needs about (\d+) GB/.exec(stderr)?.[1];
         };
-        expect(await need()).toBe("52");
-        expect(await need(cache)).toBe("43");
-        expect(await need(cache, others)).toBe("20");
+        expect(await need("auto")).toBe("44");
+        expect(await need("pypi")).toBe("60");
+        expect(await need("pypi", cache)).toBe("51");
+        expect(await need("pypi", cache, others)).toBe("28");
     });
 
     it("names the platforms that the builder cannot build for", async () => {
