@@ -23,10 +23,11 @@ export async function executeNotebook(jupyter: Jupyter, kernel: string, cells: s
         headers: { Authorization: `token ${jupyter.token}` },
         body: JSON.stringify({ type: "notebook", content: notebook(kernel, cells) }),
     });
-    if (saved.status !== 201) {
+    if (!saved.ok) {
         throw new Error(`${name} was not saved: ${saved.status} ${await saved.text()}`);
     }
-    const execute = ["/opt/carbon/venv/bin/jupyter", "execute", "--inplace", `/workspace/${name}`];
+    // A login shell has the environment that JupyterLab's own kernels have.
+    const execute = ["bash", "-lc", `/opt/carbon/venv/bin/jupyter execute --inplace /workspace/${name}`];
     await run(jupyter.container, execute, "carbon");
     const executed = JSON.parse(await run(jupyter.container, ["cat", `/workspace/${name}`]));
     return executed.cells.map(({ outputs }: { outputs: Output[] }) => outputs[0]);

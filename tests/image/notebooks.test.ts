@@ -11,7 +11,7 @@ import { executeNotebook, type Jupyter, plainText } from "./jupyter";
 const image = computeImage();
 const { toolsets } = readImageJson(image);
 const token = "JupyterTokenJupyterTok24";
-/** Where a failed look at a page leaves its picture. */
+/** Where a look at a page leaves its picture. */
 const pictures = resolve(__dirname, "../../test-results");
 
 describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
@@ -74,7 +74,7 @@ describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
             page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
             page.on("pageerror", (error) => errors.push(String(error)));
             await page.goto(`${jupyter.address}/lab?token=${token}`);
-            const launcher = page.locator(".jp-LauncherCard");
+            const launcher = page.locator(".jp-LauncherCard-label");
             await launcher.filter({ hasText: "SQL" }).first().waitFor({ timeout: 60_000 });
             const labels = await launcher.allInnerTexts();
             mkdirSync(pictures, { recursive: true });
