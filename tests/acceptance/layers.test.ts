@@ -56,6 +56,8 @@ async function scan(...images: string[]): Promise<string[]> {
 const harmless = [
     /\/(test|tests|testdata|examples)\/.+: (private|AWS) key$/,
     /\/(awscli|@aws-sdk)\/.+: AWS key$/,
+    // An example in a docstring.
+    /\/mlflow\/genai\/scorers\/guardrails\/.+: OpenAI or Anthropic key$/,
     /^usr\/share\/go-[\d.]+\/src\/crypto\/.+: private key$/,
     /^usr\/local\/lib\/node_modules\/npm\/(docs|man)\/.+: registry token$/,
     // Settings of npm's and of the environment's own, and lists of authorities that are older than Debian's own.
