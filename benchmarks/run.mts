@@ -163,7 +163,7 @@ program
     .action(measureChange);
 program
     .command("plain")
-    .argument("<image>", "base")
+    .argument("<image>", "base or compute")
     .addOption(buildArg())
     .description("build the same from a plain sequential Dockerfile")
     .action(measurePlain);
