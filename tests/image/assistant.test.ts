@@ -4,6 +4,7 @@ import type Docker from "dockerode";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
+    exec,
     hostPort,
     logs,
     makeNetwork,
@@ -13,6 +14,7 @@ import {
     run,
     secrets,
     startRole,
+    until,
     untilHealthy,
 } from "./base-container";
 import { readImageJson } from "./base-image";
