@@ -79,6 +79,13 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
                 await run(container, ["/opt/carbon/venv/bin/python", "/tiny_gguf.py", "/models/tiny.gguf"]);
             }
             await untilHealthy(container, 120);
+            // Healthy is also who waits for a model.
+            const address = "http://127.0.0.1:8001/v1/models";
+            const ask = `curl -s -o /dev/null -w '%{http_code}' -H 'Authorization: Bearer ${key}' ${address}`;
+            await until("the model is served", 60, async () => {
+                const { output } = await exec(container, ["sh", "-c", ask]);
+                return !model || output === "200";
+            });
             return container;
         }
 
