@@ -162,7 +162,8 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
                 // The tests' model talks nonsense, and never says a word of the assistant's own messages.
                 expect(answer.length).toBeGreaterThan(0);
                 expect(answer).not.toContain("LLM server");
-                expect(errors).toEqual([]);
+                // A container that starts changes the network of the machine that the browser runs on.
+                expect(errors.filter((error) => !error.includes("ERR_NETWORK_CHANGED"))).toEqual([]);
             });
 
             it("keeps the key from the page, the chat's file, the log and the environment", async () => {
