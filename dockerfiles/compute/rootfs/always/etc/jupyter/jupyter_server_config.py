@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from importlib.util import find_spec
 
 c = get_config()  # noqa: F821 - Jupyter defines it
 
@@ -29,6 +30,29 @@ c.KernelManager.transport_encryption = "auto"
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.handlers.announcements.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
+
+# The chat panel's assistant is the suite's own LLM server. Hidden files stay hidden: the panel's makers would show them.
+if find_spec("carbon_assistant"):
+    c.PersonaManagerExtension.persona_manager_class = "carbon_assistant.AssistantManager"
+    c.FileContentsManager.allow_hidden = False
+
+# TensorBoard starts at the first click on its card, on a free port of the loopback: who sees it has passed Jupyter's login.
+if find_spec("tensorboard") and find_spec("jupyter_server_proxy"):
+    c.ServerProxy.servers = {
+        "tensorboard": {
+            "command": [
+                "/opt/carbon/venv/bin/tensorboard",
+                "--logdir=/workspace/runs",
+                "--host=127.0.0.1",
+                "--port={port}",
+                # Its second program for reading logs is faster with many, and holds a port that asks nobody for a login.
+                "--load_fast=false",
+            ],
+            # Seconds; it imports TensorFlow, which takes its time on a cold disk.
+            "timeout": 60,
+            "launcher_entry": {"title": "TensorBoard", "icon_path": "/etc/jupyter/tensorboard.svg"},
+        }
+    }
 
 if os.environ.get("CARBON_TLS") == "on":
     c.ServerApp.certfile = os.environ["CARBON_TLS_CERT"]
