@@ -82,6 +82,17 @@ describe.runIf(toolsets.includes("spark"))("a Spark cluster", () => {
         });
     });
 
+    it("gives an ordinary session nothing to warn of", async () => {
+        const session = "from pyspark.sql import SparkSession; spark = SparkSession.builder.getOrCreate()";
+        const job = `${session}; print("counted", spark.range(10).count()); spark.stop()`;
+        const python = `/opt/carbon/venv/bin/python -c '${job}'`;
+        const printed = await run(lab.container, ["bash", "-lc", python], "carbon");
+        expect(printed).toContain("counted 10");
+        // Hadoop's native library is not in PySpark's package; Java does its work.
+        const warnings = printed.split("\n").filter((line) => / (WARN|ERROR) (?!NativeCodeLoader)/.test(line));
+        expect(warnings).toEqual([]);
+    });
+
     it("takes in no worker with another secret", async () => {
         const stranger = await startWorker("spark-worker-2", "WrongSecretWrongSecret24");
         await until("the stranger is refused", 90, async () =>
