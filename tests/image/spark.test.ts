@@ -89,7 +89,9 @@ describe.runIf(toolsets.includes("spark"))("a Spark cluster", () => {
         const printed = await run(lab.container, ["bash", "-lc", python], "carbon");
         expect(printed).toContain("counted 10");
         // Hadoop's native library is not in PySpark's package; Java does its work.
-        const warnings = printed.split("\n").filter((line) => / (WARN|ERROR) (?!NativeCodeLoader)/.test(line));
+        const warnings = printed
+            .split("\n")
+            .filter((line) => / (WARN|ERROR) (?!NativeCodeLoader)/.test(line));
         expect(warnings).toEqual([]);
     });
 
