@@ -119,7 +119,7 @@ machine = {"x86_64": 62, "aarch64": 183}[platform.machine()]
 def foreign(path):
     start = path.open("rb").read(20)
     elf = start[:4] == b"\\x7fELF" and struct.unpack_from("<H", start, 18)[0] != machine
-    return elf or start[:4] == b"\\xcf\\xfa\\xed\\xfe" or path.suffix in {".exe", ".dll", ".o", ".map"}
+    return elf or start[:4] == b"\\xcf\\xfa\\xed\\xfe" or path.suffix in {".exe", ".dll", ".o", ".map", ".pdb"}
 files = (p for p in pathlib.Path("/opt/carbon/code-server").rglob("*") if p.is_file() and not p.is_symlink())
 print(json.dumps([str(p) for p in files if foreign(p)]))`,
 
