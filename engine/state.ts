@@ -134,36 +134,36 @@ function markBackend(path: string): void {
     }
 }
 
+/** The fields that a checkpoint holds as they are; the type keeps the list complete. */
+type PlainField = Exclude<
+    keyof ResourceState,
+    "inputs" | "outputs" | "dependencies" | "propertyDependencies" | "delete" | "others"
+>;
+const plainFields: Record<PlainField, true> = {
+    urn: true,
+    custom: true,
+    type: true,
+    id: true,
+    parent: true,
+    protect: true,
+    provider: true,
+    additionalSecretOutputs: true,
+    retainOnDelete: true,
+    initErrors: true,
+    ignoreChanges: true,
+    replaceOnChanges: true,
+    created: true,
+    modified: true,
+};
+
 function readResource(json: JsonObject, crypter: Crypter): ResourceState {
     const decrypt = (ciphertext: string) => JSON.parse(crypter.decrypt(ciphertext)) as Json;
     const { inputs, outputs, dependencies, propertyDependencies, ...rest } = json;
-    const {
-        urn,
-        custom,
-        type,
-        id,
-        parent,
-        protect,
-        provider,
-        additionalSecretOutputs,
-        retainOnDelete,
-        ...more
-    } = rest;
-    const { initErrors, ignoreChanges, replaceOnChanges, created, modified, ...others } = more;
-    const known = {
-        urn,
-        custom,
-        type,
-        id,
-        parent,
-        protect,
-        provider,
-        additionalSecretOutputs,
-        retainOnDelete,
-    };
+    const isPlain = ([name]: [string, Json]) => Object.hasOwn(plainFields, name);
+    const plain = Object.fromEntries(Object.entries(rest).filter(isPlain));
+    const others = Object.fromEntries(Object.entries(rest).filter((field) => !isPlain(field)));
     return {
-        ...(known as unknown as ResourceState),
-        ...({ initErrors, ignoreChanges, replaceOnChanges, created, modified } as Partial<ResourceState>),
+        ...(plain as unknown as ResourceState),
         inputs: fromJson(inputs ?? {}, decrypt) as Props,
         outputs: fromJson(outputs ?? {}, decrypt) as Props,
         dependencies: (dependencies as string[]) ?? [],

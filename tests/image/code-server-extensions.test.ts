@@ -6,16 +6,15 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { extensions } from "../../scripts/extensions";
 import { makeVsix } from "../vsix";
-import { exec, hostPort, removeAll, run, secrets, startRole, until, untilHealthy } from "./base-container";
+import { exec, removeAll, run, until } from "./base-container";
 import { readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
+import { computeImage, passwords, startWorkspace } from "./compute-image";
 import { launchBrowser } from "./desktop-clients";
 
 const image = computeImage();
 const { platform, toolsets, unavailable } = readImageJson(image);
 const arch = platform.split("/")[1] as string;
 const build = resolve(__dirname, "../../dockerfiles/compute/build/extensions");
-const password = "CodeServerPasswordCode24";
 const imageFolder = "/opt/carbon/code-server-extensions";
 const userFolder = "/home/carbon/.local/share/code-server/extensions";
 
@@ -27,18 +26,15 @@ function activates(file: string) {
 describe.runIf(toolsets.includes("codeServer"))("code-server's extensions", () => {
     const folder = mkdtempSync(join(tmpdir(), "carbon-vsix-"));
     let workspace: Docker.Container;
+    let address: string;
     let browser: Browser;
 
     beforeAll(async () => {
         writeRegistry();
-        workspace = await startRole({
+        ({ container: workspace, codeServer: address } = await startWorkspace({
             image,
-            role: "workspace",
-            secrets: { ...secrets, jupyter: "JupyterTokenJupyterTok24", "code-server": password },
-            ports: [9999],
             binds: [`${build}:/build:ro`, `${folder}:/registry:ro`],
-        });
-        await untilHealthy(workspace, 120);
+        }));
         browser = await launchBrowser();
     });
 
@@ -128,8 +124,8 @@ describe.runIf(toolsets.includes("codeServer"))("code-server's extensions", () =
     /** Logs in to the running service with a browser. */
     async function openEditor(): Promise<void> {
         const page = await browser.newPage();
-        await page.goto(`http://127.0.0.1:${await hostPort(workspace, 9999)}/?folder=/workspace`);
-        await page.locator("input.password").fill(password);
+        await page.goto(`${address}/?folder=/workspace`);
+        await page.locator("input.password").fill(passwords["code-server"]);
         await page.locator("input.submit").click();
         await page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
     }

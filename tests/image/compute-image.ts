@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { execaSync } from "execa";
 import { computeToolsets, toolsetBuildArgs } from "../../settings/toolsets";
+import { hostPort, type RoleArgs, secrets, startRole, untilHealthy } from "./base-container";
 import { baseImage, caSecret, onlyListed } from "./base-image";
+import type { Jupyter } from "./jupyter";
 
 const projectDir = join(__dirname, "..", "..");
 
@@ -43,6 +45,42 @@ function buildCompute(tag: string, base: string): void {
     );
 }
 
+/** Passwords of a workspace of the compute image; of the form that the suite generates. */
+export const passwords = {
+    ...secrets,
+    jupyter: "JupyterTokenJupyterTok24",
+    "code-server": "CodeServerPasswordCode24",
+} as const;
+
+/** A running workspace of the compute image. */
+export interface ComputeWorkspace extends Jupyter {
+    /** Where code-server is on the host, if the image has it; without a slash at the end. */
+    codeServer: string;
+}
+
+/**
+ * Starts a workspace of the compute image with {@link passwords}, and waits until it is healthy.
+ *
+ * @param args what it is started with beyond that; secrets are added to the passwords
+ */
+export async function startWorkspace(args: Omit<RoleArgs, "role" | "ports">): Promise<ComputeWorkspace> {
+    const container = await startRole({
+        ...args,
+        role: "workspace",
+        secrets: { ...passwords, ...args.secrets },
+        ports: [8888, 9999],
+    });
+    await untilHealthy(container, 120);
+    const scheme = args.env?.CARBON_TLS === "on" ? "https" : "http";
+    const address = async (port: number) => `${scheme}://127.0.0.1:${await hostPort(container, port)}`;
+    return {
+        container,
+        address: await address(8888),
+        token: passwords.jupyter,
+        codeServer: await address(9999),
+    };
+}
+
 /** Name of one of {@link pythonChecks}. */
 export type PythonCheck = keyof typeof pythonChecks;
 
@@ -81,7 +119,7 @@ machine = {"x86_64": 62, "aarch64": 183}[platform.machine()]
 def foreign(path):
     start = path.open("rb").read(20)
     elf = start[:4] == b"\\x7fELF" and struct.unpack_from("<H", start, 18)[0] != machine
-    return elf or start[:4] == b"\\xcf\\xfa\\xed\\xfe" or path.suffix in {".exe", ".dll", ".o", ".map"}
+    return elf or start[:4] == b"\\xcf\\xfa\\xed\\xfe" or path.suffix in {".exe", ".dll", ".o", ".map", ".pdb"}
 files = (p for p in pathlib.Path("/opt/carbon/code-server").rglob("*") if p.is_file() and not p.is_symlink())
 print(json.dumps([str(p) for p in files if foreign(p)]))`,
 

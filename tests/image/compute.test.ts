@@ -3,10 +3,17 @@ import type Docker from "dockerode";
 import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CUDA_LOCK, inputFile, LLAMA_LOCK, lockFile, parseLock, TOOLSETS } from "../../scripts/lock";
-import { exec, hostPort, logs, removeAll, run, secrets, startRole, untilHealthy } from "./base-container";
+import { exec, logs, removeAll, run, untilHealthy } from "./base-container";
 import { baseImage, readImageJson } from "./base-image";
-import { computeImage, type PythonCheck, pythonChecks } from "./compute-image";
-import { executeNotebook, type Jupyter, plainText } from "./jupyter";
+import {
+    type ComputeWorkspace,
+    computeImage,
+    type PythonCheck,
+    passwords,
+    pythonChecks,
+    startWorkspace,
+} from "./compute-image";
+import { executeNotebook, plainText } from "./jupyter";
 
 const PYTHON = "/opt/carbon/venv/bin/python";
 
@@ -23,25 +30,16 @@ const [hasTorch, hasTensorflow, hasSpark, hasCodeServer, hasR] = [
 const torchIndex = hasTorch ? readFromImage("/etc/carbon/torch-index") : undefined;
 const machine = imageJson.platform === "linux/arm64" ? "aarch64" : "x86_64";
 
-const passwords = {
-    ...secrets,
-    jupyter: "JupyterTokenJupyterTok24",
-    "code-server": "CodeServerPasswordCode24",
-};
-
+let lab: ComputeWorkspace;
 let workspace: Docker.Container;
 let jupyter: string;
 
 beforeAll(async () => {
-    workspace = await startWorkspace();
-    await untilHealthy(workspace, 120);
-    jupyter = `http://127.0.0.1:${await hostPort(workspace, 8888)}`;
+    lab = await startWorkspace({ image });
+    workspace = lab.container;
+    jupyter = lab.address;
 });
 afterAll(removeAll);
-
-function startWorkspace(env: Record<string, string> = {}): Promise<Docker.Container> {
-    return startRole({ image, role: "workspace", secrets: passwords, ports: [8888, 9999], env });
-}
 
 function readFromImage(path: string): string {
     return execaSync("docker", ["run", "--rm", image, "cat", path]).stdout.trim();
@@ -144,10 +142,6 @@ it.runIf(hasSpark)("a Spark job runs in the container, and pandas reads its resu
 
 describe("JupyterLab", () => {
     const token = { Authorization: `token ${passwords.jupyter}` };
-    let lab: Jupyter;
-    beforeAll(() => {
-        lab = { container: workspace, address: jupyter, token: passwords.jupyter };
-    });
 
     it("opens with the token in the address, and not with another", async () => {
         const status = async (value: string) =>
@@ -231,7 +225,7 @@ describe.runIf(hasCodeServer)("code-server", () => {
     }
 
     it("opens with the password, and not with another", async () => {
-        const address = `http://127.0.0.1:${await hostPort(workspace, 9999)}`;
+        const address = lab.codeServer;
         const right = await logIn(address, passwords["code-server"]);
         expect(right.status).toBe(302);
         const cookie = right.headers.getSetCookie()[0]?.split(";")[0] ?? "";
@@ -270,8 +264,7 @@ describe("secrets", () => {
     });
 
     it("are in no log, nor is anything that needs attention", async () => {
-        const fresh = await startWorkspace();
-        await untilHealthy(fresh, 120);
+        const { container: fresh } = await startWorkspace({ image });
         const hello = ["-c", pythonChecks.serverKernel, JSON.stringify("print('hello')")];
         expect(await run(fresh, [PYTHON, ...hello], "carbon")).toContain("hello");
         // Jupyter Server means milliseconds where Tornado reads seconds: said once, without effect.
@@ -284,11 +277,8 @@ describe("secrets", () => {
 
 describe("with CARBON_TLS=on", () => {
     it("Jupyter and code-server answer over TLS, and not without", async () => {
-        const container = await startWorkspace({ CARBON_TLS: "on" });
-        await untilHealthy(container, 120);
-        const paths = new Map([[8888, "/api"], ...(hasCodeServer ? [[9999, "/healthz"] as const] : [])]);
-        for (const [port, path] of paths) {
-            const address = `127.0.0.1:${await hostPort(container, port)}${path}`;
+        const { address, codeServer } = await startWorkspace({ image, env: { CARBON_TLS: "on" } });
+        for (const url of [`${address}/api`, ...(hasCodeServer ? [`${codeServer}/healthz`] : [])]) {
             const status = (scheme: string) => {
                 const args = [
                     "--insecure",
@@ -298,7 +288,7 @@ describe("with CARBON_TLS=on", () => {
                     "--write-out",
                     "%{http_code}",
                 ];
-                return execaSync("curl", [...args, `${scheme}://${address}`], { reject: false }).stdout;
+                return execaSync("curl", [...args, url.replace(/^https/, scheme)], { reject: false }).stdout;
             };
             expect(status("https")).toBe("200");
             // code-server sends a plain request on to https; Jupyter does not answer it at all.

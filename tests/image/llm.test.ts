@@ -34,6 +34,11 @@ describe.runIf(toolsets.includes("llm"))("the LLM server", () => {
         });
     }
 
+    it("has llama.cpp's libraries in its package alone", async () => {
+        const found = await run(container, ["find", "/opt/carbon/venv", "-name", "libllama.so"]);
+        expect(found).toBe("/opt/carbon/venv/lib/python3.13/site-packages/llama_cpp/lib/libllama.so");
+    });
+
     it("says what to do as long as there is no model, to those who have the key", async () => {
         const answer = await ask("/models", key);
         expect(answer.status).toBe(503);

@@ -2,15 +2,14 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { hostPort, removeAll, run, secrets, startRole, untilHealthy } from "./base-container";
+import { removeAll, run } from "./base-container";
 import { readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
+import { computeImage, startWorkspace } from "./compute-image";
 import { launchBrowser } from "./desktop-clients";
 import { executeNotebook, type Jupyter, plainText } from "./jupyter";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);
-const token = "JupyterTokenJupyterTok24";
 /** Where a look at a page leaves its picture. */
 const pictures = resolve(__dirname, "../../test-results");
 
@@ -18,14 +17,7 @@ describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
     let jupyter: Jupyter;
 
     beforeAll(async () => {
-        const container = await startRole({
-            image,
-            role: "workspace",
-            secrets: { ...secrets, jupyter: token, "code-server": "CodeServerPasswordCode24" },
-            ports: [8888],
-        });
-        await untilHealthy(container, 120);
-        jupyter = { container, address: `http://127.0.0.1:${await hostPort(container, 8888)}`, token };
+        jupyter = await startWorkspace({ image });
     });
     afterAll(removeAll);
 
@@ -73,7 +65,7 @@ describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
             const errors: string[] = [];
             page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
             page.on("pageerror", (error) => errors.push(String(error)));
-            await page.goto(`${jupyter.address}/lab?token=${token}`);
+            await page.goto(`${jupyter.address}/lab?token=${jupyter.token}`);
             const launcher = page.locator(".jp-LauncherCard-label");
             await launcher.filter({ hasText: "SQL" }).first().waitFor({ timeout: 60_000 });
             const labels = await launcher.allInnerTexts();

@@ -3,7 +3,8 @@
     trim_code_server.py DIRECTORY amd64|arm64
 
 That is: programs and libraries of other platforms (told by their first bytes, not by their names), what compiling
-native modules left behind, and source maps. Licences, documentation in packages, and scripts stay.
+native modules left behind, source maps, and Windows' debugging symbols. Licences, documentation in packages, and
+scripts stay.
 """
 
 import pathlib
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Iterator
 
 ELF_MACHINES = {"amd64": 62, "arm64": 183}  # e_machine: EM_X86_64, EM_AARCH64 (System V ABI)
+SYMBOLS = {".map", ".pdb"}
 MACH_O = {b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe"}
 
 
@@ -46,7 +48,7 @@ def main(directory: str, arch: str) -> None:
     for path in list(build_leftovers(root)):
         remove(path)
     for path in list(root.rglob("*")):
-        if path.is_file() and not path.is_symlink() and (path.suffix == ".map" or is_foreign(path, ELF_MACHINES[arch])):
+        if path.is_file() and not path.is_symlink() and (path.suffix in SYMBOLS or is_foreign(path, ELF_MACHINES[arch])):
             path.unlink()
 
 
