@@ -62,7 +62,12 @@ it("no two examples have one number", () => {
 });
 
 describe.each(examples)("the example $name", ({ name, toolset, path }) => {
-    const { cells, metadata } = notebook.parse(JSON.parse(readFileSync(path, "utf8")));
+    const content = JSON.parse(readFileSync(path, "utf8"));
+    const { cells, metadata } = content as z.infer<typeof notebook>;
+
+    it("is a notebook without outputs", () => {
+        expect(notebook.safeParse(content).error?.issues ?? []).toEqual([]);
+    });
 
     it("begins with a title and says what it shows", () => {
         const [title, empty, ...text] = cells[0]?.source ?? [];
