@@ -215,7 +215,8 @@ describe("a workspace", () => {
 
     it("gets none where there are files, or where it is read-only", async () => {
         const volume = await makeVolume();
-        await execa("docker", ["run", "--rm", `-v${volume}:/workspace`, image, "touch", "/workspace/mine"]);
+        const fill = "touch /workspace/mine && chown --recursive carbon: /workspace";
+        await execa("docker", ["run", "--rm", `-v${volume}:/workspace`, image, "sh", "-c", fill]);
         const full = await startOn(`${volume}:/workspace`);
         expect(await run(full, ["ls", "/workspace"])).toBe("mine");
         const readOnly = await startOn(`${await makeVolume()}:/workspace:ro`);
