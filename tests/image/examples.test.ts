@@ -99,12 +99,19 @@ async function execute(workspace: Docker.Container, name: string): Promise<CellO
     return cells.flatMap((cell: { outputs?: CellOutput[] }) => cell.outputs ?? []);
 }
 
-/** Lines on stderr that do not count: what Java says of the modules that Spark starts it with. */
-const unavoidable = /^WARNING: Using incubator modules: jdk\.incubator\.vector\n/;
+/** Lines on stderr that do not count: the modules that Spark starts Java with, and a slow machine's first executor. */
+const unavoidable = [
+    /^WARNING: Using incubator modules: jdk\.incubator\.vector\n/gm,
+    /^.* WARN TaskSchedulerImpl: Initial job has not accepted any resources; .*\n/gm,
+];
 
 function complaints(outputs: CellOutput[]): string[] {
     const spoken = outputs.filter(({ output_type, name }) => output_type === "error" || name === "stderr");
-    return spoken.map((output) => [output.text].flat().join("").replace(unavoidable, "")).filter(Boolean);
+    return spoken
+        .map((output) =>
+            unavoidable.reduce((text, line) => text.replaceAll(line, ""), [output.text].flat().join("")),
+        )
+        .filter(Boolean);
 }
 
 function savePictures(folder: string, name: string, outputs: CellOutput[]): void {
