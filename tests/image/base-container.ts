@@ -92,9 +92,12 @@ export async function makeVolume(): Promise<string> {
     return name;
 }
 
-/** Makes a network that goes when the tests are over. */
-export async function makeNetwork(): Promise<Docker.Network> {
-    const network = await docker.createNetwork({ Name: `carbon-test-base-${process.pid}-${networks.size}` });
+/** Makes a network that goes when the tests are over; an `internal` one leads nowhere else, not even to the host. */
+export async function makeNetwork({ internal = false } = {}): Promise<Docker.Network> {
+    const network = await docker.createNetwork({
+        Name: `carbon-test-base-${process.pid}-${networks.size}`,
+        Internal: internal,
+    });
     networks.add(network);
     return network;
 }

@@ -169,6 +169,18 @@ socket.close()
 requests.delete(f"http://{server}/api/kernels/{kernel}", headers=token, timeout=60).raise_for_status()
 print(json.dumps(printed))`,
 
+    /** The pictures in the notebook of that path: [width, height, share of the pixels that are not background]. */
+    pictures: `
+import base64, io, json, nbformat, PIL.Image, sys
+def measure(encoded):
+    picture = PIL.Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
+    pixels = picture.width * picture.height
+    background = max(count for count, _ in picture.getcolors(pixels))
+    return [*picture.size, 1 - background / pixels]
+cells = nbformat.read(json.loads(sys.argv[1]), as_version=4).cells
+outputs = (output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
+print(json.dumps([measure(data["image/png"]) for data in outputs if "image/png" in data]))`,
+
     /** Makes a wheel with one module in the folder that the argument names. */
     makeWheel: `
 import json, pathlib, sys, zipfile
