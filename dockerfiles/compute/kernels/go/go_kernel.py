@@ -1,5 +1,6 @@
 """A Jupyter kernel for Go: each cell goes to the interpreter Yaegi, in a process of its own beside this one."""
 
+import codecs
 import json
 import os
 import pathlib
@@ -34,13 +35,16 @@ class Interpreter:
         os.close(child_end)
         self.replies = replies
         self.streams = {self.process.stdout.fileno(): "stdout", self.process.stderr.fileno(): "stderr"}
+        # A character's bytes may come in two parts.
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self.decoders = {stream: decoder(errors="replace") for stream in self.streams}
         self.selector = selectors.DefaultSelector()
         for stream in (*self.streams, replies):
             os.set_blocking(stream, False)
             self.selector.register(stream, selectors.EVENT_READ)
 
     def ask(self, request: dict, show) -> dict:
-        """Return the answer; what is printed until then goes to `show(stream, bytes)`."""
+        """Return the answer; what is printed until then goes to `show(stream, text)`."""
         try:
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
@@ -65,7 +69,7 @@ class Interpreter:
         for stream, name in self.streams.items():
             try:
                 while text := read(stream):
-                    show(name, text)
+                    show(name, self.decoders[stream].decode(text))
             except EOFError:
                 pass  # The replies end as well, and say so.
 
@@ -100,10 +104,9 @@ class GoKernel(Kernel):
             return {"error": "The Go interpreter has ended: what the cells had defined is gone."}
 
     def do_execute(self, code, silent, store_history=True, user_expressions=None, allow_stdin=False, **_):
-        def show(name: str, text: bytes) -> None:
+        def show(name: str, text: str) -> None:
             if not silent:
-                content = {"name": name, "text": text.decode(errors="replace")}
-                self.send_response(self.iopub_socket, "stream", content)
+                self.send_response(self.iopub_socket, "stream", {"name": name, "text": text})
 
         reply = {"status": "ok", "execution_count": self.execution_count, "user_expressions": {}}
         answer = self.ask({"code": code}, show)

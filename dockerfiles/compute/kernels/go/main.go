@@ -23,6 +23,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
@@ -38,7 +39,7 @@ type reply struct {
 	Value   string   `json:"value,omitempty"`
 	Error   string   `json:"error,omitempty"`
 	Matches []string `json:"matches,omitempty"`
-	// Length of the text that a match replaces, in bytes.
+	// Length of the text that a match replaces, in characters.
 	Replaces int `json:"replaces,omitempty"`
 }
 
@@ -205,7 +206,7 @@ func (s *session) complete(text string) reply {
 			}
 		}
 	}
-	answer := reply{Replaces: len(start)}
+	answer := reply{Replaces: utf8.RuneCountInString(start)}
 	for name := range names {
 		if strings.HasPrefix(name, start) && !strings.HasPrefix(name, "_") {
 			answer.Matches = append(answer.Matches, name)
