@@ -138,7 +138,8 @@ func describe(err error) string {
 	return err.Error()
 }
 
-// split cuts a cell where a statement or a declaration ends. Empty lines before each keep the line numbers of errors.
+// split cuts a cell where a statement or a declaration ends. Empty lines before each keep the line numbers of errors. A
+// whole program stays whole.
 func split(code string) []string {
 	var parts []string
 	source := []byte(code)
@@ -150,6 +151,8 @@ func split(code string) []string {
 		position, kind, _ := tokens.Scan()
 		offset := file.Offset(position)
 		switch kind {
+		case token.PACKAGE:
+			return []string{code}
 		case token.LPAREN, token.LBRACK, token.LBRACE:
 			depth++
 		case token.RPAREN, token.RBRACK, token.RBRACE:
