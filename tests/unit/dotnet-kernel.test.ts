@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { execa, execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-const script = join(__dirname, "../../dockerfiles/compute/build/kernels/install_dotnet_kernel.py");
+const script = join(__dirname, "../../dockerfiles/compute/build/kernel-dotnet/install_kernel.py");
 let folder: string;
 let server: Server;
 let address: string;
