@@ -32,7 +32,7 @@ export const TOOLSETS = ["core", "torch", "tensorflow", "llm", "spark", "noteboo
 export const BASE_TOOLS = ["azure-cli", "database-clients"] as const;
 
 /** Locks that stand alone: tools that are not part of the environment. */
-export const TOOLS = ["installer", "node", "llama-cpp-build", ...BASE_TOOLS] as const;
+export const TOOLS = ["installer", "node", "llama-cpp-build", "java-kernel", ...BASE_TOOLS] as const;
 
 /** Folders of package.json files that npm locks. */
 export const NPM_LOCKS = ["base/node", "base/claude", "base/mongosh", "compute/code-server"].map((folder) =>

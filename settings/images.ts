@@ -1,6 +1,6 @@
 import { imageTag } from "./names";
 import type { Settings } from "./parse";
-import { baseToolsets, computeToolsets, toolsetBuildArgs } from "./toolsets";
+import { baseToolsets, computeToolsets, kernelToolsets, toolsetBuildArgs } from "./toolsets";
 
 /** How one of the two images is built. */
 export interface ImageBuild<Digest> {
@@ -34,7 +34,7 @@ export function computeImage<Digest>(settings: Settings, baseDigest: Digest): Im
             BASE_IMAGE: imageTag(settings.imagePrefix, "base", settings.stack),
             BASE_DIGEST: baseDigest,
             TORCH_INDEX: settings.torchIndex,
-            ...toolsetBuildArgs(computeToolsets, settings.toolsets),
+            ...toolsetBuildArgs([...computeToolsets, ...kernelToolsets], settings.toolsets),
         },
     };
 }

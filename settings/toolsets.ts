@@ -30,6 +30,9 @@ export const computeToolsets = [
     "apps",
 ] as const;
 
+/** Toolsets of the base image whose languages get a Jupyter kernel from the compute image. */
+export const kernelToolsets = ["java", "rust", "go", "dotnet"] as const satisfies readonly BaseToolset[];
+
 /** Every toolset. */
 export const toolsets = [...baseToolsets, ...computeToolsets] as const;
 

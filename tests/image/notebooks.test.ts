@@ -9,7 +9,17 @@ import { launchBrowser } from "./desktop-clients";
 import { executeNotebook, type Jupyter, plainText } from "./jupyter";
 
 const image = computeImage();
-const { toolsets } = readImageJson(image);
+const { toolsets, unavailable } = readImageJson(image);
+/** Kernels of the base's languages: each is there where the base has the toolset. */
+const languageKernels = [
+    { toolset: "java", kernel: "java", label: "Java 21", cell: "int answer = 6 * 7; answer" },
+    { toolset: "rust", kernel: "rust", label: "Rust (evcxr)", cell: "let answer: u8 = 6 * 7; answer" },
+    { toolset: "go", kernel: "go", label: "Go (Yaegi)", cell: "answer := 6 * 7; fmt.Println(answer)" },
+    { toolset: "dotnet", kernel: ".net-csharp", label: ".NET (C#)", cell: "var answer = 6 * 7; answer" },
+    { toolset: "dotnet", kernel: ".net-fsharp", label: ".NET (F#)", cell: "let answer = 6 * 7 in answer" },
+];
+const has = ({ toolset }: { toolset: string }) =>
+    toolsets.includes(toolset) && !unavailable.includes(`${toolset}Kernel`);
 /** Where a look at a page leaves its picture. */
 const pictures = resolve(__dirname, "../../test-results");
 
@@ -28,6 +38,29 @@ describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
     ])("runs a cell in the kernel %s", async (kernel, cell, answer) => {
         const [output] = await executeNotebook(jupyter, kernel, [cell]);
         expect(plainText(output)).toContain(answer);
+    });
+
+    it.each(languageKernels.filter(has))("runs a cell in the kernel $kernel", async ({ kernel, cell }) => {
+        const [output] = await executeNotebook(jupyter, kernel, [cell]);
+        expect(plainText(output)).toContain("42");
+    });
+
+    it("has no kernel for a language that the image lacks", async () => {
+        const response = await fetch(`${jupyter.address}/api/kernelspecs`, {
+            headers: { Authorization: `token ${jupyter.token}` },
+        });
+        const { kernelspecs } = (await response.json()) as { kernelspecs: Record<string, unknown> };
+        const offered = languageKernels.filter(({ kernel }) => kernel in kernelspecs);
+        expect(offered).toEqual(languageKernels.filter(has));
+    });
+
+    it.runIf(toolsets.includes("go"))("keeps what the cells of a Go notebook define", async () => {
+        const outputs = await executeNotebook(jupyter, "go", [
+            "type P struct{ X int }\nfunc (p P) Twice() int { return 2 * p.X }\np := P{21}",
+            "p.Twice()",
+            'strings.Repeat("ab", 2)',
+        ]);
+        expect(outputs.slice(1).map(plainText)).toEqual(["42", "abab"]);
     });
 
     it("has at least 20 extensions of JupyterLab, each of them enabled and fit for it", async () => {
@@ -72,7 +105,8 @@ describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
             mkdirSync(pictures, { recursive: true });
             await page.screenshot({ path: join(pictures, "jupyterlab.png") });
             expect(errors).toEqual([]);
-            for (const kernel of ["Python 3 (Carbon)", "Bash", "TypeScript (Deno)", "SQL"]) {
+            const languages = languageKernels.filter(has).map(({ label }) => label);
+            for (const kernel of ["Python 3 (Carbon)", "Bash", "TypeScript (Deno)", "SQL", ...languages]) {
                 expect(labels).toContain(kernel);
             }
         });
