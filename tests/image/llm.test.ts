@@ -6,7 +6,7 @@ import { readImageJson } from "./base-image";
 import { computeImage } from "./compute-image";
 
 const image = computeImage();
-const { toolsets } = readImageJson(image);
+const { platform, toolsets } = readImageJson(image);
 const key = "LlmApiKeyLlmApiKeyLlmK24";
 
 describe.runIf(toolsets.includes("llm"))("the LLM server", () => {
@@ -37,6 +37,14 @@ describe.runIf(toolsets.includes("llm"))("the LLM server", () => {
     it("has llama.cpp's libraries in its package alone", async () => {
         const found = await run(container, ["find", "/opt/carbon/venv", "-name", "libllama.so"]);
         expect(found).toBe("/opt/carbon/venv/lib/python3.13/site-packages/llama_cpp/lib/libllama.so");
+    });
+
+    it("computes with what each supported processor has", async () => {
+        const ask = "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())";
+        const info = await run(container, ["/opt/carbon/venv/bin/python", "-c", ask]);
+        const expected = platform === "linux/arm64" ? ["NEON"] : ["AVX2", "BMI2", "F16C", "FMA"];
+        expect(expected.filter((name) => !info.includes(`${name} = 1`))).toEqual([]);
+        expect(info).not.toContain("AVX512");
     });
 
     it("says what to do as long as there is no model, to those who have the key", async () => {
