@@ -120,10 +120,8 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
             await input.press("Enter");
             await messages.nth(before + 1).waitFor({ timeout: 120_000 });
             await page.locator(".jp-chat-writers", { hasText: "Assistant" }).waitFor({ state: "hidden" });
-            return messages
-                .nth(before + 1)
-                .locator(".jp-chat-rendered-message")
-                .innerText();
+            const answer = messages.nth(before + 1).locator(".jp-chat-rendered-message");
+            return (await answer.textContent()) ?? "";
         }
 
         it("says what to do where the service llm is off, without an error on the page", async () => {
