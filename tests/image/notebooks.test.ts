@@ -13,7 +13,6 @@ const { toolsets, unavailable } = readImageJson(image);
 /** Kernels of the base's languages: each is there where the base has the toolset. */
 const languageKernels = [
     { toolset: "java", kernel: "java", label: "Java 21", cell: "int answer = 6 * 7; answer" },
-    { toolset: "rust", kernel: "rust", label: "Rust (evcxr)", cell: "let answer: u8 = 6 * 7; answer" },
     { toolset: "go", kernel: "go", label: "Go (Yaegi)", cell: "answer := 6 * 7; fmt.Println(answer)" },
     { toolset: "dotnet", kernel: ".net-csharp", label: ".NET (C#)", cell: "var answer = 6 * 7; answer" },
     { toolset: "dotnet", kernel: ".net-fsharp", label: ".NET (F#)", cell: "let answer = 6 * 7 in answer" },
