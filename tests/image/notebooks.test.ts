@@ -75,7 +75,7 @@ describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
                 "let lost: i32 = 1;\nlet bad: i32 = seen;",
                 "let late = 1;\n\npanic!();",
                 "(seen, lost)",
-                '"4 2".split(\' \').map(|digit| digit.parse::<u8>()).collect::<Result<Vec<_>, _>>()?',
+                "\"4 2\".split(' ').map(|digit| digit.parse::<u8>()).collect::<Result<Vec<_>, _>>()?",
             ],
             ["--allow-errors"],
         );

@@ -14,7 +14,8 @@ function python(expression: string, given: unknown): unknown {
 describe("the Rust kernel", () => {
     it.each([
         ["let a = 1; a", [" a"]],
-        ["let a = 1;", []],
+        ["f(a); a", [" a"]],
+        ["f(a);", []],
         ["a // ; }", ["a // ; }"]],
         ["/* a /* ; */ } */ a", ["/* a /* ; */ } */ a"]],
         ['let s = "\\";"; "a;"', [' "a;"']],

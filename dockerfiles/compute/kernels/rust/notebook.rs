@@ -1,5 +1,5 @@
-// What the program of a Rust notebook calls between its cells, for rust_kernel.py. Reports are files in the folder that
-// CARBON_REPORTS names when this is compiled.
+// What the program of a Rust notebook calls between its cells, for rust_kernel.py. Reports are files in the
+// folder that CARBON_REPORTS names when this is compiled.
 
 use std::fmt::Debug;
 use std::io::Write;
@@ -42,8 +42,8 @@ pub fn show() {
     report("shown", "");
 }
 
-/// A value at the end of a cell. Its method `text` is Debugged's where the type has Debug, and else Opaque's: the compiler
-/// finds the one with fewer references first.
+/// A value at the end of a cell. Its method `text` is Debugged's where the type has Debug, and else Opaque's: the
+/// compiler finds the one with fewer references first.
 pub struct Value<'a, T: ?Sized>(pub &'a T);
 
 pub trait Debugged {

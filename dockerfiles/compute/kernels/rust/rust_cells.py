@@ -18,8 +18,13 @@ TOKEN = re.compile(
 )
 COMMENT_EDGE = re.compile(r"/\*|\*/")
 NO_EXPRESSION = re.compile(
-    r"[.?#=]|(?:const(?!\s*\{)|else|enum|extern|fn|for|impl|let|macro_rules|mod|pub|static|struct|trait|type|use|while)\b"
+    r"""
+    [.?\#=] | const\b(?!\s*\{)
+    | (?:else|enum|extern|fn|for|impl|let|macro_rules|mod|pub|static|struct|trait|type|use|while)\b
+    """,
+    re.VERBOSE,
 )
+"""How a part of a cell begins that cannot be an expression with a value; of the rest the compiler decides."""
 
 
 def tokens(code: str) -> Iterator[tuple[int, str]]:
@@ -46,7 +51,7 @@ def comment_end(code: str, position: int) -> int:
 
 
 def tails(code: str) -> list[int]:
-    """Where the expression may start with which a cell ends, the shortest first: after its last `;` or a later `}`."""
+    """Where the expression at a cell's end may start, the shortest first: after the last `;`, or a `}` behind it."""
     starts, depth, start = [], 0, 0
     for position, token in tokens(code):
         if start is not None and not NO_EXPRESSION.match(code, position):
@@ -72,14 +77,17 @@ def balanced(code: str) -> bool:
 
 
 class Cell(NamedTuple):
-    """A cell: the number that Jupyter gave it, its text, and where in it the expression starts with which it ends."""
+    """A cell: its number in Jupyter, its text, and where the expression at its end starts, if there is one."""
 
     number: int
     code: str
     tail: int | None = None
 
     def statements(self, newest: bool) -> str:
-        """Its Rust, from the line before it on. The expression is borrowed: what moved would be gone for later cells."""
+        """Its Rust, from the line before it on.
+
+        The expression is borrowed: a value that moved would be gone for later cells.
+        """
         if self.tail is None:
             return f"\n{self.code}\n;"
         arm = "_ => {}"

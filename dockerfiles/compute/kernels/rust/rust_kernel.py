@@ -1,8 +1,8 @@
 """A Jupyter kernel for Rust: the cells so far are one program, which the image's rustc compiles.
 
-A new cell makes a new program, so each cell runs the earlier ones again, without showing again what they print. Cells are
-blocks, each inside the one before: a cell sees the names of earlier ones, may define them anew, and may use `?`. A cell
-that fails or is interrupted is forgotten.
+A new cell makes a new program, so each cell runs the earlier ones again, without showing again what they print.
+Cells are blocks, each inside the one before: a cell sees the names of earlier ones, may define them anew, and may
+use `?`. A cell that fails or is interrupted is forgotten.
 """
 
 import codecs
@@ -47,7 +47,7 @@ def run(command: list, show, **options) -> int:
                 decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
                 selector.register(stream, selectors.EVENT_READ, (name, decoder))
             while selector.get_map():
-                ready = selector.select(timeout=0.5)
+                ready = selector.select(timeout=0.1)
                 for key, _ in ready:
                     name, decoder = key.data
                     if chunk := os.read(key.fd, 1 << 16):
@@ -75,7 +75,7 @@ class Compiler:
         self.reports = self.folder / "reports"
 
     def compile(self, program: Program) -> None:
-        (self.folder / "cells.rs").write_text(program.text)
+        (self.folder / "cells.rs").write_text(program.text, encoding="utf-8")
         messages: list[str] = []
         command = ["rustc", "--edition=2021", "-Awarnings", "-Cincremental=incremental", "-oprogram", "cells.rs"]
         status = run(
@@ -107,7 +107,7 @@ class Compiler:
 
     def report(self, name: str) -> str | None:
         file = self.reports / name
-        return file.read_text() if file.exists() else None
+        return file.read_text(encoding="utf-8", errors="replace") if file.exists() else None
 
 
 class RustKernel(Kernel):
