@@ -31,7 +31,7 @@ export const computeToolsets = [
 ] as const;
 
 /** Toolsets of the base image whose languages get a Jupyter kernel from the compute image. */
-export const kernelToolsets = ["java", "go", "dotnet"] as const satisfies readonly BaseToolset[];
+export const kernelToolsets = ["java", "rust", "go", "dotnet"] as const satisfies readonly BaseToolset[];
 
 /** Every toolset. */
 export const toolsets = [...baseToolsets, ...computeToolsets] as const;

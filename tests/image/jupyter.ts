@@ -13,10 +13,20 @@ export interface Jupyter {
 export interface Output {
     text?: string[];
     data?: Record<string, string | string[]>;
+    /** What an error says. */
+    evalue?: string;
 }
 
-/** Runs cells in a new notebook in /workspace, as the user, and returns the first output of each. */
-export async function executeNotebook(jupyter: Jupyter, kernel: string, cells: string[]): Promise<Output[]> {
+/**
+ * Runs cells in a new notebook in /workspace, as the user, and returns the first output of each. `options` are those of
+ * `jupyter execute`; by default it fails where a cell does.
+ */
+export async function executeNotebook(
+    jupyter: Jupyter,
+    kernel: string,
+    cells: string[],
+    options: string[] = [],
+): Promise<Output[]> {
     const name = `test-${kernel}.ipynb`;
     const saved = await fetch(`${jupyter.address}/api/contents/${name}`, {
         method: "PUT",
@@ -27,8 +37,8 @@ export async function executeNotebook(jupyter: Jupyter, kernel: string, cells: s
         throw new Error(`${name} was not saved: ${saved.status} ${await saved.text()}`);
     }
     // A login shell has the environment that JupyterLab's own kernels have.
-    const execute = ["bash", "-lc", `/opt/carbon/venv/bin/jupyter execute --inplace /workspace/${name}`];
-    await run(jupyter.container, execute, "carbon");
+    const execute = ["/opt/carbon/venv/bin/jupyter execute --inplace", ...options, `/workspace/${name}`];
+    await run(jupyter.container, ["bash", "-lc", execute.join(" ")], "carbon");
     const executed = JSON.parse(await run(jupyter.container, ["cat", `/workspace/${name}`]));
     return executed.cells.map(({ outputs }: { outputs: Output[] }) => outputs[0]);
 }

@@ -13,6 +13,7 @@ const { toolsets, unavailable } = readImageJson(image);
 /** Kernels of the base's languages: each is there where the base has the toolset. */
 const languageKernels = [
     { toolset: "java", kernel: "java", label: "Java 21", cell: "int answer = 6 * 7; answer" },
+    { toolset: "rust", kernel: "rust", label: "Rust (rustc)", cell: "let answer: u8 = 6 * 7; answer" },
     { toolset: "go", kernel: "go", label: "Go (Yaegi)", cell: "answer := 6 * 7; fmt.Println(answer)" },
     { toolset: "dotnet", kernel: ".net-csharp", label: ".NET (C#)", cell: "var answer = 6 * 7; answer" },
     { toolset: "dotnet", kernel: ".net-fsharp", label: ".NET (F#)", cell: "let answer = 6 * 7 in answer" },
@@ -60,6 +61,34 @@ describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
             'strings.Repeat("ab", 2)',
         ]);
         expect(outputs.slice(1).map(plainText)).toEqual(["42", "abab"]);
+    });
+
+    it.runIf(toolsets.includes("rust"))("keeps what the cells of a Rust notebook define", async () => {
+        const outputs = await executeNotebook(
+            jupyter,
+            "rust",
+            [
+                'let mut seen = vec![1];\nstruct P { x: i32 }\nfn twice(p: &P) -> i32 { 2 * p.x }\nprintln!("once");',
+                "seen.push(20); twice(&P { x: 21 })",
+                'println!("{}", seen.len());',
+                "fn twice(p: &P) -> i32 { 200 * p.x }\nlet seen = seen.len();\ntwice(&P { x: seen as i32 })",
+                "let lost: i32 = 1;\nlet bad: i32 = seen;",
+                "let late = 1;\n\npanic!();",
+                "(seen, lost)",
+                "\"4 2\".split(' ').map(|digit| digit.parse::<u8>()).collect::<Result<Vec<_>, _>>()?",
+            ],
+            ["--allow-errors"],
+        );
+        expect([0, 1, 2, 3, 7].map((cell) => plainText(outputs[cell]))).toEqual([
+            "once",
+            "42",
+            "2",
+            "400",
+            "[4, 2]",
+        ]);
+        expect(outputs[4]?.evalue).toMatch(/^error\[E0308\]: mismatched types\n +--> cell 5:2:16\n/);
+        expect(plainText(outputs[5])).toContain("panicked at cell 6:3:1");
+        expect(outputs[6]?.evalue).toContain("cannot find value `lost`");
     });
 
     it("has at least 20 extensions of JupyterLab, each of them enabled and fit for it", async () => {

@@ -22,6 +22,7 @@ describe("the kernels that Jupyter is shown", () => {
         folder = mkdtempSync(join(tmpdir(), "carbon-kernels-"));
         for (const file of [
             "java/java/kernel.json",
+            "rust/rust/kernel.json",
             "go/go/kernel.json",
             "dotnet/.net-csharp/kernel.json",
             "dotnet/tool/App.dll",
@@ -46,6 +47,7 @@ describe("the kernels that Jupyter is shown", () => {
         expect(offered(["python", "java", "rust", "dotnet"])).toEqual([
             "/opt/carbon/kernels/dotnet/.net-csharp",
             "/opt/carbon/kernels/java/java",
+            "/opt/carbon/kernels/rust/rust",
         ]);
     });
 
