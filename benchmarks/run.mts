@@ -55,20 +55,28 @@ async function megabytes(image: string): Promise<number> {
     return Number((await execa("docker", du, { reject: false })).stdout.split("\t")[0]);
 }
 
-/** How an image is built: what may be cached, and the build arguments of all ways. */
+/** How an image is built: build arguments, and platforms other than the machine's own, as `--platform` takes them. */
 interface BuildOptions {
     arg: string[];
+    platform?: string;
 }
 
 const tagOf = (image: string) => `docker.io/carbon/${image}:benchmark`;
-const buildArgs = ({ arg }: BuildOptions) => arg.map((value) => `--build-arg=${value}`);
+const buildArgs = ({ arg, platform }: BuildOptions) => [
+    ...arg.map((value) => `--build-arg=${value}`),
+    ...(platform ? [`--platform=${platform}`] : []),
+];
 
 /** The image from nothing. What apt and npm have downloaded before is kept; `docker builder prune --all` drops it. */
 async function measureCold(image: string, options: BuildOptions) {
     const tag = tagOf(image);
     const dockerfile = `dockerfiles/${image}/Dockerfile`;
     const cold = await build({ dockerfile, tag, options: [...buildArgs(options), "--no-cache"] });
-    row(`${image}, nothing cached`, `${cold} s`, `${await megabytes(tag)} MB`);
+    row(
+        `${image}, nothing cached${options.platform ? `, ${options.platform}` : ""}`,
+        `${cold} s`,
+        `${await megabytes(tag)} MB`,
+    );
 }
 
 /** The image again, with one package more in one of its lists. */
@@ -151,6 +159,7 @@ program
     .command("cold")
     .argument("<image>", "base or compute")
     .addOption(buildArg())
+    .option("--platform <list>", "platforms, such as linux/amd64,linux/arm64")
     .description("build it from nothing")
     .action(measureCold);
 program
