@@ -4,7 +4,7 @@ import { type Result, Stack } from "./stack";
 // They want the whole compute image, which the quick suite does not build.
 describe.runIf(process.env.CARBON_E2E === "full")("services from the compute image", () => {
     const stack = new Stack("t-compute", {
-        portOffset: 40000,
+        portOffset: 15000,
         workspaceDir: ".carbon/t-compute",
         services: ["spark-master", "spark-worker", "llm"],
         sparkWorkers: 2,

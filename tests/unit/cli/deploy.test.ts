@@ -58,7 +58,7 @@ describe("the engine", () => {
         const box = sandbox();
         box.install("docker", healthyDocker);
         box.install("pulumi", obedientPulumi);
-        box.configure({ push: true, imagePrefix: "ghcr.io/me/carbon", portOffset: 40_000 });
+        box.configure({ push: true, imagePrefix: "ghcr.io/me/carbon", portOffset: 21_500 });
         await box.carbon(["up", "--yes"]);
         const up = box.calls("pulumi").find(({ args }) => args[0] === "up");
         expect(up?.env).not.toHaveProperty("BUILDX_NO_DEFAULT_ATTESTATIONS");
@@ -123,7 +123,7 @@ describe("up", () => {
         box.install("pulumi", obedientPulumi);
         const { uid } = statSync(box.dir);
         box.configure({
-            portOffset: 40_000,
+            portOffset: 21_500,
             uid: 1234,
             gid: 1234,
             workspaceDir: "mine/here",

@@ -165,7 +165,7 @@ export class Sandbox {
     constructor() {
         mkdirSync(this.bin);
         copyFileSync(join(root, "Pulumi.yaml"), join(this.dir, "Pulumi.yaml"));
-        this.configure({ portOffset: 40_000, toolsets: ["databases"], compute: false });
+        this.configure({ portOffset: 21_500, toolsets: ["databases"], compute: false });
     }
 
     /** Writes Pulumi.dev.yaml. */

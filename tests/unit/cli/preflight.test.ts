@@ -31,7 +31,7 @@ describe("before anything is touched", () => {
         const ssh = await box.occupyPort();
         const redis = await box.occupyPort();
         box.configure({
-            ports: { ssh, redis, postgres: 45_432, mqtt: 41_883 },
+            ports: { ssh, redis, postgres: 26_932, mqtt: 23_383 },
             toolsets: ["databases"],
             compute: false,
         });
@@ -115,7 +115,7 @@ describe("before anything is touched", () => {
         const cache = { match: "^system df ", stdout: "Images 57.78GB\nBuild Cache 9.5GB\n" };
         const need = async (torchIndex: string, ...rules: Rule[]) => {
             const box = sandbox();
-            box.configure({ portOffset: 40_000, torchIndex });
+            box.configure({ portOffset: 21_500, torchIndex });
             box.install("docker", [
                 { match: "^image inspect .*compute", code: 1 },
                 // An engine with a disk of its own, as Docker Desktop's: a container tells how much is free.
@@ -168,7 +168,7 @@ describe("doctor", () => {
         expect(exitCode).toBe(0);
         expect(stdout).toContain("✓ Docker Engine: 28.0.0 on Debian GNU/Linux 13 (trixie), x86_64");
         expect(stdout).toContain("✓ image store: containerd");
-        expect(stdout).toContain("✓ ports: 41883, 42222, 45432, 46379 on 127.0.0.1");
+        expect(stdout).toContain("✓ ports: 23383, 23722, 26932, 27879 on 127.0.0.1");
     });
 
     it("crosses out what is not, says what to do, and exits 1", async () => {
