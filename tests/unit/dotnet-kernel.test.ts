@@ -1,15 +1,17 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa, execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startVendorServer, type VendorServer } from "./vendor-server";
 
-const script = join(__dirname, "../../dockerfiles/compute/build/kernel-dotnet/install_kernel.py");
+const dockerfiles = join(__dirname, "../../dockerfiles");
+const script = join(dockerfiles, "compute/build/kernel-dotnet/install_kernel.py");
+/** Where the Dockerfile has the module that both images share. */
+const env = { PYTHONPATH: join(dockerfiles, "base/build"), PYTHONDONTWRITEBYTECODE: "1" };
 let folder: string;
-let server: Server;
+let server: VendorServer;
 let address: string;
 let files: Record<string, Buffer>;
 
@@ -35,12 +37,8 @@ beforeAll(async () => {
         "/tool": readFileSync(join(folder, "tool")),
         "/library": readFileSync(join(folder, "library")),
     };
-    server = createServer((request, response) => {
-        response.statusCode = { "/gone": 404, "/refused": 403 }[request.url ?? ""] ?? 200;
-        response.end(files[request.url ?? ""] ?? "");
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    server = await startVendorServer((path) => files[path] ?? "");
+    address = server.address;
 });
 
 afterAll(() => {
@@ -55,7 +53,10 @@ async function install(url: string, sha256?: string) {
     const versions = join(folder, "versions.json");
     writeFileSync(versions, JSON.stringify({ "dotnet-interactive": pin }));
     const out = mkdtempSync(join(folder, "out-"));
-    const { exitCode, stdout, stderr } = await execa("python3", [script, versions, out], { reject: false });
+    const { exitCode, stdout, stderr } = await execa("python3", [script, versions, out], {
+        reject: false,
+        env,
+    });
     return { exitCode, stdout, stderr, out };
 }
 

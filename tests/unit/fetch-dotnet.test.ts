@@ -1,16 +1,15 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startVendorServer, type VendorServer } from "./vendor-server";
 
 const script = join(__dirname, "../../dockerfiles/base/build/fetch-dotnet");
 let folder: string;
-let server: Server;
+let server: VendorServer;
 let address: string;
 let archive: Buffer;
 
@@ -18,12 +17,8 @@ beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "carbon-dotnet-"));
     writeFileSync(join(folder, "dotnet"), "program");
     archive = execFileSync("tar", ["-cz", "-C", folder, "dotnet"]);
-    server = createServer((request, response) => {
-        response.statusCode = { "/gone": 404, "/refused": 403 }[request.url ?? ""] ?? 200;
-        response.end(archive);
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    server = await startVendorServer(() => archive);
+    address = server.address;
 });
 
 afterAll(() => {
@@ -38,6 +33,7 @@ async function fetchDotnet(url: string, sha512 = createHash("sha512").update(arc
     const out = mkdtempSync(join(folder, "out-"));
     const { exitCode, stdout, stderr } = await execa("python3", [script, versions, "amd64", out], {
         reject: false,
+        env: { PYTHONDONTWRITEBYTECODE: "1" },
     });
     return { exitCode, stdout, stderr, out };
 }

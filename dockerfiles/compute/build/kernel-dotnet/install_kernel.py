@@ -7,51 +7,23 @@ that has gone. The program goes to OUT/opt/carbon/kernels/dotnet/tool, the kerne
 reached, the build goes on without them: one line says so, and OUT/etc/carbon/unavailable/dotnetKernel holds it.
 """
 
-import hashlib
-import http.client
 import json
 import pathlib
 import shutil
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 import xml.etree.ElementTree
 import zipfile
 from typing import IO
+
+from vendor_file import TRANSLATIONS, Unreachable, download, leave_out
 
 KERNELS = pathlib.PurePath("opt/carbon/kernels/dotnet")
 NOTE = pathlib.PurePath("etc/carbon/unavailable/dotnetKernel")
 # The kernels' names and languages are those that .NET Interactive itself would install: notebooks name them.
 LANGUAGES = {"csharp": "C#", "fsharp": "F#", "powershell": "PowerShell"}
-# Seconds without an answer or without data.
-TIMEOUT = 30
-# Messages in other languages, and native libraries of other systems.
-TRANSLATIONS = {"cs", "de", "es", "fr", "it", "ja", "ko", "pl", "pt-BR", "ru", "tr", "zh-Hans", "zh-Hant"}
+# Of native libraries.
 SYSTEMS = ("linux", "unix")
-
-
-class Unreachable(Exception):
-    """NuGet's file cannot be had from here."""
-
-
-def download(url: str, sha256: str, file: IO[bytes]) -> None:
-    """Write what `url` holds to `file`; exit where the file has gone, or where its hash is not `sha256`."""
-    digest = hashlib.sha256()
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-            while block := response.read(1 << 20):
-                digest.update(block)
-                file.write(block)
-    except urllib.error.HTTPError as error:
-        # Other answers are those of a proxy that refuses, or of a host in trouble.
-        if error.code in (404, 410):
-            sys.exit(f"{url}: {error}")
-        raise Unreachable(str(error)) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(str(error)) from error
-    if digest.hexdigest() != sha256:
-        sys.exit(f"{url}: its sha256 is {digest.hexdigest()}, not {sha256}")
 
 
 def wanted(path: pathlib.PurePath) -> bool:
@@ -102,14 +74,10 @@ def main(versions: str, out: str) -> None:
     tool = KERNELS / "tool"
     try:
         with tempfile.TemporaryFile() as file:
-            download(entry["url"], entry["sha256"], file)
+            download(entry["url"], "sha256", entry["sha256"], file)
             program = tool / unpack(file, pathlib.Path(out) / tool)
     except Unreachable as error:
-        line = f".NET Interactive {entry['version']} is left out: {entry['url']} cannot be reached ({error})."
-        print(line)
-        note = pathlib.Path(out) / NOTE
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(line + "\n", encoding="utf-8")
+        leave_out(f".NET Interactive {entry['version']}", entry["url"], error, pathlib.Path(out) / NOTE)
         return
     for name, language in LANGUAGES.items():
         folder = pathlib.Path(out) / KERNELS / f".net-{name}"
