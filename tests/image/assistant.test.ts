@@ -1,32 +1,15 @@
-import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
 import type Docker from "dockerode";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-    exec,
-    hostPort,
-    logs,
-    makeNetwork,
-    makeVolume,
-    remove,
-    removeAll,
-    run,
-    secrets,
-    startRole,
-    until,
-    untilHealthy,
-} from "./base-container";
+import { logs, makeNetwork, remove, removeAll, run } from "./base-container";
 import { readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
+import { computeImage, passwords, startWorkspace } from "./compute-image";
 import { launchBrowser } from "./desktop-clients";
+import { type Jupyter, openPage, takePicture } from "./jupyter";
+import { llmKey as key, putModel, startLlm } from "./llm-server";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);
-const token = "JupyterTokenJupyterTok24";
-const key = "LlmApiKeyLlmApiKeyLlmK24";
-/** Where a look at a page leaves its picture. */
-const pictures = resolve(__dirname, "../../test-results");
 
 describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
     "the chat panel's assistant",
@@ -35,7 +18,6 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
         let network: Docker.Network;
 
         beforeAll(async () => {
-            mkdirSync(pictures, { recursive: true });
             browser = await launchBrowser();
             network = await makeNetwork();
         });
@@ -44,64 +26,19 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
             await removeAll();
         });
 
-        /** A workspace as the suite starts it beside the service llm, or without that service. */
-        async function startWorkspace(withLlm: boolean): Promise<Docker.Container> {
-            const container = await startRole({
+        /** A workspace as the suite starts it beside the service llm. */
+        function startBesideLlm(): Promise<Jupyter> {
+            return startWorkspace({
                 image,
-                role: "workspace",
-                secrets: {
-                    ...secrets,
-                    jupyter: token,
-                    "code-server": "CodeServerPasswordCode24",
-                    ...(withLlm && { llm: key }),
-                },
-                env: withLlm ? { CARBON_LLM_URL: "http://llm:8001/v1" } : {},
-                ports: [8888],
-                host: { network, name: withLlm ? "workspace" : "workspace-alone" },
-            });
-            await untilHealthy(container, 120);
-            return container;
-        }
-
-        /** Starts the service llm, with the tests' own model in its volume if `model`. */
-        async function startLlm(model: boolean): Promise<Docker.Container> {
-            const container = await startRole({
-                image,
-                role: "llm",
                 secrets: { llm: key },
-                binds: [
-                    `${await makeVolume()}:/models`,
-                    `${join(__dirname, "tiny_gguf.py")}:/tiny_gguf.py:ro`,
-                ],
-                host: { network, name: "llm" },
+                env: { CARBON_LLM_URL: "http://llm:8001/v1" },
+                host: { network, name: "workspace" },
             });
-            if (model) {
-                await run(container, ["/opt/carbon/venv/bin/python", "/tiny_gguf.py", "/models/tiny.gguf"]);
-            }
-            await untilHealthy(container, 120);
-            // Healthy is also who waits for a model.
-            const address = "http://127.0.0.1:8001/v1/models";
-            const ask = `curl -s -o /dev/null -w '%{http_code}' -H 'Authorization: Bearer ${key}' ${address}`;
-            await until("the model is served", 60, async () => {
-                const { output } = await exec(container, ["sh", "-c", ask]);
-                return !model || output === "200";
-            });
-            return container;
         }
 
-        /** Opens a new chat in JupyterLab. What fails on the page goes to `errors`, and so does what asks another host. */
-        async function openChat(workspace: Docker.Container, errors: string[]): Promise<Page> {
-            const address = `http://127.0.0.1:${await hostPort(workspace, 8888)}`;
-            const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
-            page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-            page.on("pageerror", (error) => errors.push(String(error)));
-            page.on("request", (request) => {
-                const url = new URL(request.url());
-                if (/^(http|ws)s?:$/.test(url.protocol) && url.host !== new URL(address).host) {
-                    errors.push(request.url());
-                }
-            });
-            await page.goto(`${address}/lab?token=${token}`);
+        /** Opens a new chat in JupyterLab. */
+        async function openChat(jupyter: Jupyter, errors: string[]): Promise<Page> {
+            const page = await openPage(browser, jupyter, "/lab", errors);
             await page.locator(".jp-LauncherCard", { hasText: "Chat" }).click({ timeout: 60_000 });
             await page
                 .locator(".jp-chat-input-container", { hasText: "Assistant" })
@@ -126,7 +63,7 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
 
         it("says what to do where the service llm is off, without an error on the page", async () => {
             const errors: string[] = [];
-            const page = await openChat(await startWorkspace(false), errors);
+            const page = await openChat(await startWorkspace({ image }), errors);
             expect(await ask(page, "Hello")).toMatch(
                 /LLM server is off\. Add llm to the stack's setting services/,
             );
@@ -134,12 +71,12 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
         });
 
         describe("beside the service llm", () => {
-            let workspace: Docker.Container;
+            let workspace: Jupyter;
             let page: Page;
             const errors: string[] = [];
 
             beforeAll(async () => {
-                workspace = await startWorkspace(true);
+                workspace = await startBesideLlm();
                 page = await openChat(workspace, errors);
             });
 
@@ -148,15 +85,15 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
             });
 
             it("passes on what the server says of its missing model", async () => {
-                const llm = await startLlm(false);
+                const llm = await startLlm({ image, host: { network, name: "llm" } });
                 expect(await ask(page, "Hello")).toMatch(/put a \.gguf file into the volume/);
                 await remove(llm);
             });
 
             it("answers with the server's model, nobody having configured it", async () => {
-                await startLlm(true);
+                await putModel(await startLlm({ image, host: { network, name: "llm" } }));
                 const answer = await ask(page, "Hello");
-                await page.screenshot({ path: join(pictures, "assistant.png") });
+                await takePicture(page, "assistant");
                 // The tests' model talks nonsense, and never says a word of the assistant's own messages.
                 expect(answer.length).toBeGreaterThan(0);
                 expect(answer).not.toContain("LLM server");
@@ -168,13 +105,13 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
                 const seen = await page.evaluate(async (given) => {
                     const chat = await fetch(`/api/contents/untitled.chat?content=1&token=${given}`);
                     return document.documentElement.outerHTML + (await chat.text());
-                }, token);
+                }, passwords.jupyter);
                 expect(seen).toContain("Hello");
                 expect(seen).not.toContain(key);
-                expect(await logs(workspace)).not.toContain(key);
+                expect(await logs(workspace.container)).not.toContain(key);
                 const everything =
                     "for f in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do cat $f 2>&1; done; true";
-                expect(await run(workspace, ["sh", "-c", everything], "carbon")).not.toContain(key);
+                expect(await run(workspace.container, ["sh", "-c", everything], "carbon")).not.toContain(key);
             });
         });
     },

@@ -5,20 +5,18 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXAMPLES_FOLDER, findExamples } from "../examples";
 import {
-    exec,
     makeNetwork,
     makeVolume,
     type RoleArgs,
     removeAll,
     run,
-    secrets,
     startRole,
-    until,
     untilHealthy,
 } from "./base-container";
 import { readImageJson } from "./base-image";
-import { computeImage, pythonChecks } from "./compute-image";
+import { computeImage, passwords, pythonChecks } from "./compute-image";
 import { type Output, plainText } from "./jupyter";
+import { llmKey, putModel, startLlm } from "./llm-server";
 
 const PYTHON = "/opt/carbon/venv/bin/python";
 /** Where the pictures of the notebooks go, to be looked at. */
@@ -30,18 +28,16 @@ const examples = findExamples()
     .filter(({ toolset }) => ["always", ...toolsets].includes(toolset))
     .map(({ name }) => name);
 
-const passwords = {
-    ...secrets,
-    jupyter: "JupyterTokenJupyterTok24",
-    "code-server": "CodeServerPasswordCode24",
-    llm: "LlmApiKeyLlmApiKeyLlmK24",
-    spark: "SparkSecretSparkSecret24",
-};
+const spark = "SparkSecretSparkSecret24";
 
 afterAll(removeAll);
 
-function startWorkspace(args: Partial<RoleArgs> = {}): Promise<Docker.Container> {
-    return startRole({ image, role: "workspace", secrets: passwords, ...args });
+/** A workspace of which nothing is published: a network without the internet leads not to the host either. */
+async function startWorkspace(args: Partial<RoleArgs>): Promise<Docker.Container> {
+    const secrets = { ...passwords, llm: llmKey, spark };
+    const container = await startRole({ image, role: "workspace", secrets, ...args });
+    await untilHealthy(container, 120);
+    return container;
 }
 
 /** PostgreSQL, an LLM server with a model, and Spark with a worker, as far as the image has them; the workspace's part. */
@@ -52,35 +48,22 @@ async function startServices(network: Docker.Network): Promise<Partial<RoleArgs>
         const container = await startRole({ image, role, host: { network, name: role }, ...args });
         services.push(role);
         await untilHealthy(container, 120);
-        return container;
     };
     if (toolsets.includes("databases")) {
         await start("postgres", { secrets: { postgres: passwords.postgres } });
     }
     if (toolsets.includes("llm")) {
-        const binds = [
-            `${await makeVolume()}:/models`,
-            `${join(__dirname, "tiny_gguf.py")}:/tiny_gguf.py:ro`,
-        ];
-        await putModel(await start("llm", { secrets: { llm: passwords.llm }, binds }));
+        await putModel(await startLlm({ image, host: { network, name: "llm" } }));
+        services.push("llm");
     }
     if (toolsets.includes("spark")) {
-        await start("spark-master", { secrets: { spark: passwords.spark }, binds: [events] });
-        await start("spark-worker", { secrets: { spark: passwords.spark } });
+        await start("spark-master", { secrets: { spark }, binds: [events] });
+        await start("spark-worker", { secrets: { spark } });
     }
     return {
         binds: [events],
         env: { CARBON_SERVICES: services.join(" "), CARBON_LLM_URL: "http://llm:8001/v1" },
     };
-}
-
-async function putModel(llm: Docker.Container): Promise<void> {
-    await run(llm, [PYTHON, "/tiny_gguf.py", "/models/tiny.gguf"]);
-    const models = ["http://127.0.0.1:8001/v1/models", "-H", `Authorization: Bearer ${passwords.llm}`];
-    await until("the model is served", 60, async () => {
-        const { code } = await exec(llm, ["curl", "--fail", "--silent", ...models]);
-        return code === 0;
-    });
 }
 
 /** A cell's output, as nbformat 4 has it. */
@@ -171,7 +154,6 @@ describe.each([
             ...(await prepare(network)),
             host: { network, name: "workspace" },
         });
-        await untilHealthy(workspace, 120);
     });
     afterAll(removeAll);
 
@@ -199,10 +181,8 @@ describe("a workspace", () => {
         await untilHealthy(container, 120);
     }
 
-    async function startOn(workspace: string): Promise<Docker.Container> {
-        const container = await startWorkspace({ binds: [workspace] });
-        await untilHealthy(container, 120);
-        return container;
+    function startOn(workspace: string): Promise<Docker.Container> {
+        return startWorkspace({ binds: [workspace] });
     }
 
     it("gets copies that are the user's while it is new, and never again", async () => {

@@ -1,63 +1,30 @@
-import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
-import type Docker from "dockerode";
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exec, hostPort, removeAll, run, secrets, startRole, untilHealthy } from "./base-container";
+import { exec, removeAll, run } from "./base-container";
 import { readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
+import { computeImage, startWorkspace } from "./compute-image";
 import { launchBrowser } from "./desktop-clients";
+import { type Jupyter, openPage, takePicture, watch } from "./jupyter";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);
-const token = "JupyterTokenJupyterTok24";
-/** Where a look at a page leaves its picture. */
-const pictures = resolve(__dirname, "../../test-results");
 
 describe.runIf(toolsets.includes("notebooks"))("JupyterLab's extensions", () => {
-    let workspace: Docker.Container;
-    let address: string;
+    let jupyter: Jupyter;
     let browser: Browser;
 
     beforeAll(async () => {
-        mkdirSync(pictures, { recursive: true });
         browser = await launchBrowser();
-        workspace = await startRole({
-            image,
-            role: "workspace",
-            secrets: { ...secrets, jupyter: token, "code-server": "CodeServerPasswordCode24" },
-            ports: [8888],
-        });
-        await untilHealthy(workspace, 120);
-        address = `http://127.0.0.1:${await hostPort(workspace, 8888)}`;
+        jupyter = await startWorkspace({ image });
     });
     afterAll(async () => {
         await browser?.close();
         await removeAll();
     });
 
-    /** Notes in `errors` what fails on a page, and what it asks of another host. */
-    function watch(page: Page, errors: string[]): void {
-        page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-        page.on("pageerror", (error) => errors.push(String(error)));
-        page.on("request", (request) => {
-            const url = new URL(request.url());
-            if (/^(http|ws)s?:$/.test(url.protocol) && url.host !== new URL(address).host) {
-                errors.push(request.url());
-            }
-        });
-    }
-
-    async function open(path: string, errors: string[]): Promise<Page> {
-        const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
-        watch(page, errors);
-        await page.goto(`${address}${path}?token=${token}`);
-        return page;
-    }
-
     it("list the variables of a notebook's kernel", async () => {
         const errors: string[] = [];
-        const page = await open("/lab", errors);
+        const page = await openPage(browser, jupyter, "/lab", errors);
         await page.locator(".jp-LauncherCard[title*='Python 3']").first().click({ timeout: 60_000 });
         await page.getByText("Python 3 (Carbon) | Idle").waitFor({ timeout: 60_000 });
         await page.locator(".jp-Notebook .cm-content").first().click();
@@ -65,21 +32,22 @@ describe.runIf(toolsets.includes("notebooks"))("JupyterLab's extensions", () => 
         await page.keyboard.press("Shift+Enter");
         await page.locator(".jp-NotebookPanel-toolbar").getByText("Variables").click();
         await page.getByText("harvest", { exact: true }).waitFor({ timeout: 30_000 });
-        await page.screenshot({ path: join(pictures, "variables.png") });
+        await takePicture(page, "variables");
         expect(errors).toEqual([]);
     });
 
     describe.runIf(toolsets.includes("tensorflow"))("TensorBoard", () => {
-        const processes = () => exec(workspace, ["pgrep", "--full", "/opt/carbon/venv/bin/tensorboard"]);
+        const processes = () =>
+            exec(jupyter.container, ["pgrep", "--full", "/opt/carbon/venv/bin/tensorboard"]);
 
         it("starts for those who have Jupyter's token, and for nobody else", async () => {
-            const refused = await fetch(`${address}/tensorboard/`, { redirect: "manual" });
+            const refused = await fetch(`${jupyter.address}/tensorboard/`, { redirect: "manual" });
             // Jupyter sends a page's reader to its login form.
             expect(refused.status).toBe(302);
             expect(refused.headers.get("location")).toContain("/login?");
-            expect((await fetch(`${address}/tensorboard/?token=WrongTokenWrongTokenWr24`)).url).toContain(
-                "/login?",
-            );
+            expect(
+                (await fetch(`${jupyter.address}/tensorboard/?token=WrongTokenWrongTokenWr24`)).url,
+            ).toContain("/login?");
             expect((await processes()).output).toBe("");
         });
 
@@ -89,30 +57,30 @@ from torch.utils.tensorboard import SummaryWriter
 with SummaryWriter("/workspace/runs/first") as writer:
     for step in range(20):
         writer.add_scalar("loss", 1 / (1 + step), step)`;
-            await run(workspace, ["/opt/carbon/venv/bin/python", "-c", writeRun], "carbon");
+            await run(jupyter.container, ["/opt/carbon/venv/bin/python", "-c", writeRun], "carbon");
             const errors: string[] = [];
-            const lab = await open("/lab/workspaces/tensorboard", errors);
+            const lab = await openPage(browser, jupyter, "/lab/workspaces/tensorboard", errors);
             const card = lab.locator(".jp-LauncherCard", { hasText: "TensorBoard" });
             const [page] = await Promise.all([
                 lab.waitForEvent("popup", { timeout: 90_000 }),
                 card.click({ timeout: 30_000 }),
             ]);
-            watch(page, errors);
+            watch(page, jupyter, errors);
             await page.locator("card-view").first().waitFor({ timeout: 60_000 });
             await page.getByText("first", { exact: true }).first().waitFor();
-            await page.screenshot({ path: join(pictures, "tensorboard.png") });
+            await takePicture(page, "tensorboard");
             // Its fonts ask for the host's root, which is Jupyter's, and the browser's own stand in. No other host is asked.
             expect(errors.filter((error) => error.startsWith("http"))).toEqual([]);
         });
 
         it("listens on the loopback alone", async () => {
             const pid = (await processes()).output.trim();
-            const command = await run(workspace, ["cat", `/proc/${pid}/cmdline`], "carbon");
+            const command = await run(jupyter.container, ["cat", `/proc/${pid}/cmdline`], "carbon");
             const port = Number(/--port=(\d+)/.exec(command)?.[1])
                 .toString(16)
                 .toUpperCase()
                 .padStart(4, "0");
-            const sockets = await run(workspace, ["cat", "/proc/net/tcp", "/proc/net/tcp6"]);
+            const sockets = await run(jupyter.container, ["cat", "/proc/net/tcp", "/proc/net/tcp6"]);
             // The kernel writes addresses in hexadecimal, the lowest byte first; 0A is a socket that listens.
             const listening = sockets.match(new RegExp(`\\w+:${port} \\w+:0000 0A`, "g"));
             expect(listening).toEqual([`0100007F:${port} 00000000:0000 0A`]);

@@ -1,5 +1,10 @@
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
 import type Docker from "dockerode";
+import type { Browser, Page } from "playwright-core";
 import { run } from "./base-container";
+
+const pictures = resolve(__dirname, "../../test-results");
 
 /** The JupyterLab of a running workspace. */
 export interface Jupyter {
@@ -7,6 +12,37 @@ export interface Jupyter {
     /** On the host, without a slash at the end. */
     address: string;
     token: string;
+}
+
+/** Notes in `errors` what fails on a page of Jupyter's server, and what the page asks of another host. */
+export function watch(page: Page, jupyter: Jupyter, errors: string[]): void {
+    page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+    page.on("pageerror", (error) => errors.push(String(error)));
+    page.on("request", (request) => {
+        const url = new URL(request.url());
+        if (/^(http|ws)s?:$/.test(url.protocol) && url.host !== new URL(jupyter.address).host) {
+            errors.push(request.url());
+        }
+    });
+}
+
+/** Opens a page of Jupyter's server with its token; {@link watch} sees it from the start. */
+export async function openPage(
+    browser: Browser,
+    jupyter: Jupyter,
+    path: string,
+    errors: string[],
+): Promise<Page> {
+    const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
+    watch(page, jupyter, errors);
+    await page.goto(`${jupyter.address}${path}?token=${jupyter.token}`);
+    return page;
+}
+
+/** Leaves a picture of a page in test-results/, to be looked at. */
+export async function takePicture(page: Page, name: string): Promise<void> {
+    mkdirSync(pictures, { recursive: true });
+    await page.screenshot({ path: join(pictures, `${name}.png`) });
 }
 
 /** One output of a cell, as nbformat 4 has it. */

@@ -1,27 +1,19 @@
-import { join } from "node:path";
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { hostPort, logs, makeVolume, removeAll, run, startRole, until, untilHealthy } from "./base-container";
+import { hostPort, logs, removeAll, run } from "./base-container";
 import { readImageJson } from "./base-image";
 import { computeImage } from "./compute-image";
+import { llmKey as key, putModel, startLlm } from "./llm-server";
 
 const image = computeImage();
 const { platform, toolsets } = readImageJson(image);
-const key = "LlmApiKeyLlmApiKeyLlmK24";
 
 describe.runIf(toolsets.includes("llm"))("the LLM server", () => {
     let container: Docker.Container;
     let address: string;
 
     beforeAll(async () => {
-        container = await startRole({
-            image,
-            role: "llm",
-            secrets: { llm: key },
-            binds: [`${await makeVolume()}:/models`, `${join(__dirname, "tiny_gguf.py")}:/tiny_gguf.py:ro`],
-            ports: [8001],
-        });
-        await untilHealthy(container);
+        container = await startLlm({ image, ports: [8001] });
         address = `http://127.0.0.1:${await hostPort(container, 8001)}/v1`;
     });
     afterAll(removeAll);
@@ -56,13 +48,7 @@ describe.runIf(toolsets.includes("llm"))("the LLM server", () => {
     });
 
     it("serves a model as soon as it is in the volume", async () => {
-        await run(container, ["/opt/carbon/venv/bin/python", "/tiny_gguf.py", "/models/tiny.gguf"]);
-        await until("the model is served", 60, async () =>
-            ask("/models", key).then(
-                ({ status }) => status === 200,
-                () => false, // Between the one server and the other nobody listens.
-            ),
-        );
+        await putModel(container);
         const models = await (await ask("/models", key)).json();
         expect(models.data.map(({ id }: { id: string }) => id)).toEqual(["tiny"]);
     });

@@ -1,12 +1,10 @@
-import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { removeAll, run } from "./base-container";
 import { readImageJson } from "./base-image";
 import { computeImage, startWorkspace } from "./compute-image";
 import { launchBrowser } from "./desktop-clients";
-import { executeNotebook, type Jupyter, plainText } from "./jupyter";
+import { executeNotebook, type Jupyter, openPage, plainText, takePicture } from "./jupyter";
 
 const image = computeImage();
 const { toolsets, unavailable } = readImageJson(image);
@@ -20,8 +18,6 @@ const languageKernels = [
 ];
 const has = ({ toolset }: { toolset: string }) =>
     toolsets.includes(toolset) && !unavailable.includes(`${toolset}Kernel`);
-/** Where a look at a page leaves its picture. */
-const pictures = resolve(__dirname, "../../test-results");
 
 describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
     let jupyter: Jupyter;
@@ -122,16 +118,12 @@ describe.runIf(toolsets.includes("notebooks"))("the toolset notebooks", () => {
         afterAll(() => browser?.close());
 
         it("opens without an error in the console, and offers every kernel", async () => {
-            const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
             const errors: string[] = [];
-            page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-            page.on("pageerror", (error) => errors.push(String(error)));
-            await page.goto(`${jupyter.address}/lab?token=${jupyter.token}`);
+            const page = await openPage(browser, jupyter, "/lab", errors);
             const launcher = page.locator(".jp-LauncherCard-label");
             await launcher.filter({ hasText: "SQL" }).first().waitFor({ timeout: 60_000 });
             const labels = await launcher.allInnerTexts();
-            mkdirSync(pictures, { recursive: true });
-            await page.screenshot({ path: join(pictures, "jupyterlab.png") });
+            await takePicture(page, "jupyterlab");
             expect(errors).toEqual([]);
             const languages = languageKernels.filter(has).map(({ label }) => label);
             for (const kernel of ["Python 3 (Carbon)", "Bash", "TypeScript (Deno)", "SQL", ...languages]) {
