@@ -8,8 +8,8 @@ import selectors
 import signal
 import subprocess
 
+from carbon_kernel import CellError, CellKernel
 from ipykernel.kernelapp import IPKernelApp
-from ipykernel.kernelbase import Kernel
 
 PROGRAM = pathlib.Path(__file__).with_name("go-cells")
 
@@ -85,11 +85,10 @@ def read(stream: int) -> bytes:
     return text
 
 
-class GoKernel(Kernel):
+class GoKernel(CellKernel):
     """Hands cells to the interpreter and shows what they print, and the value of their last line."""
 
     implementation = "carbon-go"
-    implementation_version = "1"
     language_info = {"name": "go", "mimetype": "text/x-go", "file_extension": ".go"}
     banner = "Go"
     interpreter = None
@@ -103,22 +102,12 @@ class GoKernel(Kernel):
             self.interpreter = None
             return {"error": "The Go interpreter has ended: what the cells had defined is gone."}
 
-    def do_execute(self, code, silent, store_history=True, user_expressions=None, allow_stdin=False, **_):
-        def show(name: str, text: str) -> None:
-            if not silent:
-                self.send_response(self.iopub_socket, "stream", {"name": name, "text": text})
-
-        reply = {"status": "ok", "execution_count": self.execution_count, "user_expressions": {}}
-        answer = self.ask({"code": code}, show)
+    def run_cell(self, code: str) -> None:
+        answer = self.ask({"code": code}, self.show_text)
         if error := answer.get("error"):
-            failure = {"ename": "Error", "evalue": error, "traceback": [error]}
-            self.send_response(self.iopub_socket, "error", failure)
-            return {**reply, "status": "error", **failure}
-        if "value" in answer and not silent:
-            data = {"data": {"text/plain": answer["value"]}, "metadata": {}}
-            content = {**data, "execution_count": self.execution_count}
-            self.send_response(self.iopub_socket, "execute_result", content)
-        return reply
+            raise CellError(error)
+        if "value" in answer:
+            self.show_value(answer["value"])
 
     def do_complete(self, code, cursor_pos):
         answer = self.ask({"complete": code[:cursor_pos]}, lambda *_: None) if code[:cursor_pos] else {}

@@ -14,18 +14,14 @@ import signal
 import subprocess
 import tempfile
 
+from carbon_kernel import CellError, CellKernel
 from ipykernel.kernelapp import IPKernelApp
-from ipykernel.kernelbase import Kernel
 from rust_cells import Cell, Program, tails
 
 SUPPORT = pathlib.Path(__file__).with_name("notebook.rs")
 
 
-class Failed(Exception):
-    """A cell was not run to its end."""
-
-
-class Refused(Failed):
+class Refused(CellError):
     """A cell does not compile."""
 
 
@@ -58,7 +54,7 @@ def run(command: list, show, **options) -> int:
                     break  # A process that it started has its output, but will end below.
         return process.wait()
     except KeyboardInterrupt as error:
-        raise Failed("interrupted") from error
+        raise CellError("interrupted") from error
     finally:
         # The next program starts anew what this one started.
         with contextlib.suppress(ProcessLookupError):
@@ -100,9 +96,9 @@ class Compiler:
         if self.report("ended") is None or status != 0:
             ended = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
             if self.report("shown") is not None:
-                raise Failed(f"The program ended {ended}.")
+                raise CellError(f"The program ended {ended}.")
             errors = program.located(self.report("hidden") or "")
-            raise Failed(f"An earlier cell, run again, ended {ended}.\n{errors}".strip())
+            raise CellError(f"An earlier cell, run again, ended {ended}.\n{errors}".strip())
         return self.report("value") or "()"
 
     def report(self, name: str) -> str | None:
@@ -110,11 +106,10 @@ class Compiler:
         return file.read_text(encoding="utf-8", errors="replace") if file.exists() else None
 
 
-class RustKernel(Kernel):
+class RustKernel(CellKernel):
     """Makes a program of the cells and shows what the newest one prints, and the value of its last expression."""
 
     implementation = "carbon-rust"
-    implementation_version = "1"
     language_info = {"name": "rust", "mimetype": "text/x-rustsrc", "file_extension": ".rs"}
     banner = "Rust"
 
@@ -123,8 +118,7 @@ class RustKernel(Kernel):
         self.compiler = Compiler()
         self.cells: list[Cell] = []
 
-    def execute(self, code: str, show) -> str:
-        """Run a cell and keep it; return its value."""
+    def run_cell(self, code: str) -> None:
         for tail in [*tails(code), None]:
             cells = [*self.cells, Cell(self.execution_count, code, tail)]
             program = Program(cells, SUPPORT)
@@ -135,26 +129,11 @@ class RustKernel(Kernel):
                 if tail is None:
                     raise
                 continue
-            value = self.compiler.run(program, show)
+            value = self.compiler.run(program, self.show_text)
             self.cells = cells
-            return value
-
-    def do_execute(self, code, silent, store_history=True, user_expressions=None, allow_stdin=False, **_):
-        def show(name: str, text: str) -> None:
-            if not silent:
-                self.send_response(self.iopub_socket, "stream", {"name": name, "text": text})
-
-        reply = {"status": "ok", "execution_count": self.execution_count, "user_expressions": {}}
-        try:
-            value = self.execute(code, show)
-        except Failed as error:
-            failure = {"ename": "Error", "evalue": str(error), "traceback": [str(error)]}
-            self.send_response(self.iopub_socket, "error", failure)
-            return {**reply, "status": "error", **failure}
-        if value != "()" and not silent:
-            content = {"data": {"text/plain": value}, "metadata": {}, "execution_count": self.execution_count}
-            self.send_response(self.iopub_socket, "execute_result", content)
-        return reply
+            if value != "()":
+                self.show_value(value)
+            return
 
     def do_shutdown(self, restart):
         self.compiler.temporary.cleanup()

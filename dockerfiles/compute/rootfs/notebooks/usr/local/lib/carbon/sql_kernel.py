@@ -9,8 +9,8 @@ import os
 import duckdb
 import pandas
 import psycopg
+from carbon_kernel import CellError, CellKernel
 from ipykernel.kernelapp import IPKernelApp
-from ipykernel.kernelbase import Kernel
 
 ROWS_SHOWN = 1000
 """Rows of a result that are fetched; a notebook is no place for more."""
@@ -53,39 +53,31 @@ class DuckDb:
                 yield result.limit(ROWS_SHOWN).df()
 
 
-class SqlKernel(Kernel):
+class SqlKernel(CellKernel):
     """Hands cells to the database and shows what it answers."""
 
     implementation = "carbon-sql"
-    implementation_version = "1"
     language_info = {"name": "sql", "mimetype": "text/x-sql", "file_extension": ".sql"}
     banner = "SQL"
     database = None
 
-    def do_execute(self, code, silent, store_history=True, user_expressions=None, allow_stdin=False, **_):
-        reply = {"status": "ok", "execution_count": self.execution_count, "user_expressions": {}}
+    def run_cell(self, code: str) -> None:
         try:
             if self.database is None:
                 self.database = Postgres() if os.environ.get("PGHOST") else DuckDb()
             if code.strip():
                 for result in self.database.execute(code):
-                    self.show(result, silent)
+                    self.show_result(result)
         except (psycopg.Error, duckdb.Error) as error:
-            failure = {"ename": type(error).__name__, "evalue": str(error), "traceback": [str(error)]}
-            self.send_response(self.iopub_socket, "error", failure)
             if isinstance(error, psycopg.OperationalError):
                 self.database = None  # The next cell connects anew.
-            return {**reply, "status": "error", **failure}
-        return reply
+            raise CellError(str(error), type(error).__name__) from error
 
-    def show(self, result, silent: bool) -> None:
-        if silent:
-            return
+    def show_result(self, result) -> None:
         if isinstance(result, pandas.DataFrame):
-            data = {"text/plain": result.to_string(index=False), "text/html": result.to_html(index=False)}
-            self.send_response(self.iopub_socket, "display_data", {"data": data, "metadata": {}})
+            self.show_data({"text/plain": result.to_string(index=False), "text/html": result.to_html(index=False)})
         else:
-            self.send_response(self.iopub_socket, "stream", {"name": "stdout", "text": f"{result}\n"})
+            self.show_text("stdout", f"{result}\n")
 
 
 if __name__ == "__main__":
