@@ -35,12 +35,19 @@ function interruption(error: unknown): Interrupted {
 
 /** Says what went wrong, and returns the exit code. */
 export function report(error: unknown, json: boolean): number {
+    const full = diskIsFull(error);
     const known =
-        error instanceof UserError || error instanceof EngineError || error instanceof SettingsError;
+        full || error instanceof UserError || error instanceof EngineError || error instanceof SettingsError;
     if (error instanceof Declined) {
         process.stderr.write(`${error.message}\n`);
     } else {
         printError(messageOf(error));
+    }
+    if (full) {
+        process.stderr.write(
+            "The disk is full: `docker system df` shows what Docker keeps, `docker builder prune --all` drops its build " +
+                "cache. Then type the same command again; it goes on where this one stopped.\n",
+        );
     }
     if (json) {
         process.stdout.write(`${JSON.stringify({ error: messageOf(error) }, null, 4)}\n`);
@@ -51,4 +58,9 @@ export function report(error: unknown, json: boolean): number {
         process.stderr.write("This was not expected. CARBON_DEBUG=1 shows where it happened.\n");
     }
     return error instanceof UserError ? error.exitCode : exitCodes.failure;
+}
+
+/** Whether it is for want of disk, of this process or of a program whose output the message quotes. */
+function diskIsFull(error: unknown): boolean {
+    return /\bENOSPC\b|no space left on device/i.test(messageOf(error));
 }

@@ -38,11 +38,18 @@ test_images() {
     run_shown acceptance vitest vitest_project acceptance
 }
 
-# On a CI machine nobody comes back to the build cache or to the quick suite's images, and the disk may be small.
+# On a CI machine nobody comes back to the build cache, and the disk may be small.
 save_disk() {
     if [ "${CI:-}" = true ]; then
-        docker image ls --quiet --filter 'reference=carbon/*:test*' | sort -u | xargs -r docker image rm --force
-        docker builder prune --force --keep-storage=5GB | tail -n 1
+        # --all: what an interrupted build has left counts as internal, and can be gigabytes.
+        docker builder prune --all --force --keep-storage=5GB | tail -n 1
+    fi
+}
+
+# Nor to images that the quick suite or an earlier run has left.
+remove_images() {
+    if [ "${CI:-}" = true ]; then
+        docker image ls --quiet --filter 'reference=carbon/*' | sort -u | xargs -r docker image rm --force || true
     fi
 }
 
@@ -63,6 +70,7 @@ fi
 
 start_results acceptance
 if has_data; then run_shown leftovers check down; fi
+remove_images
 save_disk
 run_shown up check node cli/carbon.js up --stack "$STACK" --yes
 if docker inspect "carbon-$STACK-workspace" >/dev/null; then test_images; fi

@@ -74,32 +74,34 @@ export async function checkDisk(settings: Settings, info: DockerInfo): Promise<F
         : failure(
               title,
               `only ${formatBytes(free)} free, ${need}`,
-              "Type `docker builder prune` to drop the build cache, or choose fewer toolsets.",
+              "Type `docker builder prune --all` to drop the build cache, or choose fewer toolsets.",
           );
 }
 
 /**
- * Gigabytes for a first build of the stack. What other stacks have left need not be made again: their build cache, and
- * the layers of the largest of their images.
+ * Gigabytes for a first build of the stack. What the engine keeps of the suite's images already, of other stacks or of
+ * an interrupted build, need not be made again.
  */
 async function diskForBuild(settings: Settings): Promise<number> {
-    const [cache, images] = await Promise.all([buildCache(), imagesOfOtherStacks(settings)]);
-    const rest = diskForFirstBuild(settings) - (cache + Math.max(0, ...images)) / gigabyte;
+    const rest = diskForFirstBuild(settings) - (await alreadyBuilt(settings)) / gigabyte;
     return Math.max(diskForRebuild, Math.ceil(rest));
 }
 
-/** Bytes in the engine's build cache, as far as it says. */
-async function buildCache(): Promise<number> {
-    const { stdout } = await run("docker", ["system", "df", "--format", "{{.Type}} {{.Size}}"]);
-    return bytes(/^Build Cache (\S+)$/m.exec(stdout)?.[1]);
-}
-
-/** Bytes of each image that another stack has built, unpacked and compressed together. */
-async function imagesOfOtherStacks({ imagePrefix, compute }: Settings): Promise<number[]> {
-    // The filter knows Docker Hub's images by their short names alone.
-    const any = imageTag(imagePrefix.replace(/^docker\.io\//, ""), compute ? "compute" : "base", "*");
-    const list = ["image", "ls", `--filter=reference=${any}`, "--format={{.Size}}"];
-    return lines((await run("docker", list)).stdout).map(bytes);
+/** Bytes of the images and the build cache that the engine keeps, without the images that are not the suite's. */
+async function alreadyBuilt({ imagePrefix }: Settings): Promise<number> {
+    const [{ stdout: usage }, { stdout: list }] = await Promise.all([
+        run("docker", ["system", "df", "--format", "{{.Type}} {{.Size}}"]),
+        run("docker", ["image", "ls", "--format", "{{.Repository}} {{.Size}}"]),
+    ]);
+    const [, images] = /^Images (\S+)$/m.exec(usage) ?? [];
+    const [, cache] = /^Build Cache (\S+)$/m.exec(usage) ?? [];
+    // Docker lists Docker Hub's images by their short names.
+    const ours = `${imagePrefix.replace(/^docker\.io\//, "")}/`;
+    const others = lines(list)
+        .filter((line) => !line.startsWith(ours))
+        .reduce((sum, line) => sum + bytes(line.split(" ")[1]), 0);
+    // With containerd's store the images' total has the build cache in it, and the layers of an interrupted build.
+    return Math.max(bytes(images) - others, bytes(cache));
 }
 
 /** A size as Docker writes it ("23.4GB", with the units of the SI); 0 for what is none. */

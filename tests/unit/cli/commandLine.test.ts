@@ -1,4 +1,5 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { report } from "../../../cli/action";
 import { healthyDocker, obedientPulumi, sandbox } from "./harness";
 
 describe("the command line", () => {
@@ -68,6 +69,22 @@ describe("the command line", () => {
         );
         const loud = await box.carbon(["outputs"], { CARBON_DEBUG: "1" });
         expect(loud.stderr).toContain("cli/engines/pulumi.ts");
+    });
+
+    it.each([
+        ["of its own", "ENOSPC: no space left on device, write"],
+        ["of a program it runs", "buildx: failed to export: write /x: no space left on device"],
+    ])("says what to do about a full disk, seen in an error %s", (_, message) => {
+        const written = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+        try {
+            expect(report(new Error(message), false)).toBe(1);
+            const text = written.mock.calls.join("");
+            expect(text).toContain(message);
+            expect(text).toContain("`docker builder prune --all`");
+            expect(text).not.toContain("not expected");
+        } finally {
+            written.mockRestore();
+        }
     });
 
     it("answers an error as a document with --json", async () => {

@@ -107,12 +107,14 @@ describe("before anything is touched", () => {
         );
     });
 
-    it("asks for the disk of a first build, less what other stacks have built already", async () => {
-        const others = {
-            match: "^image ls --filter=reference=carbon/compute:\\* ",
-            stdout: "2.9GB\n23.4GB\n",
+    it("asks for the disk of a first build, less what the engine keeps of the suite's already", async () => {
+        const cache = { match: "^system df ", stdout: "Images 12.5GB\nBuild Cache 9.5GB\n" };
+        // Two stacks have the layers of one image.
+        const stacks = { match: "^system df ", stdout: "Images 42.78GB\nBuild Cache 9.5GB\n" };
+        const images = {
+            match: "^image ls ",
+            stdout: "carbon/compute 23.4GB\ncarbon/compute 23.4GB\ncarbonara/pan 12GB\nubuntu 78.1MB\n",
         };
-        const cache = { match: "^system df ", stdout: "Images 57.78GB\nBuild Cache 9.5GB\n" };
         const need = async (torchIndex: string, ...rules: Rule[]) => {
             const box = sandbox();
             box.configure({ portOffset: 21_500, torchIndex });
@@ -129,8 +131,8 @@ describe("before anything is touched", () => {
         };
         expect(await need("auto")).toBe("44");
         expect(await need("pypi")).toBe("60");
-        expect(await need("pypi", cache)).toBe("51");
-        expect(await need("pypi", cache, others)).toBe("28");
+        expect(await need("pypi", cache, images)).toBe("51");
+        expect(await need("pypi", stacks, images)).toBe("30");
     });
 
     it("names the platforms that the builder cannot build for", async () => {
