@@ -36,24 +36,19 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
             });
         }
 
-        /** Opens a new chat in JupyterLab. */
+        /** Opens a new chat in JupyterLab, and does not wait until its panel knows of the assistant. */
         async function openChat(jupyter: Jupyter, errors: string[]): Promise<Page> {
             const page = await openPage(browser, jupyter, "/lab", errors);
             await page.locator(".jp-LauncherCard", { hasText: "Chat" }).click({ timeout: 60_000 });
-            await page
-                .locator(".jp-chat-input-container", { hasText: "Assistant" })
-                .waitFor({ timeout: 60_000 });
-            // The panel addresses messages to the assistant a moment after it shows its name.
-            await page.waitForTimeout(5_000);
             return page;
         }
 
         /** Sends a message, and waits for the answer's end. */
         async function ask(page: Page, question: string): Promise<string> {
             const messages = page.locator(".jp-chat-message");
-            const before = await messages.count();
             const input = page.locator(".jp-chat-input-container textarea").first();
-            await input.fill(question);
+            await input.fill(question, { timeout: 60_000 });
+            const before = await messages.count();
             await input.press("Enter");
             await messages.nth(before + 1).waitFor({ timeout: 120_000 });
             await page.locator(".jp-chat-writers", { hasText: "Assistant" }).waitFor({ state: "hidden" });
