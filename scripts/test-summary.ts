@@ -1,7 +1,7 @@
-// Sums up test runs: `tsx scripts/test-summary.ts FOLDER…` prints a table of all runners and, as the last line,
-// "N passed, N failed, N skipped". Exits with 1 if anything failed. scripts/checks.sh writes the folders.
+// Sums up test runs: `tsx scripts/test-summary.ts FOLDER…` prints a table of all runners, what failed and, as the last
+// line, "N passed, N failed, N skipped". Exits with 1 if anything failed. scripts/checks.sh writes the folders.
 import { existsSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import Table from "cli-table3";
 
 /**
@@ -36,8 +36,16 @@ interface VitestReport {
     numFailedTests: number;
     numPendingTests: number;
     numTodoTests: number;
-    testResults: { status: string; assertionResults: unknown[] }[];
+    testResults: {
+        name: string;
+        status: string;
+        message: string;
+        assertionResults: { fullName: string; status: string; failureMessages: string[] }[];
+    }[];
 }
+
+/** Of a failure; its log has all of them. */
+const shownLines = 4;
 
 const nothing: Counts = { passed: 0, failed: 0, skipped: 0 };
 
@@ -52,6 +60,21 @@ export function countVitest(json: string): Counts {
         failed: report.numFailedTests + brokenFiles.length,
         skipped: report.numPendingTests + report.numTodoTests,
     };
+}
+
+/** The failures of vitest's JSON report: a test's file and name, and what was expected of it. */
+export function vitestFailures(json: string): string[] {
+    const { testResults } = JSON.parse(json) as VitestReport;
+    return testResults
+        .filter((file) => file.status === "failed")
+        .flatMap(({ name, message, assertionResults: tests }) => {
+            const file = relative(process.cwd(), name);
+            const failed = tests.filter((test) => test.status === "failed");
+            return failed.length === 0
+                ? [`${file}: ${message}`]
+                : failed.map((test) => `${file}: ${test.fullName}\n${test.failureMessages.join("\n")}`);
+        })
+        .map((text) => text.split("\n").slice(0, shownLines).join("\n    "));
 }
 
 /** Reads the output of `vitest list --json`: what would have run. */
@@ -80,16 +103,28 @@ export function parseRuns(tsv: string): Run[] {
         });
 }
 
+function readReport(run: Run, folder: string): string | undefined {
+    const path = join(folder, `${run.name}.${run.kind === "unittest" ? "log" : "json"}`);
+    return existsSync(path) ? readFileSync(path, "utf8") : undefined;
+}
+
 function countReport(run: Run, folder: string): Counts {
-    const read = (extension: string) => {
-        const path = join(folder, `${run.name}.${extension}`);
-        return existsSync(path) ? readFileSync(path, "utf8") : undefined;
-    };
-    const [text, count] =
-        run.kind === "unittest"
-            ? [read("log"), countUnittest]
-            : [read("json"), run.kind === "vitest" ? countVitest : countListed];
-    return text === undefined ? nothing : count(text);
+    const text = readReport(run, folder);
+    if (text === undefined) {
+        return nothing;
+    }
+    const count = run.kind === "unittest" ? countUnittest : run.kind === "vitest" ? countVitest : countListed;
+    return count(text);
+}
+
+/** What failed in one run; the runner itself where its report names no test. */
+function failuresOf(run: Run, folder: string): string[] {
+    if (countRun(run, folder).failed === 0) {
+        return [];
+    }
+    const tests =
+        run.kind === "vitest" ? vitestFailures(readReport(run, folder) ?? '{"testResults": []}') : [];
+    return tests.length > 0 ? tests : [`${run.name}: see ${join(folder, `${run.name}.log`)}`];
 }
 
 /** The counts of one run. A runner that exits with an error and reports no failure (it crashed) has failed once. */
@@ -121,17 +156,19 @@ export function finalLine({ passed, failed, skipped }: Counts): string {
     return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-/** The table of all runners in the folders, and their sums. */
-export function summarize(folders: readonly string[]): { table: string; total: Counts } {
+/** The table of all runners in the folders, what failed, and their sums. */
+export function summarize(folders: readonly string[]): { table: string; failures: string[]; total: Counts } {
     const table = new Table({
         head: ["suite", "runner", "passed", "failed", "skipped", "seconds", ""],
         style: { head: [], border: [] },
     });
     const all: Counts[] = [];
+    const failures: string[] = [];
     for (const folder of folders) {
         for (const run of parseRuns(readFileSync(join(folder, "runs.tsv"), "utf8"))) {
             const counts = countRun(run, folder);
             all.push(counts);
+            failures.push(...failuresOf(run, folder));
             table.push([
                 basename(folder),
                 run.name,
@@ -143,11 +180,11 @@ export function summarize(folders: readonly string[]): { table: string; total: C
             ]);
         }
     }
-    return { table: table.toString(), total: sum(all) };
+    return { table: table.toString(), failures, total: sum(all) };
 }
 
 if (require.main === module) {
-    const { table, total } = summarize(process.argv.slice(2));
-    console.log(`\n${table}\n${finalLine(total)}`);
+    const { table, failures, total } = summarize(process.argv.slice(2));
+    console.log(["", table, ...failures.map((failure) => `✗ ${failure}`), finalLine(total)].join("\n"));
     process.exitCode = total.failed === 0 ? 0 : 1;
 }

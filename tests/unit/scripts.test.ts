@@ -12,7 +12,7 @@ import {
     writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
     countListed,
@@ -24,6 +24,7 @@ import {
     type Run,
     sum,
     summarize,
+    vitestFailures,
 } from "../../scripts/test-summary";
 
 const repository = join(__dirname, "..", "..");
@@ -189,10 +190,13 @@ describe("docker-engine.sh", () => {
 
     it.skipIf(process.platform !== "linux")("takes no zombie for a running daemon", async () => {
         // A parent that never collects its child: `exec` makes it another program.
-        const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 20"]);
+        const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 30"]);
         const [output] = await once(parent.stdout, "data");
         const zombie = String(output).trim();
-        await expect.poll(() => readFileSync(`/proc/${zombie}/status`, "utf8")).toContain("State:\tZ");
+        const status = (pid: unknown) => readFileSync(`/proc/${pid}/status`, "utf8");
+        const soon = { timeout: 10_000 };
+        await expect.poll(() => status(zombie), soon).toContain("State:\tZ");
+        await expect.poll(() => status(parent.pid), soon).toContain("Name:\tsleep");
         const isAlive = (pid: string) =>
             run("docker-engine.sh", ["step", "is_alive", pid, "sleep"]).status === 0;
         expect(isAlive(String(parent.pid))).toBe(true);
@@ -514,6 +518,36 @@ describe("test-summary.ts", () => {
         expect(table).toContain("acceptance");
         expect(finalLine(total)).toBe("12 passed, 0 failed, 4 skipped");
         expect(finalLine(sum([]))).toBe("0 passed, 0 failed, 0 skipped");
+    });
+
+    it("names what failed: a test, a file, a runner", () => {
+        const test = (fullName: string, ...failureMessages: string[]) => ({
+            fullName,
+            status: failureMessages.length > 0 ? "failed" : "passed",
+            failureMessages,
+        });
+        const json = report({ numPassedTests: 1, numFailedTests: 1 }, [
+            { name: resolve("a.test.ts"), status: "passed", assertionResults: [test("is well")] },
+            {
+                name: resolve("b.test.ts"),
+                status: "failed",
+                assertionResults: [test("is well"), test("is ill", "expected 1 to be 2\n  at b.test.ts:3")],
+            },
+            { name: resolve("c.test.ts"), status: "failed", message: "no such module", assertionResults: [] },
+        ]);
+        expect(vitestFailures(json)).toEqual([
+            expect.stringMatching(/^b\.test\.ts: is ill\n +expected 1 to be 2\n/),
+            "c.test.ts: no such module",
+        ]);
+        writeFileSync(join(project, "unit.json"), json);
+        writeFileSync(
+            join(project, "runs.tsv"),
+            "unit\tvitest\t1\t3\t\ntsc\tcheck\t2\t3\t\nbiome\tcheck\t0\t1\t\n",
+        );
+        expect(summarize([project]).failures).toEqual([
+            ...vitestFailures(json),
+            `tsc: see ${join(project, "tsc.log")}`,
+        ]);
     });
 
     it("prints the sums last, and exits with 1 after a failure", () => {

@@ -6,6 +6,7 @@ import {
     container,
     healthyDocker,
     obedientPulumi,
+    portOffset,
     type Rule,
     running,
     sandbox,
@@ -58,7 +59,7 @@ describe("the engine", () => {
         const box = sandbox();
         box.install("docker", healthyDocker);
         box.install("pulumi", obedientPulumi);
-        box.configure({ push: true, imagePrefix: "ghcr.io/me/carbon", portOffset: 21_500 });
+        box.configure({ push: true, imagePrefix: "ghcr.io/me/carbon", portOffset });
         await box.carbon(["up", "--yes"]);
         const up = box.calls("pulumi").find(({ args }) => args[0] === "up");
         expect(up?.env).not.toHaveProperty("BUILDX_NO_DEFAULT_ATTESTATIONS");
@@ -123,7 +124,7 @@ describe("up", () => {
         box.install("pulumi", obedientPulumi);
         const { uid } = statSync(box.dir);
         box.configure({
-            portOffset: 21_500,
+            portOffset,
             uid: 1234,
             gid: 1234,
             workspaceDir: "mine/here",

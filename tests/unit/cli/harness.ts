@@ -17,6 +17,12 @@ import { onTestFinished } from "vitest";
 const root = join(__dirname, "..", "..", "..");
 const carbon = join(root, "cli", "carbon.js");
 
+/**
+ * The default of a sandbox's carbon:portOffset. Test files run side by side, and a command that looks whether a port is
+ * free takes it for a moment: each of vitest's workers has ports of its own.
+ */
+export const portOffset = 21_500 + Number(process.env.VITEST_POOL_ID ?? 0);
+
 /** How a fake program answers when its arguments, joined by blanks, match. */
 export interface Rule {
     match: string;
@@ -48,14 +54,13 @@ if (!rule) {
     console.error("unforeseen: " + program + " " + args.join(" "));
     process.exit(99);
 }
+process.exitCode = rule.code ?? 0;
+if (rule.untilInterrupted) {
+    process.on("SIGINT", () => process.exit());
+    setInterval(() => {}, 1000);
+}
 process.stdout.write(rule.stdout ?? "");
 process.stderr.write(rule.stderr ?? "");
-if (rule.untilInterrupted) {
-    process.on("SIGINT", () => process.exit(rule.code ?? 0));
-    setInterval(() => {}, 1000);
-} else {
-    process.exitCode = rule.code ?? 0;
-}
 `;
 
 /** What `docker info` says where all is well. */
@@ -165,7 +170,7 @@ export class Sandbox {
     constructor() {
         mkdirSync(this.bin);
         copyFileSync(join(root, "Pulumi.yaml"), join(this.dir, "Pulumi.yaml"));
-        this.configure({ portOffset: 21_500, toolsets: ["databases"], compute: false });
+        this.configure({ portOffset, toolsets: ["databases"], compute: false });
     }
 
     /** Writes Pulumi.dev.yaml. */
@@ -238,7 +243,8 @@ export class Sandbox {
         for (const server of this.servers) {
             server.close();
         }
-        rmSync(this.dir, { recursive: true });
+        // A fake that an interrupted command left running may still write down its call.
+        rmSync(this.dir, { recursive: true, maxRetries: 5 });
     }
 }
 

@@ -6,6 +6,7 @@ import {
     healthyDocker,
     healthyInfo,
     obedientPulumi,
+    portOffset,
     type Rule,
     running,
     sandbox,
@@ -31,7 +32,7 @@ describe("before anything is touched", () => {
         const ssh = await box.occupyPort();
         const redis = await box.occupyPort();
         box.configure({
-            ports: { ssh, redis, postgres: 26_932, mqtt: 23_383 },
+            ports: { ssh, redis, postgres: portOffset + 5432, mqtt: portOffset + 1883 },
             toolsets: ["databases"],
             compute: false,
         });
@@ -117,7 +118,7 @@ describe("before anything is touched", () => {
         };
         const need = async (torchIndex: string, ...rules: Rule[]) => {
             const box = sandbox();
-            box.configure({ portOffset: 21_500, torchIndex });
+            box.configure({ portOffset, torchIndex });
             box.install("docker", [
                 { match: "^image inspect .*compute", code: 1 },
                 // An engine with a disk of its own, as Docker Desktop's: a container tells how much is free.
@@ -170,7 +171,8 @@ describe("doctor", () => {
         expect(exitCode).toBe(0);
         expect(stdout).toContain("✓ Docker Engine: 28.0.0 on Debian GNU/Linux 13 (trixie), x86_64");
         expect(stdout).toContain("✓ image store: containerd");
-        expect(stdout).toContain("✓ ports: 23383, 23722, 26932, 27879 on 127.0.0.1");
+        const ports = [1883, 2222, 5432, 6379].map((port) => portOffset + port);
+        expect(stdout).toContain(`✓ ports: ${ports.join(", ")} on 127.0.0.1`);
     });
 
     it("crosses out what is not, says what to do, and exits 1", async () => {
