@@ -40,6 +40,9 @@ const diskForPackages: Partial<Record<Toolset, number>> = {
 /** What PyPI's build of PyTorch takes more than the CPU build: CUDA's libraries. */
 const diskForCuda = 16;
 
+/** What a finished build keeps (48 GB of everything), of the rounded estimate for its height (60 GB), and less. */
+const keptOfHeight = 0.75;
+
 /** Whether the image that everything starts from is here, or can be had. */
 export async function checkRootImage(rootImage: string): Promise<Finding> {
     const title = "root image";
@@ -83,7 +86,7 @@ export async function checkDisk(settings: Settings, info: DockerInfo): Promise<F
  * an interrupted build, need not be made again.
  */
 async function diskForBuild(settings: Settings): Promise<number> {
-    const rest = diskForFirstBuild(settings) - (await alreadyBuilt(settings)) / gigabyte;
+    const rest = diskForFirstBuild(settings) - (await alreadyBuilt(settings)) / gigabyte / keptOfHeight;
     return Math.max(diskForRebuild, Math.ceil(rest));
 }
 

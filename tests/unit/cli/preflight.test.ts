@@ -112,6 +112,8 @@ describe("before anything is touched", () => {
         const cache = { match: "^system df ", stdout: "Images 12.5GB\nBuild Cache 9.5GB\n" };
         // Two stacks have the layers of one image.
         const stacks = { match: "^system df ", stdout: "Images 42.78GB\nBuild Cache 9.5GB\n" };
+        // All of them were made, for a stack of another name.
+        const everything = { match: "^system df ", stdout: "Images 60.2GB\nBuild Cache 48.1GB\n" };
         const images = {
             match: "^image ls ",
             stdout: "carbon/compute 23.4GB\ncarbon/compute 23.4GB\ncarbonara/pan 12GB\nubuntu 78.1MB\n",
@@ -132,8 +134,10 @@ describe("before anything is touched", () => {
         };
         expect(await need("auto")).toBe("44");
         expect(await need("pypi")).toBe("60");
-        expect(await need("pypi", cache, images)).toBe("51");
-        expect(await need("pypi", stacks, images)).toBe("30");
+        expect(await need("pypi", cache, images)).toBe("48");
+        expect(await need("pypi", stacks, images)).toBe("20");
+        // No more than a rebuild, which the 3 GB are enough for.
+        expect(await need("pypi", everything, images)).toBeUndefined();
     });
 
     it("names the platforms that the builder cannot build for", async () => {
