@@ -41,6 +41,12 @@ async function size(container: Docker.Container): Promise<string> {
     return /dimensions:\s+(\d+x\d+)/.exec(said)?.[1] ?? said;
 }
 
+/** The ids of the windows that the window manager keeps. */
+async function windows(container: Docker.Container): Promise<string[]> {
+    const said = await run(container, ["xprop", "-root", "-notype", "_NET_CLIENT_LIST"], "carbon");
+    return said.match(/0x[0-9a-f]+/g) ?? [];
+}
+
 const untilSize = (container: Docker.Container, wanted: string) =>
     until(`a desktop of ${wanted}`, 30, async () => (await size(container)) === wanted);
 
@@ -242,6 +248,21 @@ describe.runIf(hasDesktop)("noVNC in a browser", () => {
         );
         await expect.poll(() => clipboard.inputValue(), { timeout: 15_000 }).toBe("from the desktop");
         await copied;
+    });
+
+    it("brings Cinnamon back after a crash, with the windows and the keys", async () => {
+        const before = await windows(container);
+        expect(before).not.toEqual([]);
+        await run(container, ["pkill", "-KILL", "-x", "cinnamon"]);
+        await until("health to notice", 5, async () =>
+            (await exec(container, ["carbon-health"])).output.includes("no window manager is running"),
+        );
+        await untilHealthy(container, 20);
+        await until("a new terminal beside the windows of before", 30, async () => {
+            await page.keyboard.press("Control+Alt+t");
+            const now = await windows(container);
+            return now.length > before.length && before.every((id) => now.includes(id));
+        });
     });
 });
 
