@@ -36,9 +36,21 @@ export function launchBrowser(): Promise<Browser> {
 /** Opens noVNC at `port` and types the password; the desktop gets the page's size. */
 export async function openNovnc(browser: Browser, port: number, password: string): Promise<Page> {
     const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-    await page.goto(`http://127.0.0.1:${port}/`);
-    await page.locator("#noVNC_password_input").fill(password, { timeout: 60_000 });
-    await page.locator("#noVNC_password_input").press("Enter");
+    const input = page.locator("#noVNC_password_input");
+    // Chromium drops what it is loading when this machine's networks change, as they do when a container has just
+    // started: a person would reload.
+    for (let loads = 1; !(await input.isVisible()); loads++) {
+        try {
+            await page.goto(`http://127.0.0.1:${port}/`);
+            await input.waitFor({ timeout: 10_000 });
+        } catch (error) {
+            if (loads === 5) {
+                throw error;
+            }
+        }
+    }
+    await input.fill(password);
+    await input.press("Enter");
     return page;
 }
 
