@@ -49,6 +49,7 @@ save_disk() {
 # Nor to images that the quick suite or an earlier run has left.
 remove_images() {
     if [ "${CI:-}" = true ]; then
+        # What cannot go, because a container uses it, is only disk that is not won.
         docker image ls --quiet --filter 'reference=carbon/*' | sort -u | xargs -r docker image rm --force || true
     fi
 }

@@ -71,6 +71,7 @@ within() {
 
 # Root without a question: as root, or where sudo asks for no password.
 can_be_root() {
+    # sudo's complaint about a password is the answer no.
     [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2>/dev/null; }
 }
 

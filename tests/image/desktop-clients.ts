@@ -2,6 +2,7 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { execa, type ResultPromise } from "execa";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { vi } from "vitest";
 
 /** The first of `names` on the PATH (or that is a path itself); scripts/test-tools.sh installs one of each. */
 function program(...names: string[]): string {
@@ -39,16 +40,13 @@ export async function openNovnc(browser: Browser, port: number, password: string
     const input = page.locator("#noVNC_password_input");
     // Chromium drops what it is loading when this machine's networks change, as they do when a container has just
     // started: a person would reload.
-    for (let loads = 1; !(await input.isVisible()); loads++) {
-        try {
+    await vi.waitFor(
+        async () => {
             await page.goto(`http://127.0.0.1:${port}/`);
             await input.waitFor({ timeout: 10_000 });
-        } catch (error) {
-            if (loads === 5) {
-                throw error;
-            }
-        }
-    }
+        },
+        { timeout: 60_000 },
+    );
     await input.fill(password);
     await input.press("Enter");
     return page;
