@@ -18,6 +18,20 @@ export function volumeName(stack: string, volume: string): string {
     return `carbon-${stack}-${volume}`;
 }
 
+/**
+ * The names and addresses under which other machines reach this one, for the certificates: the address that the
+ * services bind to, unless it stands for all of them (0.0.0.0, ::), and the machine's own name, alone and as mDNS has it.
+ *
+ * @param hostname The machine's name, of which what follows the first dot is left out: it changes with the network.
+ */
+export function tlsNames(bindAddress: string, hostname = ""): string[] {
+    const short = hostname.replace(/\..*/, "").toLowerCase();
+    return [
+        ...(/^[0:.]+$/.test(bindAddress) ? [] : [bindAddress]),
+        ...(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(short) ? [short, `${short}.local`] : []),
+    ];
+}
+
 /** The fully qualified tag of one of the two images. */
 export function imageTag(imagePrefix: string, image: "base" | "compute", stack: string): string {
     return `${imagePrefix}/${image}:${stack}`;

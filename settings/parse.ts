@@ -3,9 +3,11 @@ import * as path from "node:path";
 import { catalogueName, isIncluded, type ServiceSpec, serviceCatalogue, workspace } from "../services";
 import { unusualCertificates } from "./certificates";
 import { currentDockerContext } from "./dockerContext";
+import { tlsNames } from "./names";
 import { type SettingKey, type SettingValues, settingDefinitions } from "./schema";
 import { chosenServices } from "./services";
 import { baseToolsets, computeToolsets, type Toolset, toolsetNeeds } from "./toolsets";
+import { whyNotWorkspace } from "./workspaceDir";
 
 /** A platform that images are built for. */
 export type Platform = "linux/amd64" | "linux/arm64";
@@ -19,10 +21,21 @@ export interface Machine {
     projectDir: string;
     /** Node's name of the processor: `arm64`, `x64`, … */
     arch: string;
+    /** Name that stays the same in every network; absent where there is none. */
+    hostname?(): string;
     /** Contents of a text file, or undefined where there is none that can be read. */
     readFile(file: string): string | undefined;
     /** True when the path exists and is not a folder. */
     isNotFolder(file: string): boolean;
+    /** True when the path is a socket, or a link to one. */
+    isSocket(file: string): boolean;
+    /**
+     * The path without links, also of what does not exist yet: of its nearest folder that does, and of links that
+     * lead to nothing. Undefined where links lead in a circle.
+     */
+    realpath(file: string): string | undefined;
+    /** Node's name of the operating system: `darwin`, `linux`, … */
+    platform: string;
 }
 
 /** Everything that a user chose, checked and resolved. */
@@ -54,6 +67,8 @@ export interface Settings
     ports: Record<string, number>;
     /** True when services speak TLS, because they are reachable from other machines. */
     tls: boolean;
+    /** Names and addresses of this machine, besides localhost, that the certificates hold; empty without TLS. */
+    tlsNames: string[];
     /** Absolute path. */
     workspaceDir: string;
     /** CPUs as Docker takes them, or undefined for no limit. */
@@ -167,6 +182,7 @@ function resolve(stack: string, values: SettingValues, machine: Machine): Settin
         serviceImages: officialImages(chosen, serviceImages),
         ports: {},
         tls: !isLoopback(values.bindAddress),
+        tlsNames: isLoopback(values.bindAddress) ? [] : tlsNames(values.bindAddress, machine.hostname?.()),
         workspaceDir: absolute(values.workspaceDir, machine),
         // As Docker reads it back: 1.50 would be a difference for ever.
         cpus: Number(cpus) > 0 ? String(Number(cpus)) : undefined,
@@ -344,24 +360,8 @@ function portProblems(settings: Settings, problem: MakeProblem): Problem[] {
 }
 
 function folderProblems(settings: Settings, machine: Machine, problem: MakeProblem): Problem[] {
-    const folder = settings.workspaceDir;
-    if (folder === "/" || folder === path.resolve(machine.home)) {
-        return [
-            problem(
-                "workspaceDir",
-                `${folder} would give the containers far too much. Allowed: a folder inside it.`,
-            ),
-        ];
-    }
-    if (machine.isNotFolder(folder)) {
-        return [
-            problem(
-                "workspaceDir",
-                `${folder} is a file. Allowed: a folder, or a path where one can be made.`,
-            ),
-        ];
-    }
-    return [];
+    const reason = whyNotWorkspace(settings.workspaceDir, machine);
+    return reason ? [problem("workspaceDir", reason)] : [];
 }
 
 function certificateProblems(

@@ -171,8 +171,9 @@ const definitions = {
         type: "string",
         default: "workspace",
         description:
-            "Folder of yours that is /workspace in the containers. Relative to the project's folder; `~` is your home. It is made when it is missing.",
-        allowed: "a folder's path without a colon or a comma, other than / and your home folder itself",
+            "Folder of yours that is /workspace in the containers. Relative to the project's folder; `~` is your home. It is made when it is missing, for its owner alone (0700).",
+        allowed:
+            "a folder's path without a colon or a comma; neither the system's, nor your home itself or a hidden folder in it, nor the project's own",
         schema: z.string().regex(/^[^:,\0]+$/),
     },
     uid: {

@@ -1,3 +1,4 @@
+import pc from "picocolors";
 import type { Settings } from "../../settings/parse";
 import { type DockerInfo, runningContainers } from "../docker";
 import { UserError } from "../errors";
@@ -5,6 +6,7 @@ import { plural } from "../output";
 import { checkBuilder, checkDocker, checkImageStore } from "./engineChecks";
 import type { Finding } from "./finding";
 import { checkDisk, checkRootImage } from "./images";
+import { checkNeighbours } from "./neighbours";
 import { checkPorts } from "./ports";
 
 /** The machine is not ready. Nothing was changed yet. */
@@ -33,7 +35,8 @@ export async function examineBuild(settings: Settings, info: DockerInfo): Promis
 }
 
 /**
- * Looks at everything that a deployment depends on before anything is touched.
+ * Looks at everything that a deployment depends on before anything is touched. That neighbours on the network reach
+ * what is deployed is said on standard error, and stops nothing.
  *
  * @throws PreflightError with every problem at once.
  */
@@ -47,5 +50,9 @@ export async function ensureReady(settings: Settings, purpose: "build" | "deploy
     const failures = findings.flat().filter(({ status }) => status === "failure");
     if (failures.length > 0) {
         throw new PreflightError(failures);
+    }
+    const neighbours = purpose === "deploy" && info ? await checkNeighbours(info) : undefined;
+    if (neighbours?.status === "warning") {
+        process.stderr.write(`${pc.yellow("!")} ${neighbours.detail}. ${neighbours.advice}\n`);
     }
 }

@@ -1,12 +1,18 @@
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { createServer } from "node:net";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
 import { rootCertificates } from "node:tls";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { pulumiYaml, reference } from "../../scripts/generated";
+import { thisMachine } from "../../settings/machine";
 import { type Machine, parseSettings, SettingsError } from "../../settings/parse";
 import { settingDefinitions } from "../../settings/schema";
 import { toolsetBuildArgs } from "../../settings/toolsets";
 import { urls } from "../../settings/urls";
+import { projectFolders } from "../../settings/workspaceDir";
 
 const certificate = readFileSync(`${__dirname}/ca.pem`, "utf8");
 const mac: Machine = {
@@ -16,6 +22,9 @@ const mac: Machine = {
     arch: "arm64",
     readFile: (file) => ({ "/ca.pem": certificate, "/empty.pem": "" })[file],
     isNotFolder: (file) => file === "/Users/ada/carbon/notes.txt",
+    isSocket: () => false,
+    realpath: (file) => file,
+    platform: "darwin",
 };
 
 function settings(raw: Record<string, unknown> = {}, machine: Partial<Machine> = {}) {
@@ -292,13 +301,7 @@ describe("a bad configuration", () => {
             /^portOffset: ssh would be on port 70000/,
         ],
         ["a bind address that is a name", { bindAddress: "localhost" }, /^bindAddress: .*IPv4 or IPv6/],
-        [
-            "the whole machine as workspace",
-            { workspaceDir: "/" },
-            /^workspaceDir: \/ would give the containers far too much/,
-        ],
-        ["the home folder as workspace", { workspaceDir: "~" }, /^workspaceDir: \/Users\/ada would give/],
-        ["a file as workspace", { workspaceDir: "notes.txt" }, /^workspaceDir: .*is a file/],
+        ["a file as workspace", { workspaceDir: "notes.txt" }, /^workspaceDir: .*is not a folder/],
         ["a workspace with a colon", { workspaceDir: "a:b" }, /^workspaceDir: .*without a colon/],
         ["root as user", { uid: 0 }, /^uid: .*1 to 60000/],
         ["a uid with a fraction", { uid: 1.5 }, /^uid: .*whole number/],
@@ -350,6 +353,222 @@ describe("a bad configuration", () => {
                 "Change it in Pulumi.dev.yaml; docs/reference.md describes every key.",
             ].join("\n"),
         );
+    });
+});
+
+describe("workspaceDir", () => {
+    const linux: Partial<Machine> = {
+        platform: "linux",
+        home: "/home/ada",
+        projectDir: "/home/ada/carbon",
+        readFile: (file) =>
+            ({
+                "/etc/passwd": "root:x:0:0::/root:/bin/sh\nbob:x:1001:1001::/srv/people/bob:/bin/sh\n",
+                "/etc/docker/daemon.json": '{"data-root": "/data/docker"}',
+            })[file],
+    };
+    const refusal = (workspaceDir: string, machine: Partial<Machine>) =>
+        problemsOf({ workspaceDir }, machine).join();
+
+    it.each([
+        ...["/", "/bin", "/boot/x", "/dev", "/dev/shm/x", "/etc", "/etc/", "/etc/.", "/home/../etc/ssh"],
+        ...[
+            "/lib",
+            "/lib64/x",
+            "/proc/self",
+            "/root",
+            "/root/x",
+            "/run",
+            "/run/user/1000/x",
+            "/run/media/ada",
+        ],
+        ...[
+            "/sbin",
+            "/sys/fs",
+            "/usr/local/x",
+            "/var",
+            "/var/run",
+            "/var/lib/docker/x",
+            "/var/tmp/x",
+            "../../../etc",
+        ],
+        ...["/home", "/tmp", "/mnt", "/media", "/opt", "~", "/home/ada/", "..", ".", "../carbon"],
+        ...[
+            ".carbon",
+            ".carbon/state/x",
+            ".git",
+            "cli",
+            "cli/x",
+            "node_modules",
+            "dockerfiles/base",
+            "host/x",
+        ],
+        ...["~/.ssh", "~/.gnupg/x", "~/.aws", "~/.config/x", "~/.carbon", "~/.local/share/x", "~/.anything"],
+        ...[
+            "/srv/people",
+            "/srv/people/bob",
+            "/srv/people/bob/.ssh",
+            "/data",
+            "/data/docker",
+            "/data/docker/x",
+        ],
+    ])("on Linux does not take %s", (workspaceDir) => {
+        expect(refusal(workspaceDir, linux)).toMatch(/^workspaceDir: \/.* Choose a folder for this alone, /);
+    });
+
+    it.each([
+        ...[
+            "workspace",
+            "workspace-2",
+            "workspace/deep",
+            "mine/here",
+            "~/code/ws",
+            "/tmp/xyz/ws",
+            "/srv/data",
+        ],
+        ...[
+            "/data2",
+            "/mnt/disk/ws",
+            "/media/ada/disk",
+            "/opt/ws",
+            "/home/shared/ws",
+            "/run/media/ada/disk/ws",
+        ],
+        ...["/srv/people/bob/ws", "/etcetera", "/variety/run", "/usrlocal"],
+    ])("on Linux takes %s", (workspaceDir) => {
+        expect(refusal(workspaceDir, linux)).toBe("");
+    });
+
+    it.each([
+        ...[
+            "/System",
+            "/Library/x",
+            "/Applications",
+            "/private",
+            "/private/etc/x",
+            "/private/var/db",
+            "/usr/local",
+        ],
+        ...[
+            "/etc",
+            "/ETC/x",
+            "/users",
+            "/Users/ADA",
+            "/Users",
+            "/Volumes",
+            "/volumes",
+            "/dev/x",
+            "/private/tmp",
+        ],
+        ...[
+            "~/Library",
+            "~/library/x",
+            "/Users/Ada/.SSH",
+            "/Users/ada/Carbon",
+            "CLI/x",
+            "/cores",
+            "~/.docker/run",
+        ],
+    ])("on a Mac does not take %s", (workspaceDir) => {
+        expect(refusal(workspaceDir, {})).toMatch(/^workspaceDir: \/.* Choose a folder for this alone, /);
+    });
+
+    it.each([
+        ...["workspace", "~/code/ws", "/Volumes/Disk/ws", "/Volumes/Disk", "/Users/Shared/ws", "/opt/ws"],
+        ...["/private/tmp/ws", "/private/var/folders/xy/z/T/ws", "~/Libraries"],
+    ])("on a Mac takes %s", (workspaceDir) => {
+        expect(refusal(workspaceDir, {})).toBe("");
+    });
+
+    it("may lie in the project or the home, wherever these lie", () => {
+        const build = { ...linux, home: "/var/lib/ci", projectDir: "/var/lib/ci/jobs/carbon" };
+        expect(refusal("workspace", build)).toBe("");
+        expect(refusal("~/ws", build)).toBe("");
+        expect(refusal("/root/ws", { ...linux, home: "/root", projectDir: "/srv/carbon" })).toBe("");
+        expect(refusal("/var/lib/ws", build)).toContain("lies in the system's /var");
+        expect(refusal("/var/lib", build)).toContain("contains the project's own folder");
+        expect(refusal("~/.ssh", build)).toContain(
+            "is /var/lib/ci/.ssh, where programs keep settings and keys",
+        );
+    });
+
+    it("knows every folder of the repository as the project's own", () => {
+        const tracked = execFileSync("git", ["ls-files"], { encoding: "utf8" }).split("\n");
+        const folders = tracked.filter((file) => file.includes("/")).map((file) => file.split("/")[0] ?? "");
+        const shown = [...new Set(folders)].filter((folder) => !folder.startsWith("."));
+        expect(projectFolders).toEqual(expect.arrayContaining(shown));
+    });
+
+    describe("on this machine's own disk", () => {
+        let folder: string;
+        const here = (workspaceDir: string) => {
+            const projectDir = join(folder, "project");
+            return refusal(workspaceDir, { ...thisMachine(projectDir), env: {} });
+        };
+
+        beforeEach(() => {
+            folder = realpathSync(mkdtempSync(join(tmpdir(), "carbon-workspace-")));
+            mkdirSync(join(folder, "project/cli"), { recursive: true });
+        });
+        afterEach(() => rmSync(folder, { recursive: true }));
+
+        it("takes a link to a harmless folder, and leaves it as it was written", () => {
+            mkdirSync(join(folder, "real"));
+            symlinkSync("real", join(folder, "link"));
+            expect(here(join(folder, "link"))).toBe("");
+            expect(
+                settings(
+                    { workspaceDir: join(folder, "link") },
+                    { ...thisMachine(join(folder, "project")), env: {} },
+                ).workspaceDir,
+            ).toBe(join(folder, "link"));
+        });
+
+        it.each([
+            ["/", "contains the project's own folder"],
+            ["/etc", "the system's"],
+            ["/var/run", "the system's"],
+            ["/usr/no-such-folder/deep", "lies in the system's /usr"],
+            [homedir(), "your home folder"],
+            ["project", "is the project's own folder"],
+            ["project/cli", "is cli of the project"],
+            [".", "contains the project's own folder"],
+        ])("does not take a link to %s, nor what lies below it", (target, reason) => {
+            symlinkSync(target, join(folder, "link"));
+            const said = here(join(folder, "link"));
+            expect(said).toContain(`${join(folder, "link")} leads to /`);
+            expect(said).toContain(reason);
+        });
+
+        it("follows a link in the middle, a chain of links, and one to what does not exist yet", () => {
+            symlinkSync("/etc", join(folder, "one"));
+            symlinkSync("one", join(folder, "two"));
+            symlinkSync("/usr/not/there", join(folder, "three"));
+            expect(here(join(folder, "two/new/folder"))).toMatch(
+                /leads to \/(private\/)?etc\/new\/folder, which/,
+            );
+            expect(here(join(folder, "three/deep"))).toContain("leads to /usr/not/there/deep, which lies in");
+        });
+
+        it("does not take a circle of links", () => {
+            symlinkSync("two", join(folder, "one"));
+            symlinkSync("one", join(folder, "two"));
+            expect(here(join(folder, "one"))).toContain("go round in a circle");
+        });
+
+        it("does not take a folder with Docker's socket in it, nor a socket, nor a device", async () => {
+            const server = createServer();
+            await new Promise<void>((listening) => server.listen(join(folder, "docker.sock"), listening));
+            try {
+                mkdirSync(join(folder, "linked"));
+                symlinkSync("../docker.sock", join(folder, "linked/docker.sock"));
+                expect(here(join(folder, "linked"))).toContain("holds docker.sock");
+                expect(here(join(folder, "docker.sock"))).toContain("is not a folder");
+                expect(here("/dev/null")).toMatch(/is not a folder|the system's \/dev/);
+            } finally {
+                server.close();
+            }
+        });
     });
 });
 
