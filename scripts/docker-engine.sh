@@ -3,6 +3,7 @@
 #
 #   scripts/docker-engine.sh plan    says what is missing, changes nothing
 #   scripts/docker-engine.sh         installs or starts what is missing
+#   scripts/docker-engine.sh advise  says what an engine that works is not safe from
 #
 # An engine that answers is never changed, only checked. Exit status 3: there is none and none can be had here.
 # Works with macOS's bash 3.2.
@@ -14,6 +15,9 @@ OLDEST_ENGINE=23
 ENGINE_LOG=/var/log/dockerd.log
 START_SECONDS=60
 DESKTOP_START_SECONDS=180
+SAFE_ENGINE=28
+NEIGHBOURS=scripts/docker-neighbours.sh
+NEIGHBOURS_INSTALLED=/usr/local/sbin/carbon-docker-neighbours
 TRIXIE_SOURCE=/etc/apt/sources.list.d/carbon-trixie.sources
 TRIXIE_PIN=/etc/apt/preferences.d/carbon-trixie
 
@@ -60,6 +64,19 @@ advise_memory() {
     bytes="$(docker info --format '{{.MemTotal}}')"
     if [ $((bytes / 1000000)) -lt 7500 ]; then
         warn "The engine has $((bytes / 1000000000)) GB of memory; 8 GB or more is recommended (Docker Desktop → Settings → Resources)."
+    fi
+}
+
+# Before version 28 the machines on the same network segment reach ports that are published on 127.0.0.1. Docker
+# Desktop's engine is in a machine of its own, and a rootless one has no address that could be routed.
+trusts_neighbours() {
+    ! is_macos && ! engine_is_elsewhere && ! version_at_least "$ENGINE_VERSION" "$SAFE_ENGINE" &&
+        ! docker info --format '{{.OperatingSystem}} {{json .SecurityOptions}}' | grep -qE 'Docker Desktop|name=rootless'
+}
+
+advise_neighbours() {
+    if trusts_neighbours && ! "$PROJECT_DIR/$NEIGHBOURS" check; then
+        warn "Docker Engine $ENGINE_VERSION lets machines on the same network segment reach the containers' ports, also those on 127.0.0.1. Upgrade it to $SAFE_ENGINE, or type: sudo $NEIGHBOURS"
     fi
 }
 
@@ -196,6 +213,9 @@ install_engine() {
     write_daemon_settings
     # shellcheck disable=SC2046 # package names have no spaces
     apt_install $(engine_packages)
+    ENGINE_VERSION="$(dockerd --version | awk '{ print $3 }')"
+    # The rules themselves follow when the engine runs and has made the chain that they go into.
+    if ! version_at_least "$ENGINE_VERSION" "$SAFE_ENGINE"; then as_root "$PROJECT_DIR/$NEIGHBOURS" install; fi
 }
 
 # Some machines without an init mount no control groups.
@@ -224,6 +244,8 @@ start_engine() {
         as_root setsid --fork sh -c 'exec dockerd </dev/null >"$0" 2>&1' "$ENGINE_LOG"
     fi
     wait_for_engine "$START_SECONDS"
+    # Only where set-up has put them: somebody else's engine is left as it is.
+    if [ -x "$NEIGHBOURS_INSTALLED" ]; then as_root "$NEIGHBOURS_INSTALLED" apply; fi
 }
 
 # wait_for_engine SECONDS: ends early when the daemon that was started has died.
@@ -298,9 +320,15 @@ provide() {
     advise_memory
 }
 
+# advise: about an engine that works.
+advise() {
+    if ask_engine; then advise_neighbours; fi
+}
+
 case "${1:-}" in
     plan) plan ;;
+    advise) advise ;;
     step) shift && "$@" ;; # see run_step
     '') provide ;;
-    *) fail 'usage: scripts/docker-engine.sh [plan]' 2 ;;
+    *) fail 'usage: scripts/docker-engine.sh [plan|advise]' 2 ;;
 esac

@@ -73,8 +73,11 @@ summarize() {
     if [ "$free" -lt "$FULL_IMAGES_GB" ]; then
         warn "The full images may need up to $FULL_IMAGES_GB GB and only $free GB are free."
     fi
+    # `carbon up` says it, too: here only who asks for the set-up itself is told.
+    if [ "$ENGINE_STATUS" = 0 ] && [ -n "${CARBON_RETRY:-}" ]; then scripts/docker-engine.sh advise; fi
 }
 
+own_state
 collect_plan
 if [ -n "$ENGINE_PLAN$IMAGE_PLAN$NODE_PLAN$PULUMI_PLAN" ]; then
     announce
