@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import {
     CUDA_LOCK,
@@ -109,16 +110,68 @@ it.each([...TOOLS])("%s.lock holds what its input asks for", (tool) => {
     expect(locked).toEqual(expect.arrayContaining(requirements(tool).map(({ name }) => name)));
 });
 
-it.each(NPM_LOCKS)(
-    "%s: package-lock.json agrees with its package.json, has integrities, and names no download host",
-    (folder) => {
-        const manifest = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
-        const text = readFileSync(`${folder}/package-lock.json`, "utf8");
-        const { "": root, ...locked } = JSON.parse(text).packages;
-        expect(root.dependencies).toEqual(manifest.dependencies);
-        expect(
-            Object.keys(locked).filter((path) => !locked[path].integrity && !locked[path].inBundle),
-        ).toEqual([]);
+it.each(NPM_LOCKS)("%s: package-lock.json agrees with its package.json", (folder) => {
+    const manifest = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
+    const { packages } = JSON.parse(readFileSync(`${folder}/package-lock.json`, "utf8"));
+    expect(packages[""].dependencies).toEqual(manifest.dependencies);
+});
+
+/** Every tracked file, so that no lock is forgotten that a list would have to name. */
+const tracked = execFileSync("git", ["ls-files"], { encoding: "utf8" }).split("\n").filter(existsSync);
+const named = (pattern: RegExp) => tracked.filter((file) => pattern.test(file));
+
+describe("what is downloaded is what was recorded", () => {
+    it.each(named(/(^|\/)package-lock\.json$/))("%s has an integrity for every package", (file) => {
+        const text = readFileSync(file, "utf8");
+        const { "": _, ...packages } = JSON.parse(text).packages;
+        const unchecked = Object.keys(packages).filter((path) => {
+            const { integrity, inBundle } = packages[path];
+            // What lies in another package's archive is covered by that one's integrity.
+            return !inBundle && !/^sha512-[\w+/]{86}==$/.test(integrity);
+        });
+        expect(unchecked).toEqual([]);
         expect(text).not.toContain('"resolved"');
-    },
-);
+    });
+
+    it.each(named(/\.lock$|requirements[^/]*\.txt$/))("%s has a hash for every package", (file) => {
+        const locked = parseLock(readFileSync(file, "utf8"));
+        expect(locked.length).toBeGreaterThan(0);
+        expect(locked.filter(({ hashes }) => hashes.length === 0)).toEqual([]);
+    });
+
+    it("versions.json has a sha256 for every download", () => {
+        const downloads = (value: unknown, path: string): [string, Record<string, unknown>][] => {
+            if (typeof value !== "object" || value === null) {
+                return [];
+            }
+            const inside = Object.entries(value).flatMap(([key, one]) => downloads(one, `${path}/${key}`));
+            return "url" in value || "wheel" in value
+                ? [[path, value as Record<string, unknown>], ...inside]
+                : inside;
+        };
+        const all = downloads(JSON.parse(readFileSync("dockerfiles/versions.json", "utf8")), "");
+        expect(all.length).toBeGreaterThan(0);
+        const sums = (value: unknown): unknown[] =>
+            typeof value === "object" && value !== null ? Object.values(value).flatMap(sums) : [value];
+        for (const [path, { sha256, sha512 }] of all) {
+            const found = sums(sha256 ?? sha512);
+            expect(found.length, path).toBeGreaterThan(0);
+            expect(
+                found.filter((sum) => !/^([0-9a-f]{64}|[0-9a-f]{128})$/.test(String(sum))),
+                path,
+            ).toEqual([]);
+        }
+    });
+
+    it("no package's install script runs on a user's machine", () => {
+        expect(readFileSync(".npmrc", "utf8").split("\n")).toContain("ignore-scripts=true");
+        expect(execFileSync("npm", ["config", "get", "ignore-scripts"], { encoding: "utf8" }).trim()).toBe(
+            "true",
+        );
+    });
+
+    it("the project is no package that could be run by name", () => {
+        expect(JSON.parse(readFileSync("package.json", "utf8"))).toMatchObject({ private: true });
+        expect(readFileSync("package.json", "utf8")).not.toContain('"bin"');
+    });
+});

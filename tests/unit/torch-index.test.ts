@@ -51,7 +51,7 @@ async function serve(versions: string[]): Promise<void> {
     address = `http://127.0.0.1:${(index.address() as AddressInfo).port}/whl/cpu`;
 }
 
-/** Runs the step of the build with stand-ins for what installs; returns what it said and the file that it wrote. */
+/** Runs the step of the build with stand-ins for what installs; returns what it said and the files that it wrote. */
 async function installTorch(torchIndex: string, arch = "amd64") {
     const env = {
         PATH: `${join(folder, "bin")}:${process.env.PATH}`,
@@ -64,8 +64,10 @@ async function installTorch(torchIndex: string, arch = "amd64") {
         all: true,
         reject: false,
     });
-    const written = () => readFileSync(join(folder, "out/etc/torch-index"), "utf8").trim();
-    return { code: result.exitCode, said: result.all, written };
+    const read = (name: string) => readFileSync(join(folder, "out/etc", name), "utf8").trim();
+    const written = () => read("torch-index");
+    const download = () => read("torch-download");
+    return { code: result.exitCode, said: result.all, written, download };
 }
 
 describe("TORCH_INDEX=auto", () => {
@@ -99,6 +101,17 @@ describe("TORCH_INDEX=auto", () => {
         expect(said).toContain(`has no wheel of ${requirements[0]} for arm64`);
         expect(written()).toBe("pypi-cuda");
     });
+});
+
+it.each([
+    ["cpu", "unverified"],
+    ["pypi", "sha256"],
+])("TORCH_INDEX=%s leaves in the image that its download is %s", async (torchIndex, word) => {
+    expect((await installTorch(torchIndex)).download()).toBe(word);
+});
+
+it("says while it builds that no hash is checked", async () => {
+    expect((await installTorch("cpu")).said).toContain("by version and without a recorded hash");
 });
 
 it("TORCH_INDEX=cpu insists on the CPU index", async () => {

@@ -8,6 +8,7 @@ from ..probes import ask
 
 _LIMIT = 120.0
 _INDEX_FILE = "/etc/carbon/torch-index"
+_DOWNLOAD_FILE = "/etc/carbon/torch-download"
 _HINT = f"docker exec {{workspace}} {VENV_PYTHON} -c 'import torch'"
 
 
@@ -32,14 +33,16 @@ def torch(env: Environment) -> Outcome:
 @check(
     "torch-index",
     expected="cpu, without NVIDIA packages; or pypi-cuda, said openly",
-    hint="npx carbon build",
+    hint="./carbon build",
     needs=(toolset("torch"),),
 )
 def torch_index(env: Environment) -> Outcome:
     """The image says truly which build of PyTorch it holds.
 
     Expected: the word that the build wrote into /etc/carbon/torch-index, borne out by what is installed:
-    PyPI's torch depends on nvidia-* distributions, the one from PyTorch's CPU index on none.
+    PyPI's torch depends on nvidia-* distributions, the one from PyTorch's CPU index on none. It also says whether
+    the download was held against a recorded hash, from /etc/carbon/torch-download; an image that says nothing of it
+    is older than that file, and only PyPI's was.
     """
     try:
         index = env.path(_INDEX_FILE).read_text(encoding="utf-8").strip()
@@ -49,7 +52,7 @@ def torch_index(env: Environment) -> Outcome:
         1 for _ in env.path("/opt/carbon/venv").glob("lib/python3*/site-packages/nvidia_*.dist-info")
     )
     if index == "cpu" and not nvidia:
-        return passed("cpu: PyTorch's CPU build, no NVIDIA packages")
+        return passed(f"cpu: PyTorch's CPU build, no NVIDIA packages; {_download(env)}")
     if index == "pypi-cuda" and nvidia:
         return passed(
             f"pypi-cuda: PyPI's CUDA build, with {nvidia} NVIDIA packages that nothing here can use",
@@ -58,6 +61,14 @@ def torch_index(env: Environment) -> Outcome:
             "pulumi config set carbon:torchIndex cpu && make up",
         )
     raise CheckFailed(f"{_INDEX_FILE} says {index!r}, and {nvidia or 'no'} NVIDIA packages are installed")
+
+
+def _download(env: Environment) -> str:
+    try:
+        word = env.path(_DOWNLOAD_FILE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        word = "unverified"
+    return "download held against its sha256" if word == "sha256" else "unverified download (no recorded hash)"
 
 
 @check(

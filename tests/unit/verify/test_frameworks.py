@@ -109,6 +109,13 @@ class TorchIndex(WorkspaceTestCase):
         self.assertResult(result, "PASS", "cpu")
         self.assertEqual(result.hint, "")
 
+    def test_says_that_the_cpu_build_was_downloaded_unverified_unless_a_hash_was_checked(self) -> None:
+        self.says("cpu", "torch-2.15.0+cpu")
+        self.assertResult(self.run_check(torch_index), "PASS", "unverified download (no recorded hash)")
+        for word, said in {"unverified": "unverified download", "sha256": "held against its sha256"}.items():
+            self.write("/etc/carbon/torch-download", f"{word}\n")
+            self.assertResult(self.run_check(torch_index), "PASS", said)
+
     def test_passes_for_pypi_cuda_and_says_how_to_get_the_small_one(self) -> None:
         self.says("pypi-cuda", "nvidia_cublas-13.1", "nvidia_cudnn_cu13-9.1", "torch-2.15.0")
         result = self.run_check(torch_index)
