@@ -13,6 +13,9 @@ set -euo pipefail
 cd "$PROJECT_DIR"
 
 STACK="${STACK:-dev}"
+if ! is_stack_name "$STACK"; then
+    fail 'STACK is no stack name: it has letters, digits, "_", "." and "-" only, such as STACK=dev.' 2
+fi
 
 give_up() {
     say "$1"
@@ -21,7 +24,7 @@ give_up() {
 }
 
 has_data() { [ -n "$(docker volume ls --quiet --filter "name=^carbon-$STACK-")" ]; }
-down() { node cli/carbon.js down --stack "$STACK" --volumes --yes; }
+down() { ./carbon down --stack "$STACK" --volumes --yes; }
 
 # The image a container of the stack was made from, by its digest.
 image_of() { docker inspect --format '{{.Config.Image}}' "carbon-$STACK-$1"; }
@@ -66,14 +69,14 @@ test_emulation() {
 scripts/setup.sh || give_up 'The set-up failed; the reason is above.'
 scripts/test-tools.sh clients || give_up 'The clients for the end-to-end tests are missing; see above.'
 if has_data && [ "${CI:-}" != true ]; then
-    give_up "The stack $STACK has data, and this suite would delete it. Choose another with STACK=name, or remove it: node cli/carbon.js down --stack $STACK --volumes"
+    give_up "The stack $STACK has data, and this suite would delete it. Choose another with STACK=name, or remove it: ./carbon down --stack $STACK --volumes"
 fi
 
 start_results acceptance
 if has_data; then run_shown leftovers check down; fi
 remove_images
 save_disk
-run_shown up check node cli/carbon.js up --stack "$STACK" --yes
+run_shown up check ./carbon up --stack "$STACK" --yes
 if docker inspect "carbon-$STACK-workspace" >/dev/null; then test_images; fi
 run_shown down check down
 test_emulation

@@ -7,9 +7,9 @@ export VITEST=node_modules/.bin/vitest
 
 # start_results NAME: an empty folder for this run's results.
 start_results() {
-    RESULTS="$PROJECT_DIR/.carbon/results/$1"
+    RESULTS="$STATE_DIR/results/$1"
     rm -rf "$RESULTS"
-    mkdir -p "$RESULTS"
+    make_state_dir "$RESULTS"
 }
 
 # record NAME KIND STATUS SECONDS [REASON]: see test-summary.ts for the kinds.

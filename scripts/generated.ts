@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { everyService, type ServiceSpec } from "../services";
+import { boundedLog, everyService, keysVolume, type PortSpec, type ServiceSpec } from "../services";
 import { type SettingDefinition, settingDefinitions } from "../settings/schema";
 import { baseToolsets, computeToolsets, toolsetNeeds } from "../settings/toolsets";
 import { type Extension, extensions } from "./extensions";
@@ -43,19 +43,23 @@ export function reference(): string {
         "",
         "## Services",
         "",
+        "Each container has the Linux capabilities listed, and no others; Docker keeps at most",
+        `${boundedLog["max-file"]} files of ${boundedLog["max-size"].replace("m", " MB")} of its log.`,
+        "",
         ...everyService.flatMap((service) => [
             `### ${service.title}`,
             "",
             `${containers(service)} ${image(service.image)}`,
             "",
-            "| port | name | what answers | login (`npx carbon credentials`) |",
+            "| port | name | what answers | login (`./carbon credentials`) |",
             "| --- | --- | --- | --- |",
             ...service.ports.map(
-                (port) =>
-                    `| ${port.port} | \`${port.name}\` | ${port.title} | ${loginOf(service.name, port.secret)} |`,
+                (port) => `| ${port.port} | \`${port.name}\` | ${port.title} | ${login(service, port)} |`,
             ),
             "",
             volumes(service),
+            "",
+            limits(service),
             "",
         ]),
         "## Extensions of code-server",
@@ -119,15 +123,27 @@ function volumes(service: ServiceSpec): string {
         const place = `\`carbon-<stack>-${name}\` at \`${path}\``;
         return shared ? `${place}, in the workspace too` : place;
     });
+    if (service.keys) {
+        const place = `\`carbon-<stack>-${keysVolume.name}\` at \`${keysVolume.path}\``;
+        list.push(service.keys === "tls" ? `with TLS ${place}` : place);
+    }
     return `Volumes: ${list.join(", ") || "none"}.`;
 }
 
-function loginOf(service: string, secret: string | undefined): string {
+function limits({ capabilities, noNewPrivileges, processes }: ServiceSpec): string {
+    return [
+        `Capabilities: ${capabilities.map(code).join(", ") || "none"}.`,
+        `At most ${processes} processes and threads.`,
+        ...(noNewPrivileges ? ["No program gains privileges."] : []),
+    ].join(" ");
+}
+
+function login({ secrets }: ServiceSpec, { secret, tlsSecret }: PortSpec): string {
+    const key = (name: string) => code(secrets.find((spec) => spec.name === name)?.key ?? name);
     if (!secret) {
         return "none";
     }
-    const specs = everyService.find(({ name }) => name === service)?.secrets ?? [];
-    return code(specs.find(({ name }) => name === secret)?.key ?? secret);
+    return tlsSecret ? `${key(secret)}; with TLS ${key(tlsSecret)}` : key(secret);
 }
 
 function byGroup(list: Extension[]): Extension[] {

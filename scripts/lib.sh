@@ -7,8 +7,9 @@ PATH="$PATH:/usr/sbin:/sbin"
 export PATH
 
 PROJECT_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-TOOLS_DIR="$PROJECT_DIR/.carbon/tools"
-LOG_DIR="$PROJECT_DIR/.carbon/logs"
+STATE_DIR="$PROJECT_DIR/.carbon"
+TOOLS_DIR="$STATE_DIR/tools"
+LOG_DIR="$STATE_DIR/logs"
 export TOOLS_DIR
 
 # Exit status of a part that finds no Docker Engine and cannot provide one: `make test` goes on without.
@@ -32,6 +33,23 @@ fail() {
 
 have() { command -v "$1" >/dev/null; }
 is_macos() { [ "$(uname -s)" = Darwin ]; }
+
+# A name, not a command, an option's value or a pattern. In the C locale, where ranges hold no other letters.
+is_stack_name() (
+    LC_ALL=C
+    case "$1" in '' | *[!A-Za-z0-9_.-]*) return 1 ;; esac
+)
+
+# The project's own folder for state, tools and logs is its owner's alone from the start, whatever the umask, and narrowed
+# where it is wider. One that root has made is left as it is to others.
+own_state() {
+    if [ ! -d "$STATE_DIR" ]; then mkdir -m 700 "$STATE_DIR"; fi
+    if [ -O "$STATE_DIR" ]; then chmod 700 "$STATE_DIR"; fi
+}
+make_state_dir() {
+    own_state
+    mkdir -p "$@"
+}
 
 # The machine's architecture as Docker names it.
 machine_arch() {
@@ -129,7 +147,7 @@ ticker() {
 run_step() {
     local title=$1 started=$SECONDS status=0 log ticker_pid
     shift
-    mkdir -p "$LOG_DIR"
+    make_state_dir "$LOG_DIR"
     log="$LOG_DIR/$(printf '%s' "$title" | tr -cs 'A-Za-z0-9.\n' '-').log"
     ticker "$title" &
     ticker_pid=$!

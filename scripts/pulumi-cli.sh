@@ -44,7 +44,7 @@ download() {
 
 install_cli() {
     local work
-    mkdir -p "$TOOLS_DIR"
+    make_state_dir "$TOOLS_DIR"
     work="$(mktemp -d "$TOOLS_DIR/pulumi.XXXXXX")"
     # shellcheck disable=SC2064 # the directory is known now
     trap "rm -rf '$work'" EXIT
@@ -66,7 +66,7 @@ plan() {
 provide() {
     if has_cli || given_up; then return; fi
     local log="$LOG_DIR/pulumi-cli.log"
-    mkdir -p "$LOG_DIR" "$TOOLS_DIR"
+    make_state_dir "$LOG_DIR" "$TOOLS_DIR"
     say "  Downloading the Pulumi CLI $(record version) …"
     if "$0" step install_cli >"$log" 2>&1 </dev/null; then
         rm -f "$UNREACHABLE"

@@ -24,7 +24,7 @@ create_venv() {
         apt_install python3-venv
     fi
     rm -rf "$LINT_DIR"
-    mkdir -p "$TOOLS_DIR"
+    make_state_dir "$TOOLS_DIR"
     python3 -m venv "$LINT_DIR"
     "$LINT_DIR/bin/pip" install --quiet --require-hashes --only-binary :all: --requirement "$REQUIREMENTS"
     cp "$REQUIREMENTS" "$STAMP"

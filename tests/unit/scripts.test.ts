@@ -9,6 +9,7 @@ import {
     mkdtempSync,
     readFileSync,
     rmSync,
+    statSync,
     writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -61,7 +62,7 @@ function fakeDocker(
     answers: { version?: string; buildx?: string; store?: string; create?: string; pull?: string } = {},
 ): void {
     const {
-        version = "echo 26.1.5",
+        version = "echo 28.5.2",
         buildx = "exit 0",
         store = 'echo \'[["driver-type","io.containerd.snapshotter.v1"]]\'',
         create = "echo 0123",
@@ -211,6 +212,142 @@ describe("docker-engine.sh", () => {
         expect(output).toContain("no route to host");
     });
 });
+
+describe.skipIf(process.platform !== "linux")("an engine that trusts its neighbours", () => {
+    const old = { version: "echo 26.1.5" };
+    const sentence =
+        "Docker Engine 26.1.5 lets machines on the same network segment reach the containers' ports";
+    const rules = ["-o docker+ ! -i docker+", "-o br-+ ! -i br-+", "--ctorigdst 127.0.0.0/8"];
+
+    /** A firewall that keeps its rules in a file; `ipv6` tells whether Docker has made its chain for IPv6, too. */
+    function fakeFirewall(ipv6 = false): void {
+        for (const program of ["iptables", "ip6tables"]) {
+            const file = join(project, `${program}.rules`);
+            const list = program === "iptables" || ipv6 ? "exit 0" : "exit 1";
+            fake(
+                program,
+                `rule="$*"; rule="\${rule#--wait --* DOCKER-USER }"
+                case "$*" in
+                    *--check*) grep -qsxF -e "$rule" "${file}" ;;
+                    *--insert*) printf '%s\\n' "$rule" >>"${file}" ;;
+                    *--list*) ${list} ;;
+                    *) exit 9 ;;
+                esac`,
+            );
+        }
+    }
+    const inFirewall = (program = "iptables") => {
+        const file = join(project, `${program}.rules`);
+        return existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
+    };
+    const asRoot = () => fake("id", "echo 0");
+    const neighbours = (...args: string[]) =>
+        run("docker-neighbours.sh", args, { CARBON_NEIGHBOURS_ROOT: join(project, "root") });
+
+    it("gets the rules once, however often they are added, and no other", () => {
+        asRoot();
+        fakeFirewall();
+        expect(neighbours("check").status).toBe(1);
+        expect(neighbours("apply")).toEqual({ status: 0, output: "" });
+        expect(neighbours("apply").status).toBe(0);
+        expect(neighbours("check").status).toBe(0);
+        expect(inFirewall()).toEqual(
+            rules.map((rule) => expect.stringMatching(new RegExp(`^.*${escaped(rule)}.* -j DROP$`))),
+        );
+        expect(inFirewall("ip6tables")).toEqual([]);
+    });
+
+    it("gets them for IPv6 where Docker filters it", () => {
+        asRoot();
+        fakeFirewall(true);
+        expect(neighbours("apply").status).toBe(0);
+        expect(inFirewall("ip6tables")).toHaveLength(2);
+        writeFileSync(join(project, "ip6tables.rules"), "");
+        expect(neighbours("check").status).toBe(1);
+    });
+
+    it("keeps them over restarts: a copy of root's own, which systemd runs where there is systemd", () => {
+        asRoot();
+        fakeFirewall();
+        fake("systemctl", 'echo "$@" >>"$HOME/systemctl"');
+        const installed = join(project, "root/usr/local/sbin/carbon-docker-neighbours");
+        const dropIn = join(project, "root/etc/systemd/system/docker.service.d/carbon-neighbours.conf");
+        expect(neighbours().status).toBe(0);
+        expect(statSync(installed).mode & 0o777).toBe(0o755);
+        expect(existsSync(dropIn)).toBe(false);
+        mkdirSync(join(project, "root/run/systemd/system"), { recursive: true });
+        expect(neighbours().status).toBe(0);
+        expect(readFileSync(dropIn, "utf8")).toContain(`[Service]\nExecStartPost=-${installed} apply\n`);
+        expect(readFileSync(join(project, "systemctl"), "utf8")).toBe("daemon-reload\n");
+        rmSync(join(project, "iptables.rules"));
+        execFileSync(installed, ["apply"], { env: { PATH: `${fakes}:/usr/bin:/bin` } });
+        expect(inFirewall()).toHaveLength(3);
+    });
+
+    it("that set-up did not install is told about, and left as it is", () => {
+        asRoot();
+        fakeFirewall();
+        fakeDocker(old);
+        const { status, output } = run("docker-engine.sh", ["advise"]);
+        expect(status).toBe(0);
+        expect(output).toContain(
+            `${sentence}, also those on 127.0.0.1. Upgrade it to 28, or type: sudo scripts/docker-neighbours.sh`,
+        );
+        expect(run("docker-engine.sh").status).toBe(0);
+        expect(inFirewall()).toEqual([]);
+    });
+
+    it("is told about by `make setup`, until the rules are there", () => {
+        asRoot();
+        fakeFirewall();
+        fakeDocker(old);
+        fake("node", "echo v20.19.0");
+        fake("npm", "mkdir -p node_modules");
+        fake("pulumi", "echo v3.248.0");
+        const setup = () => run("setup.sh", [], { CARBON_RETRY: "1" }).output;
+        expect(setup()).toContain(sentence);
+        neighbours("apply");
+        expect(setup()).not.toContain(sentence);
+    });
+
+    it.each([
+        ["version 28", "28.0.0", "Debian"],
+        ["Docker Desktop", "27.0.0", "Docker Desktop"],
+        ["a rootless engine", "27.0.0", '["name=rootless"]'],
+    ])("is not %s", (_, version, system) => {
+        asRoot();
+        fakeFirewall();
+        fake(
+            "docker",
+            `case "$1" in version) echo ${version} ;; context) echo default ;; info) echo '${system}' ;; esac`,
+        );
+        expect(run("docker-engine.sh", ["advise"])).toEqual({ status: 0, output: "" });
+    });
+
+    it.each([true, false])(
+        "gets the rules at each start, if set-up has installed them: %s",
+        (isInstalled) => {
+            asRoot();
+            fakeFirewall();
+            if (isInstalled) {
+                neighbours("install");
+            }
+            fakeDocker(old);
+            fake("systemctl", "");
+            fake("setsid", "");
+            // As the engine has it from set-up; dockerd itself is not to be started.
+            const file = join(project, "scripts/docker-engine.sh");
+            const text = readFileSync(file, "utf8")
+                .replace("NEIGHBOURS_INSTALLED=", `NEIGHBOURS_INSTALLED=${project}/root`)
+                .replace(/^has_systemd\(\).*$/m, "has_systemd() { true; }");
+            writeFileSync(file, text);
+            expect(run("docker-engine.sh", ["step", "start_engine"]).status).toBe(0);
+            expect(inFirewall()).toHaveLength(isInstalled ? 3 : 0);
+        },
+    );
+});
+
+const escaped = (text: string) => text.replace(/[+.*]/g, "\\$&");
 
 describe("root-image.sh", () => {
     it("has nothing to do when the image is there", () => {
@@ -371,7 +508,7 @@ describe("setup.sh", () => {
         expect(second.status).toBe(0);
         expect(second.output).not.toContain("about to be installed");
         expect(second.output).toContain(
-            "✓ Set up: Docker Engine 26.1.5 · Node.js v20.19.0 · Pulumi CLI v3.248.0",
+            "✓ Set up: Docker Engine 28.5.2 · Node.js v20.19.0 · Pulumi CLI v3.248.0",
         );
     });
 
@@ -411,6 +548,7 @@ describe("Makefile", () => {
         for (const target of targets) {
             expect(help).toMatch(new RegExp(`^make ${target} +\\S.*$`, "m"));
         }
+        expect(help).toContain("STACK=name picks the stack (now: dev).");
     });
 
     it.each(["up", "preview", "status", "drift", "down"])(
@@ -418,7 +556,7 @@ describe("Makefile", () => {
         (target) => {
             const [first, second] = dryRun(target).trim().split("\n");
             expect(first).toBe("scripts/setup.sh");
-            expect(second).toContain(`cli/carbon.js ${target} --stack blue`);
+            expect(second).toContain(`./carbon ${target} --stack="$STACK"`);
         },
     );
 
@@ -426,6 +564,129 @@ describe("Makefile", () => {
         expect(dryRun("up")).toContain("--yes");
         expect(dryRun("down")).toContain("--yes");
         expect(dryRun("down")).not.toContain("--volumes");
+    });
+
+    describe("STACK", () => {
+        /** Runs a target in the copied project, where every command is pretended and leaves its arguments. */
+        const makeThere = (stack: string, by: "argument" | "environment", target: string) => {
+            cpSync(join(repository, "Makefile"), join(project, "Makefile"));
+            const leave = `#!/bin/sh\nprintf '%s\\n' "$0" "$@" >>"${project}/ran"\n`;
+            for (const file of ["carbon", "scripts/setup.sh", "scripts/acceptance.sh"]) {
+                writeFileSync(join(project, file), leave, { mode: 0o755 });
+            }
+            const { MAKEFLAGS, MAKELEVEL, MFLAGS, STACK, ...env } = process.env;
+            const assigned = `STACK=${stack}`;
+            const result = spawnSync("make", [target, ...(by === "argument" ? [assigned] : [])], {
+                cwd: project,
+                encoding: "utf8",
+                env: { ...env, ...(by === "environment" ? { STACK: stack } : {}) },
+            });
+            const ran = existsSync(join(project, "ran")) ? readFileSync(join(project, "ran"), "utf8") : "";
+            return { status: result.status, said: result.stdout + result.stderr, ran };
+        };
+        const ways = ["argument", "environment"] as const;
+        const attacks = [
+            ...[
+                "x; touch pwned",
+                "x && touch pwned",
+                "$(touch pwned)",
+                "`touch pwned`",
+                "x|touch pwned",
+                "x&",
+            ],
+            ...[
+                "$(shell touch pwned)",
+                `\${shell touch pwned}`,
+                "$$(touch pwned)",
+                "$(eval A:=$(shell touch pwned))",
+            ],
+            ...[
+                "x' touch pwned '",
+                'x" ; touch pwned; "',
+                "x\ntouch pwned",
+                "x\n\ttouch pwned",
+                "x y",
+                " ",
+                "x #y",
+            ],
+            ...[
+                "",
+                "../x",
+                "a/b",
+                "é",
+                "x>pwned",
+                "$(error no)",
+                "$(",
+                "x\\",
+                "),x",
+                "*",
+                "x=y",
+                "\u001b[2J",
+            ],
+        ];
+
+        it.each(attacks.flatMap((stack) => ways.map((by) => [stack, by] as const)))(
+            "%j, by %s, is refused before anything runs",
+            (stack, by) => {
+                for (const target of ["up", "help", "acceptance"]) {
+                    const { status, said, ran } = makeThere(stack, by, target);
+                    expect(said).toMatch(
+                        /\*\*\* STACK is (no stack name: it has letters, digits|empty: name a stack)/,
+                    );
+                    expect(status).toBe(2);
+                    expect(ran).toBe("");
+                    expect(existsSync(join(project, "pwned"))).toBe(false);
+                    expect(said).not.toContain("\u001b");
+                }
+            },
+        );
+
+        it.each(ways)("is handed over as it is where it is a name, by %s", (by) => {
+            const { status, ran } = makeThere("my_stack-2.B", by, "up");
+            expect(status).toBe(0);
+            expect(ran).toContain("\nup\n--stack=my_stack-2.B\n--yes\n");
+        });
+
+        it.each(["x; touch pwned", "x|y", "$(touch pwned)", "a b", "é", ".*/x"])(
+            "%j is refused by acceptance.sh before anything runs",
+            (stack) => {
+                fakeDocker();
+                const { status, output } = run("acceptance.sh", [], { STACK: stack });
+                expect(status).toBe(2);
+                expect(output).toMatch(/^✗ STACK is no stack name: .*\n$/);
+            },
+        );
+    });
+});
+
+describe("the project's folder .carbon", () => {
+    const mode = () => statSync(join(project, ".carbon")).mode & 0o777;
+    const made: [string, () => unknown][] = [
+        ["a step's log", () => withLib("umask 0; run_step x true")],
+        ["results", () => withLib(`umask 0; . "${project}/scripts/checks.sh"; start_results t`)],
+        ["the Pulumi CLI", () => run("pulumi-cli.sh")],
+        ["the set-up", () => run("setup.sh")],
+    ];
+
+    beforeEach(() => {
+        fakeDocker();
+        fake("curl", "exit 6");
+        fake("node", "echo v20.19.0");
+        fake("npm", "mkdir -p node_modules");
+    });
+
+    it.each(made)("is its owner's alone when %s makes it, whatever the umask", (_, make) => {
+        const before = process.umask(0);
+        make();
+        process.umask(before);
+        expect(mode()).toBe(0o700);
+    });
+
+    it.each(made)("is narrowed by %s where it is wider", (_, make) => {
+        mkdirSync(join(project, ".carbon"));
+        chmodSync(join(project, ".carbon"), 0o755);
+        make();
+        expect(mode()).toBe(0o700);
     });
 });
 
