@@ -5,7 +5,6 @@ import { type Result, Stack } from "./stack";
 describe.runIf(process.env.CARBON_E2E === "full")("services from the compute image", () => {
     const stack = new Stack("t-compute", {
         portOffset: 15000,
-        workspaceDir: ".carbon/t-compute",
         services: ["spark-master", "spark-worker", "llm"],
         sparkWorkers: 2,
     });
@@ -44,9 +43,13 @@ describe.runIf(process.env.CARBON_E2E === "full")("services from the compute ima
         expect(output).toContain("spark://spark-master:7077 10");
     });
 
-    it("show Spark's pages on the host", async () => {
+    it("show Spark's pages on the host, with the login that credentials shows", async () => {
+        const { user, password } = (await stack.carbon(["credentials"])).json.spark;
+        const login = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
         for (const page of ["sparkUi", "sparkHistory", "sparkWorkerUi"]) {
-            expect((await fetch(first.json.urls[page])).status, page).toBe(200);
+            const address = first.json.urls[page];
+            expect((await fetch(address)).status, page).toBe(401);
+            expect((await fetch(address, { headers: { Authorization: login } })).status, page).toBe(200);
         }
     });
 

@@ -1,5 +1,6 @@
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { boundedLog, officialServices, workspace } from "../../services";
 import { Stack } from "./stack";
 
 // The real images come from Docker Hub. Stand-ins under names of their own show how the suite runs them.
@@ -7,7 +8,6 @@ const services = ["mongodb", "qdrant", "ollama"];
 const images = Object.fromEntries(services.map((name) => [name, `docker.io/carbon/stand-in-${name}:test`]));
 const stack = new Stack("t-official", {
     portOffset: 30000,
-    workspaceDir: ".carbon/t-official",
     compute: false,
     toolsets: [],
     services,
@@ -46,6 +46,22 @@ describe("services from official images", () => {
         expect(second).toBe("mongod --dbpath /data/db --bind_ip_all --auth");
         expect(await inside("mongodb", "ls", "/data/db")).toBe("password-set");
         expect(await inside("mongodb", "stat", "--format=%U", "/data/db")).toBe("mongodb");
+    });
+
+    it("run under the catalogue's limits, which the command for processes completes", async () => {
+        for (const spec of officialServices) {
+            const { HostConfig } = await stack.inspect(spec.name);
+            expect(HostConfig, spec.name).toMatchObject({
+                CapDrop: ["ALL"],
+                SecurityOpt: ["no-new-privileges:true"],
+                PidsLimit: spec.processes,
+                LogConfig: { Type: "json-file", Config: boundedLog },
+            });
+            const adds = (HostConfig.CapAdd ?? []).map((name) => name.replace("CAP_", ""));
+            expect(adds.sort(), spec.name).toEqual(spec.capabilities);
+        }
+        expect((await stack.inspect("workspace")).HostConfig.PidsLimit).toBe(workspace.processes);
+        expect(await stack.volumes()).toContain("carbon-t-official-keys");
     });
 
     it("find their secrets in files that only root reads", async () => {

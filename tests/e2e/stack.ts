@@ -1,4 +1,5 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { execa } from "execa";
 import { stringify } from "yaml";
@@ -17,16 +18,29 @@ export interface Result {
 export interface Container {
     Id: string;
     State: { Status: string; StartedAt: string; Health: { Status: string } };
+    HostConfig: {
+        CapAdd: string[] | null;
+        CapDrop: string[];
+        SecurityOpt: string[];
+        PidsLimit: number;
+        LogConfig: object;
+    };
 }
 
 const project = path.resolve(__dirname, "../..");
 
-/** A stack of the suite, driven through the `carbon` command as a user would. Its name starts with `t-`. */
+/**
+ * A stack of the suite, driven through the `carbon` command as a user would. Its name starts with `t-`, and its workspace
+ * is a folder of its own.
+ */
 export class Stack {
+    private config: Record<string, unknown>;
+
     constructor(
         readonly name: string,
-        private config: Record<string, unknown>,
+        config: Record<string, unknown>,
     ) {
+        this.config = { workspaceDir: this.workspaceDir, ...config };
         this.configure({});
     }
 
@@ -67,9 +81,10 @@ export class Stack {
         return result;
     }
 
-    /** Takes the stack down with its data and forgets its settings. */
+    /** Takes the stack down with its data and its workspace, and forgets its settings. */
     async remove(): Promise<void> {
         await this.carbon(["down", "--volumes", "--images"]);
+        rmSync(this.workspaceDir, { recursive: true, force: true });
         rmSync(this.file, { force: true });
         if (existsSync(this.checkpoint)) {
             rmSync(this.checkpoint);
@@ -126,6 +141,10 @@ export class Stack {
 
     get checkpoint(): string {
         return path.join(project, ".carbon/state/.pulumi/stacks/carbon", `${this.name}.json`);
+    }
+
+    private get workspaceDir(): string {
+        return path.join(tmpdir(), `carbon-${this.name}`);
     }
 
     private get file(): string {

@@ -9,12 +9,10 @@ import { type Container, type Result, Stack } from "./stack";
 const full = process.env.CARBON_E2E === "full";
 const suite = new Stack("t-suite", {
     portOffset: 10000,
-    workspaceDir: ".carbon/t-suite",
     ...(full ? {} : { toolsets: ["databases"] }),
 });
 const second = new Stack("t-second", {
     portOffset: 20000,
-    workspaceDir: ".carbon/t-second",
     compute: false,
     toolsets: [],
     services: [],
