@@ -1,6 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
+import { Keys, PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
 import { loadSettings } from "./settings";
 import { baseImage, computeImage } from "./settings/images";
 import { urls as suiteUrls } from "./settings/urls";
@@ -20,25 +20,30 @@ const { dockerContext } = settings;
 const provider = new docker.Provider("docker", dockerContext === "default" ? {} : { context: dockerContext });
 const opts = { providers: { docker: provider } };
 const network = new SuiteNetwork("suite", { stack: settings.stack }, opts).networkName;
+const keys = new Keys("keys", { stack: settings.stack }, opts).volumeName;
 const image = (compute ?? base).ref;
 const services: Service[] = [];
 for (const spec of settings.services) {
     const from = settings.serviceImages[spec.name] ?? (spec.image === "base" ? base.ref : image);
     const needs = services.filter((other) => other.spec.name === spec.needs);
-    services.push(new Service(spec.name, { spec, settings, image: from, network, needs }, opts));
+    services.push(new Service(spec.name, { spec, settings, image: from, network, keys, needs }, opts));
 }
-const workspace = new Workspace("workspace", { settings, image, network, services }, opts);
+const workspace = new Workspace("workspace", { settings, image, network, keys, services }, opts);
 const suite = [workspace, ...services];
 
 // The check, again after every change.
 const check =
     settings.verify === "off"
         ? undefined
-        : new PostDeployCheck("verify", {
-              containerName: workspace.containerName,
-              triggers: [...suite.map((service) => service.containerId), image],
-              mode: settings.verify,
-          });
+        : new PostDeployCheck(
+              "verify",
+              {
+                  containerName: workspace.containerName,
+                  triggers: [...suite.map((service) => service.containerId), image],
+                  mode: settings.verify,
+              },
+              { dependsOn: suite.map(({ processLimit }) => processLimit) },
+          );
 
 /** Where everything answers, by port name. */
 export const urls = suiteUrls(settings);

@@ -1,3 +1,4 @@
+export { Keys } from "./keys";
 export { PostDeployCheck, type PostDeployCheckArgs } from "./postDeployCheck";
 export { type GeneratedSecret, Service, type ServiceArgs } from "./service";
 export { SuiteNetwork } from "./suiteNetwork";

@@ -34,7 +34,7 @@ export class PostDeployCheck extends pulumi.ComponentResource {
                 // The document is a stack output; echoing it as well would bury the rest of the log.
                 logging: "none",
             },
-            { parent: this },
+            { parent: this, dependsOn: opts?.dependsOn },
         );
         this.document = check.stdout.apply((stdout) => JSON.parse(stdout));
         this.registerOutputs({ document: this.document });

@@ -1,8 +1,18 @@
 import { readFileSync } from "node:fs";
+import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import { type FileSpec, type HealthSpec, isIncluded, type SecretSpec, type ServiceSpec } from "../services";
+import {
+    boundedLog,
+    type FileSpec,
+    type HealthSpec,
+    isIncluded,
+    keysVolume,
+    type SecretSpec,
+    type ServiceLimits,
+    type ServiceSpec,
+} from "../services";
 import type { Settings } from "../settings";
 import { containerName, volumeName } from "../settings/names";
 import { memoryLimit } from "../settings/services";
@@ -18,7 +28,7 @@ export interface GeneratedSecret {
 
 /** A named volume and its mount point. */
 export interface MountedVolume {
-    volumeName: pulumi.Output<string>;
+    volumeName: pulumi.Input<string>;
     containerPath: string;
 }
 
@@ -30,6 +40,8 @@ export interface ServiceArgs {
     image: pulumi.Input<string>;
     /** Name of the stack's network. */
     network: pulumi.Input<string>;
+    /** Name of the stack's volume of keys, which is mounted where the catalogue says so. */
+    keys: pulumi.Input<string>;
     /** The services that must be up first. */
     needs?: Service[];
     /** More environment; nothing secret, as `docker inspect` shows it. */
@@ -50,6 +62,10 @@ export interface ServiceArgs {
  * One container of the suite with what belongs to it: a named volume per place that must survive, a generated
  * password per login, its ports and its health check. The volumes stay when the stack goes down. The container
  * is up only once it is healthy.
+ *
+ * It has the capabilities that the catalogue lists and no others, a bounded log, and as many processes as the
+ * catalogue says. The provider's container has no argument for these; a command sets them afterwards, and again for
+ * each new container. Docker keeps them through restarts. Neither engine sees it when somebody else changes them.
  */
 export class Service extends pulumi.ComponentResource {
     /** The service as the settings have it. */
@@ -62,6 +78,9 @@ export class Service extends pulumi.ComponentResource {
     readonly secrets: GeneratedSecret[];
     /** The service's volumes that the workspace mounts too. */
     readonly sharedVolumes: MountedVolume[];
+
+    /** Once it is there, the container has its limit of processes too. */
+    readonly processLimit: pulumi.Resource;
 
     private readonly container: docker.Container;
 
@@ -101,6 +120,7 @@ export class Service extends pulumi.ComponentResource {
                 ports: publishedPorts(spec, settings),
                 volumes: [
                     ...volumes.map(mounted),
+                    ...keys(args),
                     ...(args.sharedVolumes ?? []),
                     ...(spec.workspaceFolder
                         ? [{ containerPath: "/workspace", hostPath: settings.workspaceDir }]
@@ -108,6 +128,9 @@ export class Service extends pulumi.ComponentResource {
                 ],
                 healthcheck: healthcheck(spec.health),
                 restart: "unless-stopped",
+                ...privileges(spec),
+                logDriver: "json-file",
+                logOpts: boundedLog,
                 memory,
                 // Docker's own default, written out: left unset it reads back as a difference for ever.
                 memorySwap: memory * 2,
@@ -129,6 +152,16 @@ export class Service extends pulumi.ComponentResource {
                 // The provider calls a change of these an update, but does not carry it out.
                 replaceOnChanges: ["healthcheck"],
             },
+        );
+        this.processLimit = new command.local.Command(
+            `${name}-processes`,
+            {
+                create: pulumi.interpolate`docker update --pids-limit ${spec.processes} ${this.container.name}`,
+                triggers: [this.container.id],
+                // Docker prints the name; errors are shown whatever this says.
+                logging: "none",
+            },
+            { parent: this },
         );
         this.containerId = this.container.id;
         this.containerName = this.container.name;
@@ -184,6 +217,22 @@ function healthcheck({ test, ...timing }: HealthSpec) {
     return { tests: test ?? ["CMD", "carbon-health"], ...timing };
 }
 
+/**
+ * In the form in which newer clients of Docker send it and every engine reads it back: without the prefix, it would
+ * be a difference for ever.
+ */
+function privileges({ capabilities, noNewPrivileges }: ServiceLimits) {
+    return {
+        capabilities: { drops: ["ALL"], adds: capabilities.map((name) => `CAP_${name}`) },
+        ...(noNewPrivileges && { securityOpts: ["no-new-privileges:true"] }),
+    };
+}
+
+function keys({ spec, settings, keys }: ServiceArgs): MountedVolume[] {
+    const isMounted = spec.keys === "always" || (spec.keys === "tls" && settings.tls);
+    return isMounted ? [{ volumeName: keys, containerPath: keysVolume.path }] : [];
+}
+
 function mounted({ volumeName, containerPath }: MountedVolume): MountedVolume {
     return { volumeName, containerPath };
 }
@@ -193,6 +242,7 @@ function environment({ spec, settings, env }: ServiceArgs): string[] {
     const all = {
         CARBON_STACK: settings.stack,
         CARBON_TLS: settings.tls ? "on" : "off",
+        ...(settings.tls && spec.keys && { CARBON_TLS_NAMES: settings.tlsNames.join(",") }),
         ...Object.fromEntries(chosen),
         ...env,
     };

@@ -10,6 +10,8 @@ export interface WorkspaceArgs {
     image: pulumi.Input<string>;
     /** Name of the stack's network. */
     network: pulumi.Input<string>;
+    /** Name of the stack's volume of keys. */
+    keys: pulumi.Input<string>;
     /** The services that the workspace can reach; it is handed their passwords. */
     services: Service[];
 }
@@ -25,6 +27,8 @@ export class Workspace extends pulumi.ComponentResource {
     readonly containerName: pulumi.Output<string>;
     /** Passwords of the desktop, SSH, JupyterLab and code-server. */
     readonly secrets: GeneratedSecret[];
+    /** Once it is there, the container has its limit of processes too. */
+    readonly processLimit: pulumi.Resource;
 
     constructor(name: string, args: WorkspaceArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:Workspace", name, {}, opts);
@@ -36,6 +40,7 @@ export class Workspace extends pulumi.ComponentResource {
                 settings,
                 image: args.image,
                 network: args.network,
+                keys: args.keys,
                 env: {
                     CARBON_SERVICES: [...serviceNames(settings)].join(" "),
                     ...ollamaAddress(settings),
@@ -55,6 +60,7 @@ export class Workspace extends pulumi.ComponentResource {
         this.containerId = service.containerId;
         this.containerName = service.containerName;
         this.secrets = service.secrets;
+        this.processLimit = service.processLimit;
         this.registerOutputs({ containerId: this.containerId, containerName: this.containerName });
     }
 }

@@ -1,3 +1,5 @@
+import { keysVolume } from "./keys";
+import { boundedLog } from "./limits";
 import { llm } from "./llm";
 import { mongodb } from "./mongodb";
 import { mosquitto } from "./mosquitto";
@@ -7,7 +9,7 @@ import { qdrant } from "./qdrant";
 import { redis } from "./redis";
 import { sparkMaster } from "./spark-master";
 import { sparkWorker } from "./spark-worker";
-import type { PortSpec, SecretSpec, ServiceSpec } from "./types";
+import type { PortSpec, SecretSpec, ServiceSpec, VolumeSpec } from "./types";
 import { workspace } from "./workspace";
 
 export type {
@@ -16,10 +18,11 @@ export type {
     PortSpec,
     SecretSpec,
     ServiceImage,
+    ServiceLimits,
     ServiceSpec,
     VolumeSpec,
 } from "./types";
-export { workspace };
+export { boundedLog, keysVolume, workspace };
 
 /** The services that the setting `services` chooses from. */
 export const serviceCatalogue: readonly ServiceSpec[] = [
@@ -42,6 +45,12 @@ export const officialServices = serviceCatalogue.filter(({ image }) => typeof im
 
 /** Everything that the suite can run: the workspace and the catalogue. */
 export const everyService: readonly ServiceSpec[] = [workspace, ...serviceCatalogue];
+
+/** Every named volume that a stack can have. */
+export const everyVolume: readonly VolumeSpec[] = [
+    ...everyService.flatMap(({ volumes }) => volumes),
+    keysVolume,
+];
 
 /** A service's name in the catalogue, which is `spark-worker` for its container `spark-worker-2`. */
 export function catalogueName(service: string): string {

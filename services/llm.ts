@@ -1,3 +1,4 @@
+import { threadedLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
 /** llama.cpp's server with the OpenAI API, from the compute image. It waits until its volume holds a model. */
@@ -22,6 +23,7 @@ export const llm: ServiceSpec = {
     // A large model takes a while to load.
     health: { interval: "30s", timeout: "5s", startPeriod: "2m30s", startInterval: "1s", retries: 3 },
     loopbackOnly: true,
+    ...threadedLimits,
     memory: 8192,
     stopTimeout: 15,
 };

@@ -1,3 +1,4 @@
+import { threadedLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
 const start = "/usr/local/bin/carbon-mongodb";
@@ -36,6 +37,10 @@ export const mongodb: ServiceSpec = {
         retries: 3,
     },
     loopbackOnly: true,
+    // Each connection has a thread. The start script runs mongosh in the data folder, which is the user mongodb's, and
+    // stops the server of that user with which it sets the password.
+    ...threadedLimits,
+    capabilities: ["CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETUID"],
     memory: 1024,
     stopTimeout: 30,
 };

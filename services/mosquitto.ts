@@ -1,3 +1,4 @@
+import { serviceLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
 /** Mosquitto, an MQTT broker, from the base image. Retained messages and sessions outlive a restart. */
@@ -18,10 +19,12 @@ export const mosquitto: ServiceSpec = {
         },
     ],
     volumes: [{ name: "mosquitto", path: "/var/lib/mosquitto" }],
+    keys: "tls",
     secrets: [
         { name: "mosquitto", key: "mosquitto", length: 24, field: "password", login: { user: "carbon" } },
     ],
     health: { interval: "30s", timeout: "5s", startPeriod: "30s", startInterval: "1s", retries: 3 },
+    ...serviceLimits,
     memory: 256,
     stopTimeout: 15,
 };

@@ -1,6 +1,10 @@
+import { plainRootLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
-/** Ollama from its official image, on the CPU: no container on a Mac reaches the GPU. It has no login. */
+/**
+ * Ollama from its official image, on the CPU: no container on a Mac reaches the GPU. It has no login;
+ * pages of other origins than the machine itself are refused (its default for OLLAMA_ORIGINS).
+ */
 export const ollama: ServiceSpec = {
     name: "ollama",
     title: "Ollama",
@@ -18,6 +22,7 @@ export const ollama: ServiceSpec = {
         retries: 3,
     },
     loopbackOnly: true,
+    ...plainRootLimits,
     memory: 8192,
     stopTimeout: 15,
 };

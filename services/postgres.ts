@@ -1,3 +1,4 @@
+import { serviceLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
 /** PostgreSQL 17 with pgvector and PostGIS, from the base image: the same layers, no extra disk. */
@@ -18,6 +19,7 @@ export const postgres: ServiceSpec = {
         },
     ],
     volumes: [{ name: "postgres", path: "/var/lib/postgresql/data" }],
+    keys: "tls",
     secrets: [
         {
             name: "postgres",
@@ -28,6 +30,7 @@ export const postgres: ServiceSpec = {
         },
     ],
     health: { interval: "30s", timeout: "5s", startPeriod: "59s", startInterval: "1s", retries: 3 },
+    ...serviceLimits,
     memory: 1024,
     // Parallel queries share memory through it.
     shmSize: 256,

@@ -1,3 +1,4 @@
+import { plainRootLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
 /** Qdrant, a vector database, from its official image. */
@@ -32,7 +33,8 @@ export const qdrant: ServiceSpec = {
             // Qdrant reads this file last, after its own configuration (qdrant's src/settings.rs).
             file: {
                 path: "/qdrant/config/local.yaml",
-                content: 'service:\n  api_key: "{secret}"\ntelemetry_disabled: true\n',
+                // Without enable_cors, pages of other origins cannot read what it answers; its own page needs none.
+                content: 'service:\n  api_key: "{secret}"\n  enable_cors: false\ntelemetry_disabled: true\n',
             },
         },
     ],
@@ -51,6 +53,7 @@ export const qdrant: ServiceSpec = {
         retries: 3,
     },
     loopbackOnly: true,
+    ...plainRootLimits,
     memory: 1024,
     stopTimeout: 30,
 };

@@ -1,3 +1,4 @@
+import { serviceLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
 /** Redis with its append-only file, from the base image. */
@@ -18,8 +19,10 @@ export const redis: ServiceSpec = {
         },
     ],
     volumes: [{ name: "redis", path: "/var/lib/redis" }],
+    keys: "tls",
     secrets: [{ name: "redis", key: "redis", length: 24, field: "password" }],
     health: { interval: "30s", timeout: "5s", startPeriod: "30s", startInterval: "1s", retries: 3 },
+    ...serviceLimits,
     memory: 512,
     stopTimeout: 15,
 };

@@ -1,6 +1,10 @@
+import { threadedLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
-/** Spark's master with the history server, from the compute image. Its secret opens the cluster, workers included. */
+/**
+ * Spark's master with the history server, from the compute image. Its secret opens the cluster and
+ * its pages, workers included.
+ */
 export const sparkMaster: ServiceSpec = {
     name: "spark-master",
     title: "Spark master and history",
@@ -16,14 +20,28 @@ export const sparkMaster: ServiceSpec = {
             url: "spark://{host}:{port}",
             secret: "spark",
         },
-        { name: "sparkUi", port: 8080, title: "Spark (master's page)", url: "http://{host}:{port}/" },
-        { name: "sparkHistory", port: 18080, title: "Spark (history)", url: "http://{host}:{port}/" },
+        {
+            name: "sparkUi",
+            port: 8080,
+            title: "Spark (master's page)",
+            url: "http://{host}:{port}/",
+            secret: "spark",
+        },
+        {
+            name: "sparkHistory",
+            port: 18080,
+            title: "Spark (history)",
+            url: "http://{host}:{port}/",
+            secret: "spark",
+        },
     ],
     // The workspace's sessions write what the history server reads.
     volumes: [{ name: "spark-events", path: "/var/lib/spark/events", shared: true }],
-    secrets: [{ name: "spark", key: "spark", length: 24, field: "password" }],
+    // The user is that of the pages; Spark itself asks for the password alone.
+    secrets: [{ name: "spark", key: "spark", length: 24, field: "password", login: { user: "carbon" } }],
     health: { interval: "30s", timeout: "5s", startPeriod: "1m30s", startInterval: "1s", retries: 3 },
     loopbackOnly: true,
+    ...threadedLimits,
     // The heaps are 384 and 512 MiB.
     memory: 1536,
     stopTimeout: 15,

@@ -1,3 +1,4 @@
+import { threadedLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
 /** Spark's workers, from the compute image. Jobs see /workspace at the same path as the notebook that started them. */
@@ -17,12 +18,14 @@ export const sparkWorker: ServiceSpec = {
             port: 8081,
             title: "Spark (first worker's page)",
             url: "http://{host}:{port}/",
+            secret: "spark",
         },
     ],
     volumes: [],
     secrets: [],
     health: { interval: "30s", timeout: "5s", startPeriod: "1m30s", startInterval: "1s", retries: 3 },
     loopbackOnly: true,
+    ...threadedLimits,
     memory: "sparkWorkerMemory",
     stopTimeout: 15,
 };

@@ -20,6 +20,8 @@ export interface PortSpec {
     tlsUrl?: string;
     /** Name of the secret that opens it; absent where there is no login. */
     secret?: string;
+    /** The same with TLS on, where it differs. */
+    tlsSecret?: string;
     /** Published only when this toolset is on. */
     toolset?: Toolset;
     /** Published only when the compute image is on. */
@@ -79,8 +81,24 @@ export interface HealthSpec {
     retries: number;
 }
 
+/** What a container, root in it included, may do at most. */
+export interface ServiceLimits {
+    /**
+     * Linux capabilities that it has, sorted and without `CAP_`; all others are dropped, Docker's default ones too
+     * (capabilities(7)).
+     */
+    capabilities: string[];
+    /**
+     * True where no program gains rights when it is started, set-uid ones included
+     * (https://docs.kernel.org/userspace-api/no_new_privs.html).
+     */
+    noNewPrivileges: boolean;
+    /** Most processes and threads at a time. */
+    processes: number;
+}
+
 /** One container of the suite, as plain data. */
-export interface ServiceSpec {
+export interface ServiceSpec extends ServiceLimits {
     /** Name on the network, in the container's name and in the setting `services`. */
     name: string;
     /** What it is, in a user's words. */
@@ -101,6 +119,8 @@ export interface ServiceSpec {
     files?: FileSpec[];
     ports: PortSpec[];
     volumes: VolumeSpec[];
+    /** When the stack's volume of keys is mounted: always, or only with TLS on; never when absent. */
+    keys?: "always" | "tls";
     secrets: SecretSpec[];
     health: HealthSpec;
     /** True where it speaks no TLS, so that it must not be reachable from other machines. */

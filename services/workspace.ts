@@ -1,3 +1,4 @@
+import { threadedLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
 /** The container that a user works in: desktop, SSH, JupyterLab and code-server under one supervisor. */
@@ -16,6 +17,7 @@ export const workspace: ServiceSpec = {
             url: "http://{host}:{port}/",
             tlsUrl: "https://{host}:{port}/",
             secret: "vnc",
+            tlsSecret: "desktop",
             toolset: "desktop",
         },
         {
@@ -63,10 +65,20 @@ export const workspace: ServiceSpec = {
         },
     ],
     volumes: [{ name: "home", path: "/home/carbon" }],
+    keys: "always",
     secrets: [
         { name: "ssh", key: "ssh", length: 24, field: "password", login: { user: "carbon" } },
         // The VNC protocol keeps eight characters of a password (RFC 6143, 7.2.2).
         { name: "vnc", key: "vnc", length: 8, field: "password", toolset: "desktop" },
+        // Of the login page in front of noVNC, which is there with TLS.
+        {
+            name: "desktop",
+            key: "desktop",
+            length: 24,
+            field: "password",
+            login: { user: "carbon" },
+            toolset: "desktop",
+        },
         { name: "jupyter", key: "jupyter", length: 24, field: "token", compute: true },
         {
             name: "code-server",
@@ -78,6 +90,19 @@ export const workspace: ServiceSpec = {
         },
     ],
     health: { interval: "30s", timeout: "10s", startPeriod: "59s", startInterval: "1s", retries: 3 },
+    // Besides what starts its services: files with the bits of their owner and group (FSETID), sshd's unprivileged
+    // half (SYS_CHROOT) and its record of logins (AUDIT_WRITE), packages whose programs have capabilities (SETFCAP),
+    // and ports below 1024. sudo gains privileges, so that these cannot be barred.
+    ...threadedLimits,
+    capabilities: [
+        ...threadedLimits.capabilities,
+        "AUDIT_WRITE",
+        "FSETID",
+        "NET_BIND_SERVICE",
+        "SETFCAP",
+        "SYS_CHROOT",
+    ].sort(),
+    noNewPrivileges: false,
     memory: "memory",
     stopTimeout: 15,
 };

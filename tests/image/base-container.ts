@@ -5,6 +5,7 @@ import Docker from "dockerode";
 import { execa } from "execa";
 import { Client } from "ssh2";
 import { pack } from "tar-stream";
+import { boundedLog, everyService } from "../../services";
 
 /** The engine that the tests use: the one of the environment, as for the docker command. */
 export const docker = new Docker();
@@ -13,6 +14,7 @@ export const docker = new Docker();
 export const secrets = {
     ssh: "SshPasswordSshPassword24",
     vnc: "VncPass8",
+    desktop: "DesktopPasswordDesktop24",
     postgres: "PostgresPasswordPostgr24",
     redis: "RedisPasswordRedisPass24",
     mosquitto: "MosquittoPasswordMosqu24",
@@ -22,6 +24,8 @@ export const secrets = {
 export interface RoleArgs {
     image: string;
     role: string;
+    /** Stands in for the image's own entrypoint. */
+    entrypoint?: string[];
     /** Files in /run/carbon/secrets, by name. Default: none. */
     secrets?: Record<string, string>;
     env?: Record<string, string>;
@@ -43,7 +47,7 @@ const started = new Set<Docker.Container>();
 const volumes = new Set<string>();
 const networks = new Set<Docker.Network>();
 
-/** Starts a role as the suite does: the secrets are put into the container before it starts. */
+/** Starts a role as the suite does: under the catalogue's limits, and the secrets are put into the container before it starts. */
 export async function startRole(args: RoleArgs): Promise<Docker.Container> {
     const published = Object.fromEntries(
         (args.ports ?? []).map((port) => [`${port}/tcp`, [{ HostIp: "127.0.0.1", HostPort: "" }]]),
@@ -51,12 +55,14 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
     const container = await docker.createContainer({
         Image: args.image,
         Cmd: [args.role],
+        ...(args.entrypoint && { Entrypoint: args.entrypoint }),
         Env: Object.entries(args.env ?? {}).map(([name, value]) => `${name}=${value}`),
         ExposedPorts: Object.fromEntries(Object.keys(published).map((port) => [port, {}])),
         HostConfig: {
             Binds: args.binds ?? [],
             PortBindings: published,
             NetworkMode: args.host?.network.id,
+            ...limits(args.role),
         },
         ...(args.host && {
             Hostname: args.host.name,
@@ -69,6 +75,20 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
     await container.putArchive(archive(args.secrets ?? {}), { path: "/" });
     await container.start();
     return container;
+}
+
+/** What the suite lets a container of the role do. */
+function limits(role: string): Docker.HostConfig {
+    const spec = everyService.find(({ name }) => name === role);
+    return spec
+        ? {
+              CapDrop: ["ALL"],
+              CapAdd: spec.capabilities,
+              SecurityOpt: spec.noNewPrivileges ? ["no-new-privileges:true"] : [],
+              PidsLimit: spec.processes,
+              LogConfig: { Type: "json-file", Config: boundedLog },
+          }
+        : {};
 }
 
 /** Replaces a secret in a container; it counts from the next start. */

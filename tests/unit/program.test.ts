@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { everyService, type ServiceSpec } from "../../services";
+import { thisMachine } from "../../settings/machine";
 import { type Registered, type Run, runProgram, secretValue } from "./program";
 
 const container = "docker:index/container:Container";
+const command = "command:local:Command";
 const image = "docker-build:index:Image";
 const official = ["mongodb", "qdrant", "ollama"];
 const ofCompute = ["spark-master", "spark-worker", "llm"];
@@ -14,6 +17,15 @@ function only(run: Run, type: string, name: string): Registered {
 
 function names(run: Run, type: string): string[] {
     return run.resources.filter((resource) => resource.type === type).map((resource) => resource.name);
+}
+
+/** Every service but the workspace. */
+const every = everyService.map(({ name }) => name).filter((name) => name !== "workspace");
+
+/** What the catalogue says of a container: `spark-worker-2-container` is one of `spark-worker`. */
+function catalogued(resource: string): ServiceSpec {
+    const name = resource.replace(/(-\d+)?-container$/, "");
+    return everyService.find((service) => service.name === name) as ServiceSpec;
 }
 
 function isSecret(value: unknown): boolean {
@@ -107,7 +119,9 @@ describe("the program", () => {
         expect(files("qdrant-container")).toEqual(["/qdrant/config/local.yaml"]);
         expect(files("workspace-container")).toContain("/run/carbon/secrets/qdrant");
         const { uploads } = only(run, container, "qdrant-container").inputs;
-        expect(JSON.stringify(uploads)).toContain('api_key: \\"<qdrant-qdrant-password>\\"');
+        expect(JSON.stringify(uploads)).toContain(
+            'api_key: \\"<qdrant-qdrant-password>\\"\\n  enable_cors: false',
+        );
     });
 
     it("points the workspace at Ollama: its service, the host's, or nowhere", async () => {
@@ -173,11 +187,84 @@ describe("the program", () => {
         expect(kept.sort()).toEqual([
             "base-image",
             "compute-image",
+            "keys-volume",
             "mosquitto-mosquitto-volume",
             "postgres-postgres-volume",
             "redis-redis-volume",
             "workspace-home-volume",
         ]);
+    });
+
+    it("limits what each container may do to what the catalogue says", async () => {
+        const run = await runProgram("dev", { services: every, sparkWorkers: 2 });
+        for (const name of names(run, container)) {
+            const { capabilities, noNewPrivileges, processes } = catalogued(name);
+            const { inputs } = only(run, container, name);
+            expect(inputs.capabilities, name).toEqual({
+                drops: ["ALL"],
+                adds: capabilities.map((capability) => `CAP_${capability}`),
+            });
+            expect(inputs.securityOpts, name).toEqual(
+                noNewPrivileges ? ["no-new-privileges:true"] : undefined,
+            );
+            expect(inputs, name).toMatchObject({
+                logDriver: "json-file",
+                logOpts: { "max-size": "10m", "max-file": "3" },
+            });
+            const limit = only(run, command, name.replace("-container", "-processes")).inputs;
+            expect(limit.create, name).toBe(`docker update --pids-limit ${processes} ${inputs.name}`);
+            expect(limit.triggers, name).toEqual([`${name}-id`]);
+        }
+    });
+
+    it("lets no container open a raw socket, trace others or gain privileges, but the workspace through sudo", () => {
+        for (const { name, capabilities, noNewPrivileges } of everyService) {
+            expect(capabilities, name).toEqual([...capabilities].sort());
+            expect(capabilities, name).not.toEqual(
+                expect.arrayContaining([
+                    expect.stringMatching(/NET_RAW|NET_ADMIN|SYS_PTRACE|SYS_ADMIN|MKNOD/),
+                ]),
+            );
+            expect(noNewPrivileges, name).toBe(name !== "workspace");
+        }
+    });
+
+    it("mounts the keys in the workspace, and in other containers only where they speak TLS", async () => {
+        const keys = { containerPath: "/var/lib/carbon/keys", volumeName: "carbon-dev-keys" };
+        const withKeys = (run: Run) =>
+            names(run, container).filter((name) =>
+                (only(run, container, name).inputs.volumes as object[]).some(
+                    (volume) => JSON.stringify(volume) === JSON.stringify(keys),
+                ),
+            );
+        expect(withKeys(await runProgram("dev", { services: every }))).toEqual(["workspace-container"]);
+        const open = await runProgram("dev", { bindAddress: "0.0.0.0" });
+        expect(withKeys(open)).toEqual([
+            "mosquitto-container",
+            "postgres-container",
+            "redis-container",
+            "workspace-container",
+        ]);
+        expect(names(open, "docker:index/volume:Volume").filter((name) => /keys/.test(name))).toEqual([
+            "keys-volume",
+        ]);
+    });
+
+    it("tells those that speak TLS which names and addresses their certificates hold", async () => {
+        const own = thisMachine(".").hostname?.().split(".")[0]?.toLowerCase();
+        const expected = {
+            "0.0.0.0": `${own},${own}.local`,
+            "192.168.1.5": `192.168.1.5,${own},${own}.local`,
+        };
+        for (const [bindAddress, names] of Object.entries(expected)) {
+            const run = await runProgram("dev", { bindAddress });
+            for (const name of ["redis-container", "workspace-container"]) {
+                expect(only(run, container, name).inputs.envs, name).toEqual(
+                    expect.arrayContaining(["CARBON_TLS=on", `CARBON_TLS_NAMES=${names}`]),
+                );
+            }
+        }
+        expect(JSON.stringify(await runProgram("dev"))).not.toContain("CARBON_TLS_NAMES");
     });
 
     it("stops a container gently before it replaces it", async () => {
@@ -215,19 +302,20 @@ describe("the program", () => {
         const run = await runProgram("dev", { portOffset: 100, bindAddress: "0.0.0.0" });
         expect(only(run, container, "redis-container").inputs).toMatchObject({
             ports: [{ internal: 6379, external: 6479, ip: "0.0.0.0", protocol: "tcp" }],
-            envs: ["CARBON_STACK=dev", "CARBON_TLS=on"],
         });
     });
 
     it("checks again after every change, and tolerates failures where it only reports", async () => {
-        const command = "command:local:Command";
-        const { inputs } = only(await runProgram("dev"), command, "verify-command");
+        const { inputs, options } = only(await runProgram("dev"), command, "verify-command");
         expect(inputs.create).toBe("docker exec carbon-dev-workspace carbon-verify --json");
         expect(inputs.triggers).toHaveLength(6);
+        for (const service of ["workspace", "postgres", "redis", "mosquitto"]) {
+            expect(JSON.stringify(options.dependencies)).toContain(`::${service}-processes`);
+        }
         const reporting = only(await runProgram("dev", { verify: "report" }), command, "verify-command");
         expect(reporting.inputs.create).toMatch(/ \|\| \[ \$\? -eq 1 \]$/);
         const off = await runProgram("dev", { verify: "off" });
-        expect(names(off, command)).toEqual([]);
+        expect(names(off, command)).not.toContain("verify-command");
         expect(off.outputs.verification).toBeNull();
     });
 
