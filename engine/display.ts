@@ -1,7 +1,8 @@
+import { stripVTControlCharacters } from "node:util";
 import pc from "picocolors";
 import { type Change, formatPath } from "./diff";
 import type { Counts, Display, EngineEvent, Operation, Subject } from "./events";
-import { maskSecrets, type Value } from "./values";
+import { isObject, maskSecrets, type Value } from "./values";
 
 export interface DisplayOptions {
     /** Where the text goes; default standard output. */
@@ -47,7 +48,8 @@ class TextDisplay implements Display {
         this.timer = this.live ? setInterval(() => this.drawLive(), LIVE_MS).unref() : undefined;
     }
 
-    show(event: EngineEvent): void {
+    show(given: EngineEvent): void {
+        const event = printable(given) as EngineEvent;
         switch (event.kind) {
             case "planned":
                 this.print(
@@ -192,6 +194,28 @@ class TextDisplay implements Display {
             this.liveShown = false;
         }
     }
+}
+
+/** Control characters but line feed and tab; format characters (bidi, invisible ones) but the two joiners. */
+const UNPRINTABLE = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+
+/**
+ * An event may quote a container, a registry, a program or a stack file: in all its texts, escape sequences are left
+ * out and what is still no character to look at is shown by its number, so that none of it commands the terminal.
+ */
+function printable(value: unknown): unknown {
+    if (typeof value === "string") {
+        return stripVTControlCharacters(value.replaceAll("\r\n", "\n")).replace(
+            UNPRINTABLE,
+            (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+        );
+    }
+    if (Array.isArray(value)) {
+        return value.map(printable);
+    }
+    return isObject(value)
+        ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [printable(key), printable(inner)]))
+        : value;
 }
 
 /** A value as a diff shows it: secrets and unknowns by name, long ones cut. */

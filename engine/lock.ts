@@ -1,16 +1,20 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
+import { z } from "zod";
+import { checkDocument } from "./documents";
 import { EngineError } from "./errors";
+import { privateFolder } from "./state";
 
 /** What a lock file says; the same as the real CLI's (pkg/backend/diy/lock.go), so each respects the other's. */
-interface LockContent {
-    pid: number;
-    username: string;
-    hostname: string;
-    timestamp: string;
-}
+const lockSchema = z.looseObject({
+    pid: z.int().positive(),
+    username: z.string(),
+    hostname: z.string(),
+    timestamp: z.string(),
+});
+type LockContent = z.infer<typeof lockSchema>;
 
 /**
  * Locks a stack against every other run, of this engine or of the Pulumi CLI.
@@ -19,8 +23,7 @@ interface LockContent {
  * @throws EngineError naming the holder.
  */
 export function lockStack(stateDir: string, project: string, stack: string): () => void {
-    const dir = join(stateDir, ".pulumi", "locks", "organization", project, stack);
-    mkdirSync(dir, { recursive: true });
+    const dir = privateFolder(stateDir, ".pulumi", "locks", "organization", project, stack);
     const mine = join(dir, `${randomUUID()}.json`);
     const content: LockContent = {
         pid: process.pid,
@@ -28,7 +31,7 @@ export function lockStack(stateDir: string, project: string, stack: string): () 
         hostname: hostname(),
         timestamp: new Date().toISOString(),
     };
-    writeFileSync(mine, JSON.stringify(content));
+    writeFileSync(mine, JSON.stringify(content), { mode: 0o600 });
     const release = () => rmSync(mine, { force: true });
     try {
         // Written first and looked around after: of two that start at once, neither overlooks the other.
@@ -41,7 +44,9 @@ export function lockStack(stateDir: string, project: string, stack: string): () 
 }
 
 function refuseOthers(dir: string, mine: string, stack: string): void {
-    for (const path of readdirSync(dir).map((file) => join(dir, file))) {
+    // The CLI lays a file `.json.attrs` beside each of its locks.
+    const locks = readdirSync(dir).filter((file) => file.endsWith(".json"));
+    for (const path of locks.map((file) => join(dir, file))) {
         if (path === mine) {
             continue;
         }
@@ -72,7 +77,7 @@ function readLock(path: string): LockContent | undefined {
         throw error;
     }
     try {
-        return JSON.parse(text) as LockContent;
+        return checkDocument(path, JSON.parse(text), lockSchema);
     } catch {
         throw new EngineError(`The lock file ${path} is unreadable: if no other run is going on, delete it.`);
     }

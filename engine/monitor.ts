@@ -1,3 +1,6 @@
+import { mkdtempSync, realpathSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import engine from "@pulumi/pulumi/proto/engine_pb";
@@ -53,19 +56,25 @@ export interface MonitorHandler {
 export class Stopping extends Error {}
 
 const MAX_MESSAGE_BYTES = 400 * 1024 * 1024;
+/** Of a socket's path: 104 on macOS, 108 on Linux, a closing zero included. */
+const MAX_PATH_BYTES = 103;
 const SEVERITIES: Severity[] = ["debug", "info", "warning", "error"];
 /** Of the SDK's questions about the monitor these are answered with yes; it then leaves the rest out. */
 const FEATURES = new Set(["secrets"]);
 
 type Unary<Request, Response> = grpc.handleUnaryCall<Request, Response>;
 
-/** Serves the Pulumi protocol's ResourceMonitor and Engine on a free local port. */
+/**
+ * Serves the Pulumi protocol's ResourceMonitor and Engine on a unix socket in a folder that only this user can enter.
+ * The protocol has no login, and a registered command runs as this user: a TCP port would take orders from everybody.
+ */
 export class Monitor {
     private readonly server = new grpc.Server({
         "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
     });
     private rootUrn = "";
+    private folder: string | undefined;
 
     constructor(private readonly handler: MonitorHandler) {
         this.server.addService(ResourceMonitorService as unknown as grpc.ServiceDefinition, {
@@ -86,19 +95,25 @@ export class Monitor {
         });
     }
 
-    /** @returns the address to give to the program. */
+    /**
+     * @returns the address to give to the program.
+     * @throws EngineError when the folder for temporary files cannot hold the socket.
+     */
     async listen(): Promise<string> {
+        this.folder = makeSocketFolder();
+        const address = `unix:${join(this.folder, "s")}`;
         const credentials = grpc.ServerCredentials.createInsecure();
-        const port = await new Promise<number>((resolve, reject) => {
-            this.server.bindAsync("127.0.0.1:0", credentials, (error, bound) =>
-                error ? reject(error) : resolve(bound),
-            );
+        await new Promise<void>((resolve, reject) => {
+            this.server.bindAsync(address, credentials, (error) => (error ? reject(error) : resolve()));
         });
-        return `127.0.0.1:${port}`;
+        return address;
     }
 
     close(): void {
         this.server.forceShutdown();
+        if (this.folder) {
+            rmSync(this.folder, { recursive: true, force: true });
+        }
     }
 
     /** A handler that answers with what `respond` resolves to. A failure is told here and ends the run. */
@@ -175,6 +190,40 @@ export class Monitor {
         this.rootUrn = call.request.getUrn();
         callback(null, new engine.SetRootResourceResponse());
     };
+}
+
+/** A new folder of mode 0700, which mkdtemp gives it. */
+function makeSocketFolder(): string {
+    try {
+        const base = realpathSync(tmpdir());
+        refuseBase(base);
+        return mkdtempSync(join(base, "engine-"));
+    } catch (error) {
+        throw error instanceof EngineError
+            ? error
+            : new EngineError(
+                  `No folder can be made in ${tmpdir()}: ${messageOf(error)}. Set TMPDIR to one that you may write to.`,
+              );
+    }
+}
+
+/** @throws EngineError when a socket's path would be too long, or others could put a folder in this one's place. */
+function refuseBase(base: string): void {
+    if (Buffer.byteLength(join(base, "engine-XXXXXX", "s")) > MAX_PATH_BYTES) {
+        throw new EngineError(
+            `The path of the folder for temporary files is too long for a socket: set TMPDIR to a shorter one ` +
+                `than ${base}, such as /tmp.`,
+        );
+    }
+    const { uid, mode } = statSync(base);
+    const foreign = uid !== 0 && uid !== process.getuid?.();
+    // In a folder that others may write to, the sticky bit keeps them from renaming what is not theirs.
+    if (foreign || ((mode & 0o022) !== 0 && (mode & 0o1000) === 0)) {
+        throw new EngineError(
+            `Other users may change what lies in ${base}, where the engine's socket would be: set TMPDIR to a ` +
+                `folder of your own, or run "chmod go-w ${base}".`,
+        );
+    }
 }
 
 function readStruct(struct: Struct | undefined): Props {

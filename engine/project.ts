@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { z } from "zod";
+import { checkDocument, mapping } from "./documents";
 import { EngineError, messageOf } from "./errors";
 
 /** One entry of `config:` in Pulumi.yaml. A bare value there is the value itself. */
@@ -36,38 +38,43 @@ export interface StackFile {
     encryptionsalt?: string;
 }
 
+const projectSchema = z.looseObject({
+    name: z.string().optional(),
+    runtime: z.union([z.string(), z.looseObject({ name: z.string().optional() })]).nullish(),
+    main: z.string().optional(),
+    config: mapping.nullish(),
+});
+const stackFileSchema = z.looseObject({ config: mapping.nullish(), encryptionsalt: z.string().optional() });
+
 /** @throws EngineError when there is no Pulumi.yaml or it is not a Node.js project. */
 export function readProject(dir: string): Project {
-    const raw = readYaml(join(dir, "Pulumi.yaml"));
+    const raw = readYaml(join(dir, "Pulumi.yaml"), projectSchema);
     if (!raw) {
         throw new EngineError(`There is no Pulumi.yaml in ${dir}: run the command in the project's folder.`);
     }
-    const runtime = typeof raw.runtime === "string" ? raw.runtime : (raw.runtime as { name?: string })?.name;
-    if (typeof raw.name !== "string" || runtime !== "nodejs") {
+    const runtime = typeof raw.runtime === "string" ? raw.runtime : raw.runtime?.name;
+    if (raw.name === undefined || runtime !== "nodejs") {
         throw new EngineError(
             "Pulumi.yaml must have a name and the runtime nodejs; the embedded engine runs no other.",
         );
     }
     const config: Record<string, ConfigType> = {};
-    for (const [key, entry] of Object.entries((raw.config as Record<string, unknown>) ?? {})) {
+    for (const [key, entry] of Object.entries(raw.config ?? {})) {
         const isSchema = typeof entry === "object" && entry !== null && !Array.isArray(entry);
         config[key] = isSchema ? (entry as ConfigType) : { value: entry };
     }
-    return { name: raw.name, dir, main: typeof raw.main === "string" ? raw.main : ".", config };
+    return { name: raw.name, dir, main: raw.main ?? ".", config };
 }
 
 /** An absent file is an empty one, as for `pulumi stack init`. */
 export function readStackFile(dir: string, stack: string): StackFile {
-    const raw = readYaml(join(dir, `Pulumi.${stack}.yaml`)) ?? {};
+    const raw = readYaml(join(dir, `Pulumi.${stack}.yaml`), stackFileSchema) ?? {};
     if (raw.environment !== undefined) {
         throw new EngineError(
             `Pulumi.${stack}.yaml uses "environment", which the embedded engine does not support.`,
         );
     }
-    return {
-        config: (raw.config as Record<string, unknown>) ?? {},
-        encryptionsalt: raw.encryptionsalt as string | undefined,
-    };
+    return { config: raw.config ?? {}, encryptionsalt: raw.encryptionsalt };
 }
 
 /**
@@ -185,13 +192,15 @@ function typeName(entry: ConfigType): string {
     return entry.type === "array" ? `array<${typeName(entry.items ?? {})}>` : (entry.type ?? "any");
 }
 
-function readYaml(path: string): Record<string, unknown> | undefined {
+function readYaml<T>(path: string, schema: z.ZodType<T>): T | undefined {
     if (!existsSync(path)) {
         return undefined;
     }
+    let document: unknown;
     try {
-        return (parse(readFileSync(path, "utf8")) as Record<string, unknown> | null) ?? {};
+        document = parse(readFileSync(path, "utf8"));
     } catch (error) {
         throw new EngineError(`${path} is not valid YAML: ${messageOf(error)}`);
     }
+    return checkDocument(path, document ?? {}, schema);
 }

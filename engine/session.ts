@@ -6,7 +6,7 @@ import { Limiter } from "./limiter";
 import { lockStack } from "./lock";
 import { type Project, readProject, readStackFile, type StackFile } from "./project";
 import { Snapshot } from "./snapshot";
-import { CheckpointFile, checkpointPath, type PendingOperation } from "./state";
+import { CheckpointFile, checkpointPath, type PendingOperation, prepareState } from "./state";
 
 /** Where a stack is and how to open it. */
 export interface StackLocation {
@@ -103,6 +103,9 @@ async function openState(
 ): Promise<SessionState> {
     const { stateDir, stack, passphrase } = options;
     const path = checkpointPath(stateDir, project.name, stack);
+    if (mode === "write") {
+        prepareState(stateDir, project.name, stack);
+    }
     const file = new CheckpointFile(path);
     const { reader, writer } = await openCrypters(passphrase, file.salt, stackFile.encryptionsalt);
     const target = { path, stack: `organization/${project.name}/${stack}`, crypter: writer };

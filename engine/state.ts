@@ -1,7 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { z } from "zod";
 import type { Crypter } from "./crypto";
+import { checkDocument, mapping } from "./documents";
 import { EngineError, messageOf } from "./errors";
 import { fromJson, type Json, type Props, toJson, type Value } from "./values";
 
@@ -42,6 +44,42 @@ export interface PendingOperation {
 
 type JsonObject = { [key: string]: Json };
 
+const names = z.array(z.string()).nullish();
+const flag = z.boolean().optional();
+/** What is read of a resource in a checkpoint; anything else passes through. */
+const resourceSchema = z.looseObject({
+    urn: z.string(),
+    type: z.string(),
+    custom: flag,
+    id: z.string().optional(),
+    inputs: mapping.nullish(),
+    outputs: mapping.nullish(),
+    parent: z.string().optional(),
+    provider: z.string().optional(),
+    protect: flag,
+    retainOnDelete: flag,
+    delete: flag,
+    dependencies: names,
+    propertyDependencies: z.record(z.string(), names).nullish(),
+    additionalSecretOutputs: names,
+    initErrors: names,
+    ignoreChanges: names,
+    replaceOnChanges: names,
+});
+const latestSchema = z.looseObject({
+    secrets_providers: z
+        .looseObject({
+            type: z.string().optional(),
+            state: z.looseObject({ salt: z.string().optional() }).nullish(),
+        })
+        .nullish(),
+    resources: z.array(resourceSchema).nullish(),
+    pending_operations: z.array(z.looseObject({ type: z.string(), resource: resourceSchema })).nullish(),
+});
+const fileSchema = z.looseObject({ version: z.number() });
+const checkpointSchema = z.looseObject({ checkpoint: z.looseObject({ latest: latestSchema.nullish() }) });
+type Latest = z.infer<typeof latestSchema>;
+
 /** The file of one stack's checkpoint. */
 export function checkpointPath(stateDir: string, project: string, stack: string): string {
     return join(stateDir, ".pulumi", "stacks", project, `${stack}.json`);
@@ -49,7 +87,7 @@ export function checkpointPath(stateDir: string, project: string, stack: string)
 
 /** A checkpoint as it lies on disk, before its secrets are opened. */
 export class CheckpointFile {
-    private readonly latest: JsonObject;
+    private readonly latest: Latest;
 
     constructor(readonly path: string) {
         this.latest = existsSync(path) ? readLatest(path) : {};
@@ -57,9 +95,7 @@ export class CheckpointFile {
 
     /** The salt line of the passphrase secrets manager; undefined in a new stack. */
     get salt(): string | undefined {
-        const provider = this.latest.secrets_providers as
-            | { type?: string; state?: { salt?: string } }
-            | undefined;
+        const provider = this.latest.secrets_providers;
         if (provider?.type !== undefined && provider.type !== "passphrase") {
             throw new EngineError(
                 `The stack's secrets are kept by "${provider.type}"; the embedded engine knows "passphrase" only.`,
@@ -69,32 +105,85 @@ export class CheckpointFile {
     }
 
     resources(crypter: Crypter): ResourceState[] {
-        return ((this.latest.resources as JsonObject[]) ?? [])
-            .map((json) => readResource(json, crypter))
+        return (this.latest.resources ?? [])
+            .map((json) => this.read(json as JsonObject, crypter))
             .filter((resource) => resource.others.pendingReplacement !== true);
     }
 
     pending(crypter: Crypter): PendingOperation[] {
-        return ((this.latest.pending_operations as JsonObject[]) ?? []).map((json) => ({
-            type: json.type as PendingOperation["type"],
-            resource: readResource(json.resource as JsonObject, crypter),
+        return (this.latest.pending_operations ?? []).map(({ type, resource }) => ({
+            type: type as PendingOperation["type"],
+            resource: this.read(resource as JsonObject, crypter),
         }));
+    }
+
+    private read(json: JsonObject, crypter: Crypter): ResourceState {
+        try {
+            return readResource(json, crypter);
+        } catch (error) {
+            throw unreadable(this.path, error);
+        }
     }
 }
 
-function readLatest(path: string): JsonObject {
-    let file: { version?: number; checkpoint?: { latest?: JsonObject } };
+function unreadable(path: string, error: unknown): EngineError {
+    return new EngineError(`The stack's state ${path} cannot be read: ${messageOf(error)}`);
+}
+
+function readLatest(path: string): Latest {
+    let file: unknown;
     try {
         file = JSON.parse(readFileSync(path, "utf8"));
     } catch (error) {
-        throw new EngineError(`The stack's state ${path} cannot be read: ${messageOf(error)}`);
+        throw unreadable(path, error);
     }
-    if (file.version !== 3) {
-        throw new EngineError(
-            `The stack's state ${path} has version ${file.version}; this engine reads version 3.`,
-        );
+    const title = `The stack's state ${path}`;
+    const { version } = checkDocument(title, file, fileSchema);
+    if (version !== 3) {
+        throw new EngineError(`${title} has version ${version}; this engine reads version 3.`);
     }
-    return file.checkpoint?.latest ?? {};
+    return checkDocument(title, file, checkpointSchema).checkpoint.latest ?? {};
+}
+
+/**
+ * Makes the folders `inner` under the state's, one in the other. They and the state's own belong to this user alone,
+ * whatever the umask, and whoever made them: the real CLI's files in them are readable for everybody.
+ * @returns the innermost.
+ */
+export function privateFolder(stateDir: string, ...inner: string[]): string {
+    let folder = stateDir;
+    for (const name of ["", ...inner]) {
+        folder = join(folder, name);
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
+        narrow(folder, 0o700);
+    }
+    return folder;
+}
+
+function narrow(path: string, mode: number): void {
+    if ((statSync(path).mode & 0o077) !== 0) {
+        try {
+            chmodSync(path, mode);
+        } catch (error) {
+            throw new EngineError(
+                `Others may read ${path}, and it cannot be closed to them: ${messageOf(error)}. ` +
+                    `Run "sudo chown -R $(id -u) ${path}".`,
+            );
+        }
+    }
+}
+
+/** Makes ready what a stack's checkpoint is written to. */
+export function prepareState(stateDir: string, project: string, stack: string): void {
+    privateFolder(stateDir, ".pulumi", "stacks", project);
+    // `meta.yaml` tells the CLI that stacks lie in a folder per project.
+    const meta = join(stateDir, ".pulumi", "meta.yaml");
+    if (!existsSync(meta)) {
+        writeFileSync(meta, "version: 1\n", { mode: 0o600 });
+    }
+    for (const file of [meta, checkpointPath(stateDir, project, stack)].filter(existsSync)) {
+        narrow(file, 0o600);
+    }
 }
 
 /** Writes a whole checkpoint in one move, so that a reader or a crash sees the old one or the new one. */
@@ -119,19 +208,9 @@ export async function writeCheckpoint(
                 : undefined,
         metadata: {},
     };
-    mkdirSync(dirname(path), { recursive: true });
-    markBackend(path);
     await writeFileAtomic(path, JSON.stringify({ version: 3, checkpoint: { stack, latest } }), {
         mode: 0o600,
     });
-}
-
-/** `meta.yaml` tells the CLI that stacks lie in a folder per project. */
-function markBackend(path: string): void {
-    const meta = join(dirname(path), "..", "..", "meta.yaml");
-    if (!existsSync(meta)) {
-        writeFileSync(meta, "version: 1\n");
-    }
 }
 
 /** The fields that a checkpoint holds as they are; the type keeps the list complete. */

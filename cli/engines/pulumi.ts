@@ -1,5 +1,7 @@
 import * as fs from "node:fs";
 import { pathToFileURL } from "node:url";
+import { z } from "zod";
+import { parseDocument } from "../documents";
 import { UserError } from "../errors";
 import { run, runInteractively } from "../process";
 import { type Project, passphraseEnv } from "../project";
@@ -8,11 +10,14 @@ import type { Changes, DeploymentEngine, DeploymentRequest, Drift, Outcome, Prev
 /** Exit code of `pulumi preview --expect-no-changes` when there are changes. */
 const unexpectedChanges = 7;
 
+const changes = z.record(z.string(), z.number());
 /** What is used of the document that `pulumi preview --json` prints. */
-interface Plan {
-    steps: { op: string; urn: string }[];
-    changeSummary: Changes;
-}
+const plan = z.object({
+    steps: z.array(z.object({ op: z.string(), urn: z.string() })).nullish(),
+    changeSummary: changes.nullish(),
+});
+const history = z.array(z.object({ resourceChanges: changes.nullish() })).nullish();
+const outputs = z.record(z.string(), z.unknown());
 
 /** Where Pulumi keeps its state, unless the user chose a backend. */
 export function pulumiEnv(project: Project, env: NodeJS.ProcessEnv, push: boolean): Record<string, string> {
@@ -38,7 +43,7 @@ export class PulumiCli implements DeploymentEngine {
         await this.select(request);
         const refresh = options.refresh ? ["--refresh"] : [];
         if (request.output.json) {
-            return { changes: (await this.plan(request, refresh)).changeSummary };
+            return { changes: (await this.plan(request, refresh)).changeSummary ?? {} };
         }
         await this.mustSucceed(request, "preview", [...refresh, ...(options.diff ? ["--diff"] : [])]);
         return {};
@@ -68,11 +73,11 @@ export class PulumiCli implements DeploymentEngine {
     async drift(request: DeploymentRequest): Promise<Drift> {
         await this.select(request);
         if (request.output.json) {
-            const plan = await this.plan(request, ["--refresh"]);
-            const differences = plan.steps
+            const { steps, changeSummary } = await this.plan(request, ["--refresh"]);
+            const differences = (steps ?? [])
                 .filter(({ op }) => op !== "same" && op !== "refresh")
                 .map(({ op, urn }) => ({ urn, operation: op }));
-            return { clean: differences.length === 0, changes: plan.changeSummary, differences };
+            return { clean: differences.length === 0, changes: changeSummary ?? {}, differences };
         }
         const args = ["--refresh", "--diff", "--expect-no-changes"];
         const exitCode = await this.interact(request, "preview", args);
@@ -89,14 +94,9 @@ export class PulumiCli implements DeploymentEngine {
         if (!(await this.exists(request))) {
             return undefined;
         }
-        const text = await this.capture(request, [
-            "stack",
-            "output",
-            "--json",
-            ...(showSecrets ? ["--show-secrets"] : []),
-        ]);
-        const outputs = JSON.parse(text);
-        return Object.keys(outputs).length > 0 ? outputs : undefined;
+        const flags = ["--json", ...(showSecrets ? ["--show-secrets"] : [])];
+        const found = await this.document(request, outputs, ["stack", "output", ...flags]);
+        return Object.keys(found).length > 0 ? found : undefined;
     }
 
     private async select({ project, stack }: DeploymentRequest): Promise<void> {
@@ -109,10 +109,8 @@ export class PulumiCli implements DeploymentEngine {
 
     /** What the operation that just ended did, as the stack's history has it. */
     private async lastChanges(request: DeploymentRequest): Promise<Changes | undefined> {
-        const history = JSON.parse(
-            await this.capture(request, ["stack", "history", "--json", "--page-size", "1"]),
-        );
-        return history[0]?.resourceChanges;
+        const page = ["stack", "history", "--json", "--page-size", "1"];
+        return (await this.document(request, history, page))?.[0]?.resourceChanges ?? undefined;
     }
 
     private async mustSucceed(request: DeploymentRequest, operation: string, args: string[]): Promise<void> {
@@ -123,8 +121,19 @@ export class PulumiCli implements DeploymentEngine {
     }
 
     /** A preview as a document. */
-    private async plan(request: DeploymentRequest, args: string[]): Promise<Plan> {
-        return JSON.parse(await this.capture(request, ["preview", "--json", ...args]));
+    private plan(request: DeploymentRequest, args: string[]) {
+        return this.document(request, plan, ["preview", "--json", ...args]);
+    }
+
+    /** What `pulumi` with these arguments prints. */
+    private async document<Schema extends z.ZodType>(
+        request: Pick<DeploymentRequest, "project" | "stack">,
+        schema: Schema,
+        args: string[],
+    ): Promise<z.output<Schema>> {
+        const source = `What \`pulumi ${args.slice(0, 2).join(" ")}\` printed`;
+        const text = await this.capture(request, args);
+        return parseDocument(source, schema, text, "Try again with --engine embedded.");
     }
 
     private interact(request: DeploymentRequest, operation: string, args: string[]): Promise<number> {
@@ -149,7 +158,7 @@ export class PulumiCli implements DeploymentEngine {
     }
 
     private run({ project, stack }: Pick<DeploymentRequest, "project" | "stack">, args: string[]) {
-        fs.mkdirSync(project.stateDir, { recursive: true });
+        fs.mkdirSync(project.stateDir, { recursive: true, mode: 0o700 });
         return run(this.executable, [...args, "--stack", stack, "--non-interactive"], {
             cwd: project.dir,
             env: pulumiEnv(project, process.env, false),

@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
+import { z } from "zod";
+import { checkDocument } from "../documents";
 import { EngineError, messageOf } from "../errors";
 
 /** How to reach a Docker Engine. */
@@ -15,6 +17,11 @@ export interface Endpoint {
 
 const DEFAULT_HOST =
     process.platform === "win32" ? "npipe:////./pipe/docker_engine" : "unix:///var/run/docker.sock";
+
+const configSchema = z.looseObject({ currentContext: z.string().optional() });
+const contextSchema = z.looseObject({
+    Endpoints: z.looseObject({ docker: z.looseObject({ Host: z.string().optional() }).optional() }).nullish(),
+});
 
 /**
  * Finds the engine: an explicit provider's `context` or `host` first, then DOCKER_HOST, DOCKER_CONTEXT and the
@@ -38,7 +45,7 @@ export function resolveEndpoint(
 
 function currentContext(configDir: string): string | undefined {
     const path = join(configDir, "config.json");
-    return existsSync(path) ? readJson<{ currentContext?: string }>(path).currentContext : undefined;
+    return existsSync(path) ? readJson(path, configSchema).currentContext : undefined;
 }
 
 /** Contexts lie under the SHA-256 of their name (docker/cli, cli/context/store). */
@@ -51,21 +58,28 @@ function contextEndpoint(name: string, configDir: string): Endpoint {
     if (!existsSync(meta)) {
         throw new EngineError(`There is no Docker context "${name}": see "docker context ls".`);
     }
-    const host = readJson<{ Endpoints?: { docker?: { Host?: string } } }>(meta).Endpoints?.docker?.Host;
+    const host = readJson(meta, contextSchema).Endpoints?.docker?.Host;
     const certs = join(configDir, "contexts", "tls", id, "docker");
     return { host: host ?? DEFAULT_HOST, certs: existsSync(certs) ? certs : undefined };
 }
 
-function readJson<T>(path: string): T {
+function readJson<T>(path: string, schema: z.ZodType<T>): T {
+    let document: unknown;
     try {
-        return JSON.parse(readFileSync(path, "utf8")) as T;
+        document = JSON.parse(readFileSync(path, "utf8"));
     } catch (error) {
         throw new EngineError(`${path} cannot be read: ${messageOf(error)}`);
     }
+    return checkDocument(path, document, schema);
 }
 
 /** A client for the endpoint. Nothing is sent before the first call. */
 export function connect(endpoint: Endpoint): Docker {
+    if (!URL.canParse(endpoint.host)) {
+        throw new EngineError(
+            `"${endpoint.host}" is no address of a Docker Engine: unix:///… or tcp://… is one.`,
+        );
+    }
     const url = new URL(endpoint.host);
     switch (url.protocol) {
         case "unix:":

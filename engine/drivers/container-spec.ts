@@ -1,13 +1,15 @@
 import type Docker from "dockerode";
 import type { Props } from "../values";
-import { fields, objects, type Shape, text, texts, withDefaults } from "./driver";
+import { fields, labelMap, objects, type Shape, text, texts, withDefaults } from "./driver";
 
 const MIB = 1024 * 1024;
 const NANO = 1_000_000_000;
 
 /** The inputs of docker:index/container:Container that the engine handles. */
 export const CONTAINER_SHAPE: Shape = {
-    ...fields("name image command user hostname envs init restart networkMode securityOpts"),
+    ...fields(
+        "name image command user hostname envs init restart networkMode securityOpts logDriver logOpts",
+    ),
     ...fields(
         "memory memorySwap cpus shmSize stopSignal stopTimeout destroyGraceSeconds mustRun wait waitTimeout",
     ),
@@ -71,7 +73,7 @@ export function containerSpec(inputs: Props): Docker.ContainerCreateOptions {
         ...given("User", text(inputs, "user")),
         ...given("StopSignal", text(inputs, "stopSignal")),
         ...given("StopTimeout", inputs.stopTimeout as number | undefined),
-        Labels: Object.fromEntries(objects(inputs, "labels").map((l) => [String(l.label), String(l.value)])),
+        Labels: labelMap(inputs),
         ...given("ExposedPorts", ports.length > 0 && Object.fromEntries(ports.map((p) => [portKey(p), {}]))),
         ...given(
             "Volumes",
@@ -99,8 +101,17 @@ function hostConfig(inputs: Props): Docker.HostConfig {
         ...given("CapAdd", list(capabilities, "adds")),
         ...given("CapDrop", list(capabilities, "drops")),
         ...given("SecurityOpt", list(inputs, "securityOpts")),
+        ...given("LogConfig", logConfig(inputs)),
         ...memoryLimits(inputs),
     } as Docker.HostConfig;
+}
+
+/** A missing driver is the daemon's own. */
+function logConfig({ logDriver, logOpts }: Props): Docker.HostConfig["LogConfig"] | undefined {
+    const options = Object.entries((logOpts ?? {}) as Props).map(([key, value]) => [key, String(value)]);
+    return logDriver || options.length > 0
+        ? { Type: String(logDriver ?? ""), Config: Object.fromEntries(options) }
+        : undefined;
 }
 
 /** `Memory` and `MemorySwap` in bytes; a swap of -1 means no limit and stays as it is. */

@@ -7,6 +7,7 @@ import type { ResourceState } from "../state";
 import {
     hasUnknown,
     hoistSecrets,
+    isObject,
     type Props,
     reveal,
     Secret,
@@ -33,7 +34,10 @@ const NOT_REPLACING = new Set(
 );
 /** Terraform sets: their order says nothing. */
 const SETS = ["envs", "uploads", "labels", "networksAdvanced", "volumes", "hosts", "securityOpts"];
-/** What a read compares with reality; everything else it takes on trust, as the real provider does. */
+/**
+ * What a read compares with reality. The real provider reads more (`capabilities`, `securityOpts`, `logDriver`,
+ * `logOpts`), but only of what Docker never changes on a living container.
+ */
 const READ = "name image hostname restart memory memorySwap shmSize networkMode mustRun cpus ports".split(
     " ",
 );
@@ -77,6 +81,11 @@ function comparable(inputs: Props): Props {
         } else if (Array.isArray(value)) {
             clean[key] = sorted(value);
         }
+    }
+    const capabilities = clean.capabilities;
+    if (isObject(capabilities)) {
+        const lists = Object.entries(capabilities).map(([key, list]) => [key, sorted(list)]);
+        clean.capabilities = Object.fromEntries(lists);
     }
     return clean;
 }

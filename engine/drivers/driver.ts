@@ -105,6 +105,11 @@ export function texts(props: Props, key: string): string[] {
     return Array.isArray(value) ? value.map(String) : [];
 }
 
+/** The labels of a container, a network or a volume as Docker takes them. */
+export function labelMap(props: Props): Record<string, string> {
+    return Object.fromEntries(objects(props, "labels").map((l) => [String(l.label), String(l.value)]));
+}
+
 /** A list of objects that may be missing. */
 export function objects(props: Props, key: string): Props[] {
     const value = props[key];

@@ -6,6 +6,7 @@ import {
     type Context,
     type Driver,
     fields,
+    labelMap,
     objects,
     refuseUnhandled,
     type Shape,
@@ -45,9 +46,7 @@ export const network: Driver = {
                 Name: name,
                 ...(plain.driver ? { Driver: String(plain.driver) } : {}),
                 IPAM: { Driver: String(plain.ipamDriver) },
-                Labels: Object.fromEntries(
-                    objects(plain, "labels").map((l) => [String(l.label), String(l.value)]),
-                ),
+                Labels: labelMap(plain),
             }),
         );
         return { id: created.id, outputs: outputsOf(inputs, created.id, text(plain, "driver") ?? "bridge") };

@@ -2,18 +2,22 @@ import { diffProps } from "../diff";
 import { attempt, isNotFound, unlessMissing } from "../docker/errors";
 import { EngineError } from "../errors";
 import { type Props, reveal, withoutBookkeeping } from "../values";
-import { type Driver, refuseUnhandled, withDefaults } from "./driver";
+import { type Driver, fields, labelMap, objects, refuseUnhandled, withDefaults } from "./driver";
 
 const TYPE = "docker:index/volume:Volume";
 
 /** A named volume. One that exists already is taken over, with its data, as the real provider does. */
 export const volume: Driver = {
     check(inputs) {
-        refuseUnhandled(TYPE, inputs, { name: true });
+        refuseUnhandled(TYPE, inputs, { name: true, labels: [fields("label value")] });
         if (inputs.name === undefined) {
             throw new EngineError(`${TYPE} needs a "name": the embedded engine invents none.`);
         }
-        return withDefaults(inputs, {});
+        const checked = withDefaults(inputs, {});
+        if (inputs.labels) {
+            checked.labels = objects(inputs, "labels").map((label) => withDefaults(label, {}));
+        }
+        return checked;
     },
     diff: (old, news) => {
         const changes = diffProps(withoutBookkeeping(old.inputs) as Props, withoutBookkeeping(news) as Props);
@@ -25,10 +29,14 @@ export const volume: Driver = {
     async create(inputs, context) {
         const name = String(reveal(inputs.name ?? null));
         const found = await attempt(`The volume ${name} cannot be created`, async () => {
-            await context.docker().createVolume({ Name: name });
+            await context.docker().createVolume({ Name: name, Labels: labelMap(reveal(inputs) as Props) });
             return context.docker().getVolume(name).inspect();
         });
-        return { id: name, outputs: { name, id: name, driver: found.Driver, mountpoint: found.Mountpoint } };
+        const outputs = { driver: found.Driver, mountpoint: found.Mountpoint };
+        return {
+            id: name,
+            outputs: { ...(withoutBookkeeping(inputs) as Props), ...outputs, name, id: name },
+        };
     },
     async read(old, context) {
         const found = await unlessMissing(() => context.docker().getVolume(String(old.id)).inspect());

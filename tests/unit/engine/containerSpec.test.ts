@@ -17,6 +17,10 @@ const inputs: Props = {
     uploads: [{ file: "/f", content: new Secret("password") }],
     ports: [{ internal: 80, external: 8080 }],
     memory: 64,
+    capabilities: { adds: ["CAP_CHOWN", "CAP_KILL"], drops: ["ALL"] },
+    securityOpts: ["no-new-privileges:true"],
+    logDriver: "json-file",
+    logOpts: { "max-size": "10m", "max-file": "3" },
     healthcheck: { tests: ["CMD", "true"] },
 };
 
@@ -52,6 +56,16 @@ describe("a container", () => {
         ["its memory", { memory: 65 }, ["memory"]],
         ["its health check", { healthcheck: { tests: ["CMD", "false"] } }, ["healthcheck.tests.1"]],
         ["the order of its environment", { envs: ["B=2", "A=1"] }, []],
+        ["a capability", { capabilities: { adds: ["CAP_CHOWN"], drops: ["ALL"] } }, ["capabilities.adds.1!"]],
+        [
+            "the order of its capabilities",
+            { capabilities: { adds: ["CAP_KILL", "CAP_CHOWN"], drops: ["ALL"] } },
+            [],
+        ],
+        ["its security options", { securityOpts: [] }, ["securityOpts.0!"]],
+        ["its logs' driver", { logDriver: "local" }, ["logDriver!"]],
+        ["its logs' bounds", { logOpts: { "max-size": "20m", "max-file": "3" } }, ["logOpts.max-size!"]],
+        ["the order of its logs' bounds", { logOpts: { "max-file": "3", "max-size": "10m" } }, []],
         ["a default, written out", { restart: "no", networkMode: "bridge" }, []],
     ] as [string, Props, string[]][])("that changes %s", async (_, change, expected) => {
         expect(await diff(change)).toEqual(expected);
@@ -81,6 +95,17 @@ describe("a container", () => {
             ShmSize: 2 * 2 ** 20,
             PortBindings: { "80/tcp": [{ HostIp: "0.0.0.0", HostPort: "8080" }] },
         });
+    });
+
+    it("is asked of Docker with its capabilities, security options and logs as they are", () => {
+        expect(containerSpec(containerDefaults(inputs)).HostConfig).toMatchObject({
+            CapAdd: ["CAP_CHOWN", "CAP_KILL"],
+            CapDrop: ["ALL"],
+            SecurityOpt: ["no-new-privileges:true"],
+            LogConfig: { Type: "json-file", Config: { "max-size": "10m", "max-file": "3" } },
+        });
+        const plain = containerSpec(containerDefaults({ name: "c", image: "i" })).HostConfig;
+        expect(plain).not.toHaveProperty("LogConfig");
     });
 
     it.each([
