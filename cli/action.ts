@@ -5,6 +5,7 @@ import { Declined, exitCodes, Interrupted, messageOf, UserError } from "./errors
 import { interruptSignal } from "./interrupt";
 import type { CommonOptions } from "./options";
 import { printError } from "./output";
+import { printable, printableJson } from "./printable";
 import { Session } from "./session";
 
 /** What a command does; a number that it returns is the exit code. */
@@ -39,7 +40,7 @@ export function report(error: unknown, json: boolean): number {
     const known =
         full || error instanceof UserError || error instanceof EngineError || error instanceof SettingsError;
     if (error instanceof Declined) {
-        process.stderr.write(`${error.message}\n`);
+        process.stderr.write(`${printable(error.message)}\n`);
     } else {
         printError(messageOf(error));
     }
@@ -50,10 +51,10 @@ export function report(error: unknown, json: boolean): number {
         );
     }
     if (json) {
-        process.stdout.write(`${JSON.stringify({ error: messageOf(error) }, null, 4)}\n`);
+        process.stdout.write(`${printableJson({ error: messageOf(error) })}\n`);
     }
     if (process.env.CARBON_DEBUG && error instanceof Error) {
-        process.stderr.write(`${error.stack}\n`);
+        process.stderr.write(`${printable(error.stack ?? "")}\n`);
     } else if (!known) {
         process.stderr.write("This was not expected. CARBON_DEBUG=1 shows where it happened.\n");
     }

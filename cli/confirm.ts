@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline/promises";
 import { Declined, exitCodes, Interrupted, UserError } from "./errors";
+import { printable } from "./printable";
 import type { Session } from "./session";
 
 /**
@@ -29,7 +30,7 @@ export async function confirm(session: Session, question: string): Promise<void>
     // While it reads, the prompt keeps Ctrl-C to itself.
     prompt.once("SIGINT", () => process.kill(process.pid, "SIGINT"));
     try {
-        const answer = await prompt.question(`${question} [y/N] `, { signal: session.signal });
+        const answer = await prompt.question(`${printable(question)} [y/N] `, { signal: session.signal });
         if (!/^y(es)?$/i.test(answer.trim())) {
             throw new Declined("Nothing was changed.");
         }

@@ -1,27 +1,14 @@
+import {
+    type ContainerDetails,
+    containers,
+    type DockerInfo,
+    dockerInfo as infoSchema,
+    parseDocument,
+} from "./documents";
 import { UserError } from "./errors";
 import { type ProcessResult, run } from "./process";
 
-/** What `docker info` says, as far as the suite depends on it. */
-export interface DockerInfo {
-    ServerVersion?: string;
-    OperatingSystem?: string;
-    Architecture?: string;
-    DockerRootDir?: string;
-    /** Pairs of name and value. */
-    DriverStatus?: [string, string][];
-    /** Memory of the machine that the engine runs on (a virtual one on a Mac), in bytes. */
-    MemTotal?: number;
-    ServerErrors?: string[];
-}
-
-/** What `docker inspect` says of a container, as far as it is shown. */
-export interface ContainerDetails {
-    Id: string;
-    Name: string;
-    State: { Status: string; StartedAt: string; FinishedAt: string; Health?: { Status: string } };
-    Config: { Labels: Record<string, string>; Image: string };
-    NetworkSettings: { Ports: Record<string, { HostIp: string; HostPort: string }[] | null> };
-}
+export type { ContainerDetails, DockerInfo };
 
 /** Label that every container of a stack carries. */
 export const stackLabel = "carbon.stack";
@@ -67,9 +54,11 @@ export function startDockerAdvice(): string {
 export async function dockerInfo(): Promise<DockerInfo> {
     // The client prints a document even where no engine answers; the complaint is inside.
     const result = await run("docker", ["info", "--format", "{{json .}}"], { timeout: 20_000 });
-    const info: DockerInfo = result.stdout.trim().startsWith("{") ? JSON.parse(result.stdout) : {};
-    if (!info.ServerVersion) {
-        throw new UserError(info.ServerErrors?.[0] ?? result.reason);
+    const info = result.stdout.trim().startsWith("{")
+        ? parseDocument("What `docker info` says", infoSchema, result.stdout, strangeDocker)
+        : undefined;
+    if (!info?.ServerVersion) {
+        throw new UserError(info?.ServerErrors?.[0] ?? result.reason);
     }
     return info;
 }
@@ -92,8 +81,14 @@ export function runningContainers(): Promise<ContainerDetails[]> {
 async function inspectContainers(...filters: string[]): Promise<ContainerDetails[]> {
     const conditions = filters.flatMap((filter) => ["--filter", filter]);
     const ids = lines(await docker("ps", "--all", "--quiet", "--no-trunc", ...conditions));
-    return ids.length === 0 ? [] : JSON.parse(await docker("inspect", "--type", "container", ...ids));
+    if (ids.length === 0) {
+        return [];
+    }
+    const text = await docker("inspect", "--type", "container", ...ids);
+    return parseDocument("What `docker inspect` says of the containers", containers, text, strangeDocker);
 }
+
+const strangeDocker = "Is `docker` on PATH Docker's own command? `docker version` shows it.";
 
 /** The container's name without Docker's leading slash. */
 export function nameOf(container: ContainerDetails): string {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { baseImage, computeImage, type ImageBuild } from "../settings/images";
 import type { Settings } from "../settings/parse";
+import { buildMetadata, parseDocument } from "./documents";
 import { UserError } from "./errors";
 import { runInteractively } from "./process";
 import type { Session } from "./session";
@@ -52,7 +53,12 @@ async function buildImage(
         if (exitCode !== 0) {
             throw new UserError(`Building the image ${image.folder} failed; what went wrong is above.`);
         }
-        const digest = JSON.parse(readFileSync(join(scratch, metadata), "utf8"))["containerimage.digest"];
+        const { "containerimage.digest": digest } = parseDocument(
+            "What buildx says of the image",
+            buildMetadata,
+            readFileSync(join(scratch, metadata), "utf8"),
+            "`docker buildx version` shows which buildx it is; `make setup` installs one.",
+        );
         return { name: image.folder, ref: `${image.tag}@${digest}`, digest };
     } finally {
         rmSync(scratch, { recursive: true });

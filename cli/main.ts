@@ -3,6 +3,8 @@ import { exitCodes } from "./errors";
 import { createProgram } from "./program";
 
 async function main(): Promise<void> {
+    // States, their backups and whatever else this command and its children make is for its user alone.
+    process.umask(0o077);
     try {
         await createProgram().parseAsync();
     } catch (error) {

@@ -1,9 +1,11 @@
 import { stripVTControlCharacters } from "node:util";
 import pc from "picocolors";
+import { printable, printableColoured, printableJson } from "./printable";
 
 /**
  * What the command prints, and where. With `--json` standard output holds one JSON document and nothing else,
- * so everything said on the way goes to standard error.
+ * so everything said on the way goes to standard error. Whatever a text holds, only this command's own colours reach
+ * the terminal as they are.
  */
 export class Output {
     constructor(readonly json: boolean) {}
@@ -20,18 +22,18 @@ export class Output {
 
     /** A line for people on the way. */
     note(line = ""): void {
-        this.progress.write(`${line}\n`);
+        this.progress.write(`${printableColoured(line)}\n`);
     }
 
     /** The answer: as text for people, or as one document for machines. */
     result(text: string, document: unknown): void {
-        process.stdout.write(this.json ? `${JSON.stringify(document, null, 4)}\n` : `${text}\n`);
+        process.stdout.write(`${this.json ? printableJson(document) : printableColoured(text)}\n`);
     }
 }
 
 /** Prints a message as an error: the word and the first line stand out. */
 export function printError(message: string): void {
-    process.stderr.write(`${pc.red(pc.bold("error:"))} ${message}\n`);
+    process.stderr.write(`${pc.red(pc.bold("error:"))} ${printable(message)}\n`);
 }
 
 /** `1 volume`, `2 volumes`. */

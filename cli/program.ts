@@ -19,11 +19,11 @@ import { addCommonOptions } from "./options";
 
 const examples = `
 Examples:
-  npx carbon up                            deploy the stack dev and check it
-  npx carbon up --stack arm64 --yes        deploy another stack, without a question
-  npx carbon credentials                   show every login
-  npx carbon logs postgres --follow        watch a service's log
-  npx carbon down --volumes                take the stack down and delete its data
+  ./carbon up                              deploy the stack dev and check it
+  ./carbon up --stack arm64 --yes          deploy another stack, without a question
+  ./carbon credentials                     show every login
+  ./carbon logs postgres --follow          watch a service's log
+  ./carbon down --volumes                  take the stack down and delete its data
 
 Exit codes: 0 all is well; ${exitCodes.failure} something is wrong, and the output says what; ${exitCodes.usage} the command line is wrong,
 or nobody could be asked; ${exitCodes.drift} drift found differences; ${exitCodes.interrupted} interrupted.`;
@@ -37,7 +37,7 @@ export function createProgram(): Command {
         .version(version(), "-V, --version", "print the version")
         .helpOption("-h, --help", "show this help")
         .helpCommand(false)
-        .showHelpAfterError("Type `npx carbon --help` for every command and option.")
+        .showHelpAfterError("Type `./carbon --help` for every command and option.")
         .configureHelp({ showGlobalOptions: true })
         .addHelpText("after", examples)
         .exitOverride();

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { checkpoint, parseDocument } from "./documents";
 import { messageOf, UserError } from "./errors";
 
 /** Where a project keeps what the command needs. */
@@ -19,11 +20,21 @@ export function findProject(env: NodeJS.ProcessEnv): Project {
     if (!fs.existsSync(path.join(dir, "Pulumi.yaml"))) {
         throw new UserError(`There is no Pulumi.yaml in ${dir}.`);
     }
-    return {
-        dir,
-        stateDir: path.join(dir, ".carbon", "state"),
-        toolsDir: path.join(dir, ".carbon", "tools"),
-    };
+    const own = path.join(dir, ".carbon");
+    narrow(own);
+    return { dir, stateDir: path.join(own, "state"), toolsDir: path.join(own, "tools") };
+}
+
+/**
+ * Keeps a folder for its owner alone, which older versions and the set-up's scripts made wider: states hold names,
+ * addresses and encrypted passwords, and so do the Pulumi CLI's backups of them. A link is left alone.
+ */
+function narrow(folder: string): void {
+    const found = fs.lstatSync(folder, { throwIfNoEntry: false });
+    const owner = process.getuid?.();
+    if (found?.isDirectory() && found.mode & 0o077 && (owner === 0 || found.uid === owner)) {
+        fs.chmodSync(folder, 0o700);
+    }
 }
 
 /**
@@ -33,7 +44,7 @@ export function findProject(env: NodeJS.ProcessEnv): Project {
 function passphraseFile(project: Project): string {
     const file = path.join(project.dir, ".carbon", "passphrase");
     if (!fs.existsSync(file)) {
-        fs.mkdirSync(path.dirname(file), { recursive: true });
+        fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
         // "wx": two commands started at once must not each make one of their own.
         fs.writeFileSync(file, `${randomBytes(24).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
     }
@@ -75,5 +86,11 @@ export function lastUpdate(project: Project, stack: string): string | undefined 
     if (!fs.existsSync(file)) {
         return undefined;
     }
-    return JSON.parse(fs.readFileSync(file, "utf8")).checkpoint?.latest?.manifest?.time;
+    const state = parseDocument(
+        `The state file ${file}`,
+        checkpoint,
+        fs.readFileSync(file, "utf8"),
+        "Put a copy of it back; the Pulumi CLI keeps some in .carbon/state/.pulumi/backups.",
+    );
+    return state.checkpoint.latest?.manifest.time;
 }

@@ -1,4 +1,6 @@
+import type { z } from "zod";
 import type { Settings } from "../settings/parse";
+import { checkDocument } from "./documents";
 import { chooseEngine } from "./engines";
 import type { DeploymentEngine, DeploymentRequest } from "./engines/types";
 import { UserError } from "./errors";
@@ -75,8 +77,22 @@ export class Session {
         return outputs;
     }
 
+    /**
+     * The same, held to the shape that the program gives them.
+     *
+     * @throws UserError when they have another one, or the stack is not deployed.
+     */
+    async outputsAs<Schema extends z.ZodType>(
+        schema: Schema,
+        options: { showSecrets: boolean },
+    ): Promise<z.output<Schema>> {
+        const source = `What the stack ${this.stack} puts out`;
+        const advice = `Deploy it anew: ./carbon up${this.stackFlag()}`;
+        return checkDocument(source, schema, await this.outputs(options), advice);
+    }
+
     notDeployed(): string {
-        return `The stack ${this.stack} is not deployed. Type: npx carbon up${this.stackFlag()}`;
+        return `The stack ${this.stack} is not deployed. Type: ./carbon up${this.stackFlag()}`;
     }
 
     /** ` --stack name`, to end a command with that a user is told to type. */

@@ -1,8 +1,10 @@
 import pc from "picocolors";
+import type { StackOutputs, Verification } from "./documents";
 import type { Changes } from "./engines/types";
+import { type Fingerprints, fingerprintBlock } from "./fingerprints";
 import { formatDuration, plural } from "./output";
 import type { Session } from "./session";
-import { urlTable, type Verification, verificationTable } from "./tables";
+import { urlTable, verificationTable } from "./tables";
 
 const verbs: Record<string, string> = {
     create: "created",
@@ -28,19 +30,22 @@ export function hasChanges(changes: Changes): boolean {
 /** What a user sees at the end of `up`. */
 export function upSummary(
     session: Session,
-    outputs: Record<string, unknown>,
-    milliseconds: number,
-    changes?: Changes,
+    { urls, verification }: StackOutputs,
+    {
+        milliseconds,
+        changes,
+        fingerprints,
+    }: { milliseconds: number; changes?: Changes; fingerprints?: Fingerprints },
 ): string {
-    const urls = outputs.urls as Record<string, string>;
-    const verification = outputs.verification as Verification | null | undefined;
+    const block = fingerprintBlock(fingerprints ?? {});
     const done = changes ? describeChanges(changes) : "done";
     return [
         ...(verification ? ["", verificationTable(verification, session.width)] : []),
         "",
         urlTable(urls, session.width),
+        ...(block ? ["", block] : []),
         "",
-        `Show passwords: ${pc.bold(`npx carbon credentials${session.stackFlag()}`)}`,
+        `Show passwords: ${pc.bold(`./carbon credentials${session.stackFlag()}`)}`,
         `${pc.green("Up")} in ${formatDuration(milliseconds)}: ${done}.`,
     ].join("\n");
 }

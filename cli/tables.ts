@@ -1,18 +1,24 @@
 import Table from "cli-table3";
 import pc from "picocolors";
-import { everyService, type SecretSpec, type ServiceSpec } from "../services";
+import { everyService, type PortSpec, type SecretSpec, type ServiceSpec } from "../services";
+import type { Check, Credentials, Verification } from "./documents";
 import { visibleLength } from "./output";
+import { printableLine } from "./printable";
 
 const gap = 2;
 /** Narrower than this, a wrapped last column helps nobody. */
 const narrowest = 24;
 
+/** A cell of a table: its text, which may come from outside, or that and the colour that it gets. */
+export type Cell = string | { text: string; colour: (text: string) => string };
+
 /**
- * Rows under a bold heading, without rules, so that they can be copied and searched.
+ * Rows under a bold heading, without rules, so that they can be copied and searched. Each cell is made printable.
  *
  * @param width Columns of the terminal, to wrap the last column at. Without it nothing is wrapped.
  */
-export function renderTable(heading: string[], rows: string[][], width?: number): string {
+export function renderTable(heading: string[], cells: Cell[][], width?: number): string {
+    const rows = cells.map((row) => row.map(renderCell));
     const chars = {
         ...Object.fromEntries(ruleNames.map((name) => [name, ""])),
         middle: " ".repeat(gap),
@@ -42,6 +48,10 @@ export function renderTable(heading: string[], rows: string[][], width?: number)
         .join("\n");
 }
 
+function renderCell(cell: Cell): string {
+    return typeof cell === "string" ? printableLine(cell) : cell.colour(printableLine(cell.text));
+}
+
 const ruleNames = [
     "top",
     "top-mid",
@@ -64,14 +74,22 @@ export function urlTable(urls: Record<string, string>, width?: number): string {
     const rows = everyService.flatMap((service) =>
         service.ports
             .filter(({ name }) => name in urls)
-            .map(({ name, title, secret }) => [title, urls[name] ?? "", loginHint(service, secret)]),
+            .map((port) => [port.title, urls[port.name] ?? "", loginHint(service, secretOf(port, urls))]),
     );
     return renderTable(["What", "Where", "Login"], rows, width);
 }
 
+/** Name of the secret that opens a port, which can be another one where its address says that TLS is on. */
+function secretOf({ name, secret, tlsSecret }: PortSpec, urls: Record<string, string>): string | undefined {
+    return (urls[name]?.startsWith("https:") && tlsSecret) || secret;
+}
+
 /** What a login asks for, without the secret itself: `user carbon + password`. */
 function loginHint(service: ServiceSpec, secretName?: string): string {
-    const secret = service.secrets.find(({ name }) => name === secretName);
+    // Spark's workers ask for the master's.
+    const secret = [service, ...everyService]
+        .flatMap(({ secrets }) => secrets)
+        .find(({ name }) => name === secretName);
     const user = secret?.login?.user;
     return [...(user ? [`user ${user}`] : []), ...(secret ? [fieldNames[secret.field]] : [])].join(" + ");
 }
@@ -82,20 +100,24 @@ const fieldNames: Record<SecretSpec["field"], string> = {
     apiKey: "API key",
 };
 
-/** A login as the stack output `credentials` holds it. */
-export type Credentials = Record<string, Record<string, string>>;
-
-/** Every login with its secret in clear, in the catalogue's order. */
-export function credentialTable(credentials: Credentials, width?: number): string {
+/**
+ * Every login with its secret in clear, in the catalogue's order. What opens nothing is left out.
+ *
+ * @param urls The stack's addresses, which say whether TLS is on.
+ */
+export function credentialTable(
+    credentials: Credentials,
+    { urls = {}, width }: { urls?: Record<string, string>; width?: number } = {},
+): string {
     const rows = everyService.flatMap((service) =>
         service.secrets.map(({ name, key }) => {
-            const titles = service.ports.filter(({ secret }) => secret === name).map(({ title }) => title);
-            return { title: titles.join(", "), login: credentials[key] };
+            const opened = service.ports.filter((port) => secretOf(port, urls) === name);
+            return { title: opened.map(({ title }) => title).join(", "), login: credentials[key] };
         }),
     );
     return renderTable(
         ["What", "User", "Password, token or key", ""],
-        rows.flatMap(({ title, login }) => (login ? [loginRow(title, login)] : [])),
+        rows.flatMap(({ title, login }) => (login && title ? [loginRow(title, login)] : [])),
         width,
     );
 }
@@ -105,24 +127,6 @@ function loginRow(title: string, login: Record<string, string>): string[] {
     return [title, user ?? "", password ?? token ?? apiKey ?? "", database ? `database ${database}` : ""];
 }
 
-/** One check of the document that `carbon-verify --json` prints. */
-export interface Check {
-    id: string;
-    status: "PASS" | "FAIL" | "SKIP" | "UNSUPPORTED";
-    expected: string;
-    observed: string;
-    seconds: number;
-    hint?: string;
-}
-
-/** The document itself. */
-export interface Verification {
-    schema: number;
-    target: string;
-    checks: Check[];
-    summary: { pass: number; fail: number; skip: number; unsupported: number };
-}
-
 const statusColours: Record<Check["status"], (text: string) => string> = {
     PASS: pc.green,
     FAIL: pc.red,
@@ -130,15 +134,15 @@ const statusColours: Record<Check["status"], (text: string) => string> = {
     UNSUPPORTED: pc.yellow,
 };
 
-/** The check's table: one row a check, and under a failed one what to do. */
+/** The check's table: one row a check, under a failed one what was expected, and under each that has a hint what to do. */
 export function verificationTable({ checks, summary }: Verification, width?: number): string {
-    const rows = checks.flatMap((check) => {
-        const row = [check.id, statusColours[check.status](check.status), check.observed];
-        if (check.status !== "FAIL") {
-            return [row];
-        }
-        const more = [`expected: ${check.expected}`, ...(check.hint ? [`hint: ${check.hint}`] : [])];
-        return [row, ...more.map((line) => ["", "", line])];
+    const rows = checks.flatMap((check): Cell[][] => {
+        const status = { text: check.status, colour: statusColours[check.status] };
+        const more = [
+            ...(check.status === "FAIL" ? [`expected: ${check.expected}`] : []),
+            ...(check.hint ? [`hint: ${check.hint}`] : []),
+        ];
+        return [[check.id, status, check.observed], ...more.map((line) => ["", "", line])];
     });
     const counts = Object.entries(summary)
         .filter(([, count]) => count > 0)

@@ -1,15 +1,42 @@
 import { workspace } from "../services";
 import { containerName } from "../settings/names";
+import { longestVerification, parseDocument, type Verification, verification } from "./documents";
+import { exitCodes, Interrupted, UserError } from "./errors";
 import { run } from "./process";
-import type { Verification } from "./tables";
 
-/** Runs the check in the workspace of a stack; undefined where it did not run. */
-export async function runVerification(stack: string): Promise<Verification | undefined> {
-    const args = ["exec", containerName(stack, workspace.name), "carbon-verify", "--json"];
-    const { stdout } = await run("docker", args);
-    try {
-        return JSON.parse(stdout);
-    } catch {
-        return undefined;
+/** carbon-verify's exit code for a check that it does not know, and the like. */
+const badUsage = 2;
+
+/**
+ * Runs the check in the workspace of a stack. What it says is the workspace's own word: it is held to its shape, and
+ * no more than that can be known of it here.
+ *
+ * @param only Ids of the checks to run, separated by commas; all of them when absent.
+ * @throws UserError when it does not run, or answers with something else than its document; Interrupted at Ctrl-C.
+ */
+export async function runVerification(
+    stack: string,
+    { only, signal }: { only?: string; signal?: AbortSignal } = {},
+): Promise<Verification> {
+    const container = containerName(stack, workspace.name);
+    const result = await run(
+        "docker",
+        ["exec", container, "carbon-verify", "--json", ...(only ? ["--only", only] : [])],
+        { maxBuffer: longestVerification, cancelSignal: signal },
+    );
+    if (signal?.aborted) {
+        throw new Interrupted();
     }
+    const source = "What the workspace's check says";
+    const advice = `\`docker rm --force ${container}\` and \`./carbon up --stack ${stack}\` make the workspace anew.`;
+    if (result.stdout.length >= longestVerification) {
+        throw new UserError(`${source} is longer than ${longestVerification / 1e6} MB. ${advice}`);
+    }
+    if (!result.stdout.trim()) {
+        throw new UserError(
+            `The check did not run: ${result.reason}`,
+            result.exitCode === badUsage ? exitCodes.usage : exitCodes.failure,
+        );
+    }
+    return parseDocument(source, verification, result.stdout, advice);
 }

@@ -36,8 +36,19 @@ export class PostDeployCheck extends pulumi.ComponentResource {
             },
             { parent: this, dependsOn: opts?.dependsOn },
         );
-        this.document = check.stdout.apply((stdout) => JSON.parse(stdout));
+        this.document = check.stdout.apply(parse);
         this.registerOutputs({ document: this.document });
+    }
+}
+
+/** Whoever is root in the workspace decides what it says: of another kind, it is an error and no crash. */
+function parse(stdout: string): unknown {
+    try {
+        return JSON.parse(stdout);
+    } catch {
+        throw new pulumi.RunError(
+            "The check in the workspace did not answer with JSON. Type: ./carbon verify",
+        );
     }
 }
 

@@ -76,7 +76,7 @@ trusts_neighbours() {
 
 advise_neighbours() {
     if trusts_neighbours && ! "$PROJECT_DIR/$NEIGHBOURS" check; then
-        warn "Docker Engine $ENGINE_VERSION lets machines on the same network segment reach the containers' ports, also those on 127.0.0.1. Upgrade it to $SAFE_ENGINE, or type: sudo $NEIGHBOURS"
+        warn "Docker Engine $ENGINE_VERSION lets machines on the same network segment reach the containers' ports, also those on 127.0.0.1. Upgrade it to $SAFE_ENGINE, or add the rules that docs/troubleshooting.md has."
     fi
 }
 
@@ -134,7 +134,7 @@ linux_without_engine() {
     if engine_is_elsewhere; then
         fail "The Docker Engine that DOCKER_HOST or the docker context names does not answer: $ENGINE_ERROR" "$EXIT_NO_ENGINE"
     elif ! can_be_root; then
-        fail "No Docker Engine runs here, and this user may not install or start one: run 'sudo scripts/docker-engine.sh' once." "$EXIT_NO_ENGINE"
+        fail "No Docker Engine runs here, and this user may not install or start one: have somebody who may install Docker Engine 23 or newer (docs.docker.com/engine/install) or start it, and run this again." "$EXIT_NO_ENGINE"
     elif ! may_run_daemon; then
         fail 'A Docker Engine cannot run here: this container has no privileges (CAP_SYS_ADMIN, CAP_NET_ADMIN). Start it with --privileged, or share an engine through DOCKER_HOST.' "$EXIT_NO_ENGINE"
     elif ! have dockerd && ! have apt-get; then

@@ -1,17 +1,28 @@
 import type { Command } from "commander";
 import { action, type Handler } from "../action";
-import { type Credentials, credentialTable } from "../tables";
+import { secretOutputs } from "../documents";
+import { fingerprintBlock, readFingerprints } from "../fingerprints";
+import { credentialTable } from "../tables";
 
 /** `carbon credentials`. */
 export function addCredentials(program: Command): void {
     program
         .command("credentials")
-        .description("show every login with its password, in clear")
+        .description(
+            "show every login with its password, in clear, and the fingerprints of certificates and SSH",
+        )
         .action(action(credentials));
 }
 
 const credentials: Handler<unknown> = async (session) => {
-    const outputs = await session.outputs({ showSecrets: true });
-    const logins = outputs.credentials as Credentials;
-    session.output.result(credentialTable(logins, session.width), logins);
+    const { credentials: logins, urls } = await session.outputsAs(secretOutputs, { showSecrets: true });
+    const fingerprints = await readFingerprints(session.stack);
+    const block = fingerprintBlock(fingerprints);
+    session.output.result(
+        [credentialTable(logins, { urls, width: session.width }), ...(block ? ["", block] : [])].join("\n"),
+        {
+            ...logins,
+            ...(block ? { fingerprints } : {}),
+        },
+    );
 };

@@ -10,7 +10,9 @@ import { exitCodes, messageOf } from "../errors";
 import { examineBuild } from "../preflight";
 import { checkDocker, checkMemory } from "../preflight/engineChecks";
 import { type Finding, failure, ok, warning } from "../preflight/finding";
+import { checkNeighbours } from "../preflight/neighbours";
 import { checkPorts } from "../preflight/ports";
+import { checkWorkspaceFolder } from "../preflight/workspaceFolder";
 import type { Session } from "../session";
 
 const oldestNode = [20, 19] as const;
@@ -32,12 +34,17 @@ const doctor: Handler<unknown> = async (session) => {
         configuration,
         checkCertificates(process.env, settings),
         docker,
+        ...present(info && (await checkNeighbours(info)), settings && checkWorkspaceFolder(settings)),
         ...(settings ? await examineMachine(settings, info) : []),
     ];
     const healthy = findings.every(({ status }) => status !== "failure");
     session.output.result(findings.map(renderFinding).join("\n"), { healthy, checks: findings });
     return healthy ? 0 : exitCodes.failure;
 };
+
+function present(...findings: (Finding | undefined)[]): Finding[] {
+    return findings.filter((finding) => finding !== undefined);
+}
 
 const marks = { ok: pc.green("✓"), warning: pc.yellow("!"), failure: pc.red("✗") };
 

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { everyService } from "../../services";
+import { everyVolume } from "../../services";
 import { imageTag, networkName, volumeName } from "../../settings/names";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
@@ -63,10 +63,7 @@ function question(stack: string, volumes: string[], images: string[]): string {
 
 /** The stack's volumes that exist, also those of services that are no longer chosen. */
 function stackVolumes(stack: string): Promise<string[]> {
-    const names = everyService.flatMap((service) =>
-        service.volumes.map(({ name }) => volumeName(stack, name)),
-    );
-    return existingVolumes(names);
+    return existingVolumes(everyVolume.map(({ name }) => volumeName(stack, name)));
 }
 
 async function stackImages(session: Session): Promise<string[]> {

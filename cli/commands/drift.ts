@@ -17,7 +17,7 @@ const drift: Handler<unknown> = async (session) => {
     const { clean, changes, differences } = await engine.drift(session.request(settings));
     const text = clean
         ? `${pc.green("No drift:")} the stack ${session.stack} is what it was deployed as.`
-        : `${pc.red("Drift:")} what differs is listed above. \`npx carbon up${session.stackFlag()}\` puts it right.`;
+        : `${pc.red("Drift:")} what differs is listed above. \`./carbon up${session.stackFlag()}\` puts it right.`;
     session.output.result(text, { stack: session.stack, engine: engine.name, clean, changes, differences });
     return clean ? 0 : exitCodes.drift;
 };

@@ -7,6 +7,7 @@ import { catalogueName, everyService } from "../../services";
 import { action, type Handler } from "../action";
 import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
 import { UserError } from "../errors";
+import { printable, printableLine } from "../printable";
 
 interface LogFlags {
     follow: boolean;
@@ -63,10 +64,13 @@ function isOf(instance: string, service: string): boolean {
 }
 
 function serviceOf(container: ContainerDetails): string {
-    return container.Config.Labels[serviceLabel] ?? nameOf(container);
+    return printableLine(container.Config.Labels[serviceLabel] ?? nameOf(container));
 }
 
-/** Copies a container's log to standard output, line by line with its service's name in front. */
+/**
+ * Copies a container's log to standard output, line by line with its service's name in front. Strangers can write
+ * there: a user name that a login was tried with, a path that a server was asked for.
+ */
 async function show(
     container: ContainerDetails,
     prefix: string,
@@ -85,6 +89,6 @@ async function show(
 
 async function prefixLines(stream: Readable, prefix: string): Promise<void> {
     for await (const line of createInterface({ input: stream })) {
-        process.stdout.write(`${prefix} ${line}\n`);
+        process.stdout.write(`${prefix} ${printable(line)}\n`);
     }
 }

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import pc from "picocolors";
 import { everyService } from "../../services";
 import { action, type Handler } from "../action";
+import { stackOutputs } from "../documents";
 import { UserError } from "../errors";
 
 const names = everyService.flatMap((service) => service.ports.map(({ name }) => name));
@@ -27,7 +28,7 @@ function parseName(name: string): string {
 }
 
 const open: Handler<unknown> = async (session, _options, [what]) => {
-    const { urls } = (await session.outputs({ showSecrets: false })) as { urls: Record<string, string> };
+    const { urls } = await session.outputsAs(stackOutputs, { showSecrets: false });
     const name = what ?? ["jupyter", "novnc", "ssh"].find((candidate) => candidate in urls) ?? "";
     const url = urls[name];
     if (!url) {
@@ -42,7 +43,7 @@ const open: Handler<unknown> = async (session, _options, [what]) => {
         await openInBrowser(url);
     }
     session.output.result(shown, { stack: session.stack, name, url });
-    session.output.note(`It asks for a login: npx carbon credentials${session.stackFlag()}`);
+    session.output.note(`It asks for a login: ./carbon credentials${session.stackFlag()}`);
 };
 
 function hasDisplay(): boolean {

@@ -42,7 +42,7 @@ const status: Handler<unknown> = async (session) => {
             : [
                   statusTable(services, Date.now(), session.width),
                   ...missing.map(
-                      (name) => `\n${pc.red(name)} is not there. Type: npx carbon up${session.stackFlag()}`,
+                      (name) => `\n${pc.red(name)} is not there. Type: ./carbon up${session.stackFlag()}`,
                   ),
                   ...(updated ? [`\nLast deployed ${formatAge(updated, Date.now())} ago (${updated}).`] : []),
               ].join("\n");
@@ -90,8 +90,8 @@ export function statusTable(services: ServiceStatus[], now: number, width?: numb
     const rows = services.map(({ service, container, state, health, ports, since, ok }) => [
         service,
         container,
-        (ok ? pc.green : pc.red)(state),
-        (ok ? pc.green : pc.red)(health ?? "-"),
+        { text: state, colour: ok ? pc.green : pc.red },
+        { text: health ?? "-", colour: ok ? pc.green : pc.red },
         since ? formatAge(since, now) : "-",
         ports.join(", ") || "-",
     ]);
@@ -101,6 +101,9 @@ export function statusTable(services: ServiceStatus[], now: number, width?: numb
 /** `5 min`, `3 h`, `2 d`: the largest unit is enough. */
 function formatAge(since: string, now: number): string {
     const minutes = (now - Date.parse(since)) / 60_000;
+    if (!Number.isFinite(minutes)) {
+        return "-";
+    }
     if (minutes < 2) {
         return formatDuration(minutes * 60_000);
     }

@@ -1,9 +1,13 @@
 import type { Command } from "commander";
+import pc from "picocolors";
 import type { Settings } from "../../settings/parse";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
+import { stackOutputs } from "../documents";
 import type { DeploymentEngine, DeploymentRequest, Outcome } from "../engines/types";
 import { UserError } from "../errors";
+import { describeExposure } from "../exposure";
+import { readFingerprints } from "../fingerprints";
 import { ensureReady } from "../preflight";
 import type { Session } from "../session";
 import { describeFailures, hasChanges, upSummary } from "../summary";
@@ -26,15 +30,20 @@ const up: Handler<unknown> = async (session) => {
     await ensureReady(settings, "deploy");
     const engine = await session.announcedEngine();
     const request = session.request(settings);
-    await askAfterPreview(session, engine, request);
+    const exposure = describeExposure(settings);
+    if (exposure) {
+        session.output.note(`${pc.yellow("!")} ${exposure}`);
+    }
+    await askAfterPreview(session, engine, request, settings);
     if (ensureWorkspaceFolder(settings)) {
         session.output.note(`Made the folder ${settings.workspaceDir}; it is /workspace in the containers.`);
     }
     const { changes } = await deploy(session, settings, engine, request);
-    const outputs = await session.outputs({ showSecrets: false });
+    const outputs = await session.outputsAs(stackOutputs, { showSecrets: false });
+    const fingerprints = settings.tls ? await readFingerprints(session.stack) : undefined;
     const milliseconds = Date.now() - started;
     const { urls, images, verification } = outputs;
-    session.output.result(upSummary(session, outputs, milliseconds, changes), {
+    session.output.result(upSummary(session, outputs, { milliseconds, changes, fingerprints }), {
         stack: session.stack,
         engine: engine.name,
         seconds: milliseconds / 1000,
@@ -42,6 +51,7 @@ const up: Handler<unknown> = async (session) => {
         urls,
         images,
         verification,
+        fingerprints,
     });
 };
 
@@ -49,13 +59,15 @@ async function askAfterPreview(
     session: Session,
     engine: DeploymentEngine,
     request: DeploymentRequest,
+    { tls, bindAddress }: Settings,
 ): Promise<void> {
     if (session.options.yes) {
         return;
     }
     const { changes } = await engine.preview(request, { refresh: true });
     if (!changes || hasChanges(changes)) {
-        await confirm(session, `Deploy this to the stack ${session.stack}?`);
+        const opened = tls ? ` and open its ports on ${bindAddress} to other machines` : "";
+        await confirm(session, `Deploy this to the stack ${session.stack}${opened}?`);
     }
 }
 
@@ -72,13 +84,13 @@ async function deploy(
         if (settings.verify !== "strict" || session.signal.aborted) {
             throw error;
         }
-        const verification = await runVerification(session.stack);
+        const verification = await runVerification(session.stack).catch(() => undefined);
         if (!verification || verification.summary.fail === 0) {
             throw error;
         }
         session.output.note(`\n${verificationTable(verification, session.width)}\n`);
         throw new UserError(
-            `${describeFailures(verification)}. Mend it and type \`npx carbon up${session.stackFlag()}\` again, or set carbon:verify to report.`,
+            `${describeFailures(verification)}. Mend it and type \`./carbon up${session.stackFlag()}\` again, or set carbon:verify to report.`,
         );
     }
 }

@@ -51,7 +51,7 @@ export async function checkNeighbours(
     return warning(
         title,
         exitCode === cannotSee ? `${open}, unless rules stop it, which only root can see` : open,
-        `${upgrade}, or type: sudo scripts/docker-neighbours.sh`,
+        `${upgrade}, or add the rules that docs/troubleshooting.md has.`,
     );
 }
 

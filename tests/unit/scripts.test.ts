@@ -291,7 +291,7 @@ describe.skipIf(process.platform !== "linux")("an engine that trusts its neighbo
         const { status, output } = run("docker-engine.sh", ["advise"]);
         expect(status).toBe(0);
         expect(output).toContain(
-            `${sentence}, also those on 127.0.0.1. Upgrade it to 28, or type: sudo scripts/docker-neighbours.sh`,
+            `${sentence}, also those on 127.0.0.1. Upgrade it to 28, or add the rules that docs/troubleshooting.md has.`,
         );
         expect(run("docker-engine.sh").status).toBe(0);
         expect(inFirewall()).toEqual([]);

@@ -11,6 +11,9 @@ const machine = {
     arch: "arm64",
     readFile: () => undefined,
     isNotFolder: () => false,
+    isSocket: () => false,
+    realpath: (file: string) => file,
+    platform: "linux",
 };
 
 describe("build", () => {

@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+    chmodSync,
+    existsSync,
+    mkdirSync,
+    readFileSync,
+    rmSync,
+    statSync,
+    symlinkSync,
+    writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -44,6 +53,42 @@ describe("the engine", () => {
         expect(passphrase).toMatch(/^[\w-]{32}\n$/);
         await box.carbon(["outputs"]);
         expect(readFileSync(file, "utf8")).toBe(passphrase);
+    });
+
+    it.each([[["status"]], [["outputs"]], [["down", "--yes"]]])(
+        "keeps the folder of its state for its owner alone, also one that is wider: %j",
+        async (args) => {
+            const box = sandbox();
+            box.install("docker", healthyDocker);
+            box.install("pulumi", obedientPulumi);
+            const own = join(box.dir, ".carbon");
+            mkdirSync(own);
+            chmodSync(own, 0o755);
+            await box.carbon(args);
+            expect(statSync(own).mode & 0o777).toBe(0o700);
+        },
+    );
+
+    it("makes nothing that other users could read", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        await box.carbon(["up", "--yes"]);
+        expect(statSync(join(box.dir, ".carbon")).mode & 0o077).toBe(0);
+        expect(statSync(join(box.dir, ".carbon", "state")).mode & 0o077).toBe(0);
+        // The Pulumi CLI writes its backups with the mode that it is left.
+        expect(statSync(join(box.dir, "calls")).mode & 0o077).toBe(0);
+    });
+
+    it("leaves a link in place of that folder alone", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        const elsewhere = join(box.dir, "elsewhere");
+        mkdirSync(elsewhere);
+        chmodSync(elsewhere, 0o755);
+        symlinkSync(elsewhere, join(box.dir, ".carbon"));
+        await box.carbon(["status"]);
+        expect(statSync(elsewhere).mode & 0o777).toBe(0o755);
     });
 
     it("leaves a backend and a passphrase of the user's alone", async () => {
@@ -99,7 +144,8 @@ describe("up", () => {
         const { stdout } = await box.carbon(["up", "--yes"]);
         expect(stdout).toMatch(/ssh +PASS +SSH-2\.0/);
         expect(stdout).toMatch(/JupyterLab +http:\/\/127\.0\.0\.1:8888\/lab +token/);
-        expect(stdout).toContain("Show passwords: npx carbon credentials");
+        expect(stdout).toContain("Show passwords: ./carbon credentials");
+        expect(stdout).not.toContain("to other machines");
         expect(stdout).toMatch(/Up in .*: 20 created\.$/);
     });
 
@@ -116,6 +162,19 @@ describe("up", () => {
             verification: stackOutputs.verification,
         });
         expect(stderr).toContain("Updating (dev)");
+    });
+
+    it("says what it opens to other machines before it acts, also with --yes", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", [{ match: "^up ", code: 255 }, ...obedientPulumi]);
+        box.configure({ bindAddress: "0.0.0.0", portOffset, toolsets: ["databases"], compute: false });
+        const { stdout } = await box.carbon(["up", "--yes"]);
+        const [ssh, postgres, redis, mqtt] = [2222, 5432, 6379, 1883].map((port) => port + portOffset);
+        expect(stdout).toContain(
+            `! carbon:bindAddress 0.0.0.0 opens 4 ports to other machines: ${ssh} (ssh), ${postgres} (postgres), ` +
+                `${redis} (redis), ${mqtt} (mqtt). TLS is on, and the passwords are all that stands between them and this stack.`,
+        );
     });
 
     it("makes the workspace's folder before Docker would", async () => {
@@ -204,7 +263,7 @@ describe("drift", () => {
 
     it.each([
         [0, 0, "No drift: the stack dev is what it was deployed as."],
-        [7, 3, "Drift: what differs is listed above. `npx carbon up` puts it right."],
+        [7, 3, "Drift: what differs is listed above. `./carbon up` puts it right."],
     ])("turns pulumi's code %i into %i", async (code, expected, message) => {
         const box = sandbox();
         box.install("pulumi", drift(code));
@@ -245,7 +304,7 @@ describe("drift", () => {
 describe("down", () => {
     const volumes = {
         match: "^volume ls ",
-        stdout: "carbon-dev-home\ncarbon-dev-postgres\ncarbon-other-home\n",
+        stdout: "carbon-dev-home\ncarbon-dev-keys\ncarbon-dev-postgres\ncarbon-other-home\n",
     };
 
     it("keeps the volumes, and names them", async () => {
@@ -255,7 +314,7 @@ describe("down", () => {
         const { exitCode, stdout } = await box.carbon(["down", "--yes"]);
         expect(exitCode).toBe(0);
         expect(stdout).toContain(
-            "Kept, with your data: carbon-dev-home, carbon-dev-postgres (--volumes deletes them)",
+            "Kept, with your data: carbon-dev-home, carbon-dev-postgres, carbon-dev-keys (--volumes deletes them)",
         );
         expect(box.commands("pulumi")).toContain("destroy --stack dev --refresh --yes --skip-preview");
         expect(box.commands("docker").filter((command) => command.includes(" rm "))).toEqual([]);
@@ -269,7 +328,7 @@ describe("down", () => {
         const order = box.calls().map(({ args }) => args.join(" "));
         const removals = order.slice(order.findIndex((command) => command.startsWith("destroy ")));
         expect(removals.filter((command) => command.includes(" rm "))).toEqual([
-            "volume rm carbon-dev-home carbon-dev-postgres",
+            "volume rm carbon-dev-home carbon-dev-postgres carbon-dev-keys",
             "image rm docker.io/carbon/base:dev docker.io/carbon/compute:dev",
         ]);
     });

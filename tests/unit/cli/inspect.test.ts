@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { container, healthyDocker, obedientPulumi, running, sandbox } from "./harness";
+import { container, healthyDocker, obedientPulumi, running, sandbox, stackOutputs } from "./harness";
 
 describe("outputs and credentials", () => {
     it("masks secrets in outputs unless asked", async () => {
@@ -31,7 +31,7 @@ describe("outputs and credentials", () => {
         box.install("pulumi", [{ match: "^stack select ", code: 255 }, ...obedientPulumi]);
         expect(await box.carbon(["credentials"])).toMatchObject({
             exitCode: 1,
-            stderr: "error: The stack dev is not deployed. Type: npx carbon up",
+            stderr: "error: The stack dev is not deployed. Type: ./carbon up",
         });
     });
 });
@@ -105,7 +105,7 @@ describe("status", () => {
         box.install("docker", [...running(container("workspace"), container("redis")), ...healthyDocker]);
         const { exitCode, stdout } = await box.carbon(["status"]);
         expect(exitCode).toBe(1);
-        expect(stdout).toContain("postgres is not there. Type: npx carbon up");
+        expect(stdout).toContain("postgres is not there. Type: ./carbon up");
     });
 
     it("says that the stack is not deployed, and what to type", async () => {
@@ -113,25 +113,116 @@ describe("status", () => {
         box.install("docker", healthyDocker);
         expect(await box.carbon(["status"])).toMatchObject({
             exitCode: 1,
-            stdout: "The stack dev is not deployed. Type: npx carbon up",
+            stdout: "The stack dev is not deployed. Type: ./carbon up",
         });
     });
 });
 
 describe("verify", () => {
-    it("runs the check in the workspace, and passes its exit code on", async () => {
+    it("runs the check in the workspace, shows what it found, and exits 1 when a check failed", async () => {
+        const box = sandbox();
+        const failed = {
+            ...stackOutputs.verification,
+            checks: [
+                {
+                    id: "ssh",
+                    status: "FAIL",
+                    expected: "a banner",
+                    observed: "none",
+                    seconds: 0,
+                    hint: "see",
+                },
+                { id: "torch", status: "PASS", expected: "", observed: "2.15", seconds: 0, hint: "too big" },
+            ],
+        };
+        box.install("docker", [
+            ...running(container("workspace")),
+            { match: "^exec ", stdout: JSON.stringify(failed), code: 1 },
+            ...healthyDocker,
+        ]);
+        const { exitCode, stdout } = await box.carbon(["verify", "--only", "ssh,torch"]);
+        expect(exitCode).toBe(1);
+        expect(`\n${stdout}\n`).toMatchInlineSnapshot(`
+          "
+          Checking; this takes up to a minute.
+
+          Check  Status  Observed
+          ssh    FAIL    none
+                         expected: a banner
+                         hint: see
+          torch  PASS    2.15
+                         hint: too big
+
+          1 pass, 1 fail
+          "
+        `);
+        expect(box.commands("docker").at(-1)).toBe(
+            "exec carbon-dev-workspace carbon-verify --json --only ssh,torch",
+        );
+        const { stdout: json } = await box.carbon(["verify", "--json"]);
+        expect(JSON.parse(json)).toEqual({
+            ...failed,
+            summary: { pass: 1, fail: 1, skip: 0, unsupported: 0 },
+        });
+    });
+
+    it("passes on what the check says of a wrong --only, with the code for wrong usage", async () => {
         const box = sandbox();
         box.install("docker", [
             ...running(container("workspace")),
-            { match: "^exec ", stdout: "ssh FAIL\n", code: 1 },
+            { match: "^exec ", code: 2, stderr: "usage: …\ncarbon-verify: error: unknown: fridge\n" },
             ...healthyDocker,
         ]);
-        const { exitCode, stdout } = await box.carbon(["verify", "--only", "ssh,redis"]);
-        expect(exitCode).toBe(1);
-        expect(stdout).toBe("ssh FAIL");
-        expect(box.commands("docker").at(-1)).toBe(
-            "exec carbon-dev-workspace carbon-verify --table --only ssh,redis",
+        expect(await box.carbon(["verify", "--only", "fridge"])).toMatchObject({
+            exitCode: 2,
+            stderr: "error: The check did not run: carbon-verify: error: unknown: fridge",
+        });
+    });
+
+    it("compares system files from outside when asked, and leaves out what start-up scripts write", async () => {
+        const verified = async (diff: string) => {
+            const box = sandbox();
+            box.install("docker", [
+                ...running(container("workspace")),
+                { match: "^exec ", stdout: JSON.stringify(stackOutputs.verification) },
+                { match: "^diff id-of-workspace$", stdout: diff },
+                ...healthyDocker,
+            ]);
+            const text = await box.carbon(["verify", "--system-files"]);
+            const { stdout } = await box.carbon(["verify", "--system-files", "--json"]);
+            return { exitCode: text.exitCode, text: text.stdout, files: JSON.parse(stdout).systemFiles };
+        };
+        const own = "C /etc\nC /etc/passwd\nC /etc/environment\nA /run/x\nA /tmp/y\nC /var/log/z\n";
+        const untouched = await verified(own);
+        expect(untouched.files).toEqual({ changed: 0, first: [] });
+        expect(untouched.text).toContain(
+            "System files, compared from outside by size and time: as the image has them.",
         );
+
+        const names = ["a", "b", "c", "d", "e", "f"].map((name) => `A /usr/local/bin/${name}`);
+        const changed = await verified(
+            `${own}C /usr\nC /usr/local\nC /usr/local/bin\nD /usr/bin/carbon-verify\n${names.join("\n")}\n`,
+        );
+        expect(changed.exitCode).toBe(0);
+        expect(changed.files).toEqual({
+            changed: 7,
+            first: [
+                "/usr/bin/carbon-verify",
+                ...["a", "b", "c", "d"].map((name) => `/usr/local/bin/${name}`),
+            ],
+        });
+        expect(changed.text).toContain("7 files changed since the image (/usr/bin/carbon-verify, ");
+    });
+
+    it("does not compare them unasked: that takes as long as everything else", async () => {
+        const box = sandbox();
+        box.install("docker", [
+            ...running(container("workspace")),
+            { match: "^exec ", stdout: JSON.stringify(stackOutputs.verification) },
+            ...healthyDocker,
+        ]);
+        expect(await box.carbon(["verify"])).toMatchObject({ exitCode: 0 });
+        expect(box.commands("docker").some((command) => command.startsWith("diff "))).toBe(false);
     });
 
     it("says what the workspace is when it does not run", async () => {
@@ -140,7 +231,7 @@ describe("verify", () => {
         box.install("docker", [...running(stopped), ...healthyDocker]);
         expect(await box.carbon(["verify"])).toMatchObject({
             exitCode: 1,
-            stderr: "error: The workspace is exited. Type: npx carbon up",
+            stderr: "error: The workspace is exited. Type: ./carbon up",
         });
     });
 });
@@ -199,7 +290,7 @@ describe("open", () => {
         const { stdout } = await box.carbon(["open"], { SSH_CONNECTION: "1 2 3 4" });
         expect(stdout.split("\n")).toEqual([
             "http://127.0.0.1:8888/lab",
-            "It asks for a login: npx carbon credentials",
+            "It asks for a login: ./carbon credentials",
         ]);
         expect(box.commands("pulumi").some((command) => command.includes("--show-secrets"))).toBe(false);
     });

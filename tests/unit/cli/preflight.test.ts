@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
@@ -9,6 +9,7 @@ import {
     portOffset,
     type Rule,
     running,
+    type Sandbox,
     sandbox,
 } from "./harness";
 
@@ -162,6 +163,120 @@ describe("before anything is touched", () => {
         const { exitCode, stderr } = await sandbox().carbon(["up", "--yes"]);
         expect(exitCode).toBe(1);
         expect(stderr).toContain("Docker does not answer: docker is not installed. ");
+    });
+});
+
+/** An engine with Docker's own answers, but for these. */
+function engine(changes: Record<string, unknown>): Rule[] {
+    return [{ match: "^info ", stdout: JSON.stringify({ ...healthyInfo, ...changes }) }, ...healthyDocker];
+}
+
+/** The system's programs that tell whether the rules against neighbours are there, as seen by this user. */
+function fakeFirewall(box: Sandbox, user: "root" | "ada", ...missing: string[]): void {
+    const program = (name: string, body: string) =>
+        writeFileSync(join(box.bin, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    program("id", `echo ${user === "root" ? 0 : 1000}`);
+    program("iptables", `case "$*" in ${missing.map((rule) => `*"${rule}"*) exit 1 ;; `).join("")}esac`);
+    program("ip6tables", "exit 1");
+}
+
+describe.skipIf(process.platform !== "linux")("an engine that trusts its neighbours", () => {
+    const sentence = "Docker 26.1.5 lets machines on the same network segment reach the containers' ports";
+    const advice = "Upgrade Docker to 28, or add the rules that docs/troubleshooting.md has.";
+    const doctor = async (info: Record<string, unknown>, env = {}, prepare?: (box: Sandbox) => void) => {
+        const box = sandbox();
+        box.install("docker", engine(info));
+        box.install("pulumi", obedientPulumi);
+        prepare?.(box);
+        const { exitCode, stdout } = await box.carbon(["doctor"], env);
+        expect(exitCode).toBe(0);
+        return stdout;
+    };
+
+    it.each(["docker+", "br-+", "--ctorigdst 127.0.0.0/8"])(
+        "is warned of where the rule for %s is missing",
+        async (rule) => {
+            const said = await doctor({ ServerVersion: "26.1.5" }, {}, (box) =>
+                fakeFirewall(box, "root", rule),
+            );
+            expect(said).toContain(
+                `! network neighbours: ${sentence}, also those on 127.0.0.1\n    ${advice}`,
+            );
+        },
+    );
+
+    it("is well where the rules are there", async () => {
+        const said = await doctor({ ServerVersion: "26.1.5" }, {}, (box) => fakeFirewall(box, "root"));
+        expect(said).toContain("✓ network neighbours: kept out by rules in the chain DOCKER-USER");
+    });
+
+    it("is warned of where only root could see the rules, and where the engine is elsewhere", async () => {
+        const unseen = await doctor({ ServerVersion: "26.1.5" }, {}, (box) => fakeFirewall(box, "ada"));
+        expect(unseen).toContain(
+            `${sentence}, also those on 127.0.0.1, unless rules stop it, which only root can see`,
+        );
+        const remote = { DOCKER_HOST: "tcp://192.0.2.1:2375" };
+        const elsewhere = await doctor({ ServerVersion: "26.1.5" }, remote, (box) =>
+            fakeFirewall(box, "root"),
+        );
+        expect(elsewhere).toContain(`${sentence}, also those on 127.0.0.1, unless rules there stop it`);
+    });
+
+    it("is none where version 28 runs, Docker Desktop, or a rootless engine", async () => {
+        expect(await doctor({ ServerVersion: "28.0.0" })).toContain(
+            "✓ network neighbours: kept out by Docker 28.0.0",
+        );
+        const desktop = { ServerVersion: "27.0.0", OperatingSystem: "Docker Desktop" };
+        const rootless = { ServerVersion: "27.0.0", SecurityOptions: ["name=seccomp", "name=rootless"] };
+        expect(await doctor(desktop)).not.toContain("network neighbours");
+        expect(await doctor(rootless)).not.toContain("network neighbours");
+    });
+
+    it("is said by `up`, which goes on", async () => {
+        const box = sandbox();
+        fakeFirewall(box, "root", "docker+");
+        box.install("docker", engine({ ServerVersion: "26.1.5" }));
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(0);
+        expect(stderr).toContain(`! ${sentence}, also those on 127.0.0.1. ${advice}`);
+    });
+});
+
+describe("the workspace folder", () => {
+    const up = async (prepare?: (box: Sandbox) => void) => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        prepare?.(box);
+        expect(await box.carbon(["up", "--yes"])).toMatchObject({ exitCode: 0 });
+        return box;
+    };
+    const mode = (folder: string) => statSync(folder).mode & 0o777;
+
+    it("is its owner's alone when it is made", async () => {
+        const box = await up();
+        expect(mode(join(box.dir, "workspace"))).toBe(0o700);
+    });
+
+    it("is made where a link leads to", async () => {
+        const box = await up(({ dir }) => symlinkSync("elsewhere", join(dir, "workspace")));
+        expect(mode(join(box.dir, "elsewhere"))).toBe(0o700);
+    });
+
+    it("keeps the mode that it has, and doctor says on Linux that it is open", async () => {
+        const box = await up(({ dir }) => {
+            mkdirSync(join(dir, "workspace"));
+            chmodSync(join(dir, "workspace"), 0o755);
+        });
+        const folder = join(box.dir, "workspace");
+        expect(mode(folder)).toBe(0o755);
+        const said = async () => (await box.carbon(["doctor"])).stdout;
+        const isLinux = process.platform === "linux";
+        expect((await said()).includes(`! workspace folder: ${folder} is open to other users`)).toBe(isLinux);
+        expect((await said()).includes(`Type: chmod 700 ${folder}`)).toBe(isLinux);
+        chmodSync(folder, 0o700);
+        expect(await said()).not.toContain("! workspace folder");
     });
 });
 

@@ -1,13 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { statusTable } from "../../../cli/commands/status";
+import type { Verification } from "../../../cli/documents";
 import { formatBytes, formatDuration } from "../../../cli/output";
-import {
-    credentialTable,
-    renderTable,
-    urlTable,
-    type Verification,
-    verificationTable,
-} from "../../../cli/tables";
+import { credentialTable, renderTable, urlTable, verificationTable } from "../../../cli/tables";
 
 describe("tables", () => {
     it("shows addresses in the catalogue's order, with what their logins ask for", () => {
@@ -42,6 +37,34 @@ describe("tables", () => {
           PostgreSQL                                                    carbon  ghi                     database carbon
           "
         `);
+    });
+
+    it("shows the login that the browser's desktop asks for where TLS is on, and what opens Spark's pages", () => {
+        const urls = {
+            novnc: "https://192.0.2.1:6900/",
+            vnc: "vnc://192.0.2.1:5900",
+            sparkWorkerUi: "http://127.0.0.1:8081/",
+        };
+        const credentials = {
+            vnc: { password: "12345678" },
+            desktop: { user: "carbon", password: "abc" },
+        };
+        expect(`\n${urlTable(urls)}\n`).toMatchInlineSnapshot(`
+          "
+          What                            Where                    Login
+          Desktop in the browser (noVNC)  https://192.0.2.1:6900/  user carbon + password
+          Desktop (VNC)                   vnc://192.0.2.1:5900     password
+          Spark (first worker's page)     http://127.0.0.1:8081/   user carbon + password
+          "
+        `);
+        expect(`\n${credentialTable(credentials, { urls })}\n`).toMatchInlineSnapshot(`
+          "
+          What                            User    Password, token or key
+          Desktop (VNC), Desktop (RDP)            12345678
+          Desktop in the browser (noVNC)  carbon  abc
+          "
+        `);
+        expect(credentialTable(credentials)).not.toContain("abc");
     });
 
     it("shows a check, with what to do under one that failed", () => {

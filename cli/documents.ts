@@ -1,0 +1,164 @@
+import { z } from "zod";
+import { messageOf, UserError } from "./errors";
+
+// Bounds of a check's document: a real one has some 25 checks of a few hundred characters. It comes out of the
+// workspace, so that whoever has taken that over decides what it says.
+/** Bytes that are read of it. */
+export const longestVerification = 2_000_000;
+const mostChecks = 1_000;
+const longestText = 10_000;
+
+const text = z.string().max(longestText);
+
+/** One check of the document that `carbon-verify --json` prints. */
+const check = z.object({
+    id: z.string().max(100),
+    status: z.enum(["PASS", "FAIL", "SKIP", "UNSUPPORTED"]),
+    expected: text,
+    observed: text,
+    seconds: z.number().nonnegative(),
+    hint: text.optional(),
+});
+export type Check = z.infer<typeof check>;
+
+/** The document itself. Its summary is counted here, so that it cannot say anything else than its checks. */
+export const verification = z
+    .object({
+        schema: z.literal(1),
+        target: z.string().max(100),
+        // Counted first: looking at a million of them takes long.
+        checks: z.array(z.unknown()).max(mostChecks).pipe(z.array(check)),
+    })
+    .transform(({ schema, target, checks }) => ({ schema, target, checks, summary: summarize(checks) }));
+export type Verification = z.infer<typeof verification>;
+
+function summarize(checks: Check[]) {
+    const count = (status: Check["status"]) => checks.filter((one) => one.status === status).length;
+    return {
+        pass: count("PASS"),
+        fail: count("FAIL"),
+        skip: count("SKIP"),
+        unsupported: count("UNSUPPORTED"),
+    };
+}
+
+/** A login as the stack output `credentials` holds it. */
+const credentials = z.record(z.string(), z.record(z.string(), z.string()));
+export type Credentials = z.infer<typeof credentials>;
+
+/** Addresses by port name. */
+const urls = z.record(z.string(), z.string());
+
+/** The stack's outputs, as far as the command looks into them. */
+export const stackOutputs = z.object({
+    urls,
+    images: z.unknown(),
+    verification: verification.nullish(),
+});
+export type StackOutputs = z.infer<typeof stackOutputs>;
+
+/** The outputs with their secrets in clear. */
+export const secretOutputs = z.object({ credentials, urls });
+
+const optional = <Schema extends z.ZodType>(schema: Schema) =>
+    schema.nullish().transform((value) => value ?? undefined);
+
+/** What `docker info` says, as far as the suite depends on it. */
+export const dockerInfo = z.object({
+    ServerVersion: optional(z.string()),
+    OperatingSystem: optional(z.string()),
+    Architecture: optional(z.string()),
+    DockerRootDir: optional(z.string()),
+    /** `name=rootless`, and others; see preflight/neighbours.ts. */
+    SecurityOptions: optional(z.array(z.string())),
+    /** Pairs of name and value. */
+    DriverStatus: optional(z.array(z.tuple([z.string(), z.string()]))),
+    /** Memory of the machine that the engine runs on (a virtual one on a Mac), in bytes. */
+    MemTotal: optional(z.number()),
+    ServerErrors: optional(z.array(z.string())),
+});
+export type DockerInfo = z.infer<typeof dockerInfo>;
+
+const portBinding = z.object({ HostIp: z.string(), HostPort: z.string() });
+
+/** What `docker inspect` says of a container, as far as it is shown. */
+const containerDetails = z.object({
+    Id: z.string().min(1),
+    Name: z.string(),
+    State: z.object({
+        Status: z.string(),
+        StartedAt: optional(z.string()),
+        FinishedAt: optional(z.string()),
+        Health: optional(z.object({ Status: z.string() })),
+    }),
+    Config: z.object({
+        Labels: z
+            .record(z.string(), z.string())
+            .nullish()
+            .transform((labels) => labels ?? {}),
+        Image: z.string(),
+    }),
+    NetworkSettings: z.object({
+        Ports: z
+            .record(z.string(), z.array(portBinding).nullable())
+            .nullish()
+            .transform((ports) => ports ?? {}),
+    }),
+});
+export const containers = z.array(containerDetails);
+export type ContainerDetails = z.infer<typeof containerDetails>;
+
+/** What a stack's state file says of its last deployment. */
+export const checkpoint = z.object({
+    checkpoint: z.object({
+        latest: z.object({ manifest: z.object({ time: z.iso.datetime({ offset: true }) }) }).nullish(),
+    }),
+});
+
+/** What buildx writes down of an image that it built. */
+export const buildMetadata = z.object({ "containerimage.digest": z.string() });
+
+/**
+ * Reads a document that another program wrote.
+ *
+ * @param source What it is and where it comes from, to begin a sentence with.
+ * @param advice What to type or do where it is of another shape.
+ * @throws UserError saying in one sentence what is wrong with it.
+ */
+export function parseDocument<Schema extends z.ZodType>(
+    source: string,
+    schema: Schema,
+    json: string,
+    advice: string,
+): z.output<Schema> {
+    let document: unknown;
+    try {
+        document = JSON.parse(json);
+    } catch (error) {
+        throw new UserError(`${source} is not JSON (${abridged(messageOf(error))}). ${advice}`);
+    }
+    return checkDocument(source, schema, document, advice);
+}
+
+/** The same for a document that has been parsed. */
+export function checkDocument<Schema extends z.ZodType>(
+    source: string,
+    schema: Schema,
+    document: unknown,
+    advice: string,
+): z.output<Schema> {
+    const result = schema.safeParse(document);
+    if (!result.success) {
+        const [issue] = result.error.issues;
+        const place = issue?.path.length ? `${abridged(issue.path.join("."))}: ` : "";
+        throw new UserError(
+            `${source} has another shape than it should (${place}${abridged(issue?.message ?? "")}). ${advice}`,
+        );
+    }
+    return result.data;
+}
+
+/** The beginning of what a stranger may have made long. */
+function abridged(text: string): string {
+    return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}

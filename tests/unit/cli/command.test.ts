@@ -1,0 +1,109 @@
+import {
+    chmodSync,
+    copyFileSync,
+    mkdirSync,
+    mkdtempSync,
+    rmSync,
+    statSync,
+    symlinkSync,
+    writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { execa } from "execa";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+const root = join(__dirname, "..", "..", "..");
+const nodeFolder = dirname(process.execPath);
+
+let folder: string;
+beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "carbon-command-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** Runs the executable with nothing on PATH but the system's tools and `more`. */
+function carbon(file: string, more: string = nodeFolder) {
+    const env = { PATH: [more, "/bin", "/usr/bin"].join(delimiter) };
+    return execa(file, ["--version"], { cwd: "/", env, extendEnv: false, reject: false });
+}
+
+/** A folder for PATH that holds these tools and no Node. */
+function pathWithoutNode(): string {
+    const bin = join(folder, "bin");
+    mkdirSync(bin);
+    for (const tool of ["dirname", "readlink"]) {
+        symlinkSync(
+            ["/usr/bin", "/bin"].map((place) => join(place, tool)).find(exists) ?? "",
+            join(bin, tool),
+        );
+    }
+    return bin;
+}
+
+function exists(file: string): boolean {
+    return statSync(file, { throwIfNoEntry: false }) !== undefined;
+}
+
+describe("the executable", () => {
+    it("works from any folder", async () => {
+        expect(await carbon(join(root, "carbon"))).toMatchObject({ exitCode: 0, stdout: "0.1.0" });
+    });
+
+    it("works through links, one of them relative, and in a folder with a blank", async () => {
+        const bin = join(folder, "my bin");
+        mkdirSync(bin);
+        symlinkSync(join(root, "carbon"), join(bin, "first"));
+        symlinkSync("my bin/first", join(folder, "second"));
+        expect(await carbon(join(folder, "second"))).toMatchObject({ exitCode: 0, stdout: "0.1.0" });
+    });
+
+    it("says in one sentence that the Node packages are missing", async () => {
+        mkdirSync(join(folder, "cli"));
+        copyFileSync(join(root, "carbon"), join(folder, "carbon"));
+        copyFileSync(join(root, "cli", "carbon.js"), join(folder, "cli", "carbon.js"));
+        expect(await carbon(join(folder, "carbon"))).toMatchObject({
+            exitCode: 1,
+            stdout: "",
+            stderr: "error: The Node packages are not installed. Type: make setup",
+        });
+    });
+
+    it("says in one sentence that Node is missing", async () => {
+        const env = { PATH: pathWithoutNode() };
+        const result = await execa(join(root, "carbon"), [], { env, extendEnv: false, reject: false });
+        expect(result).toMatchObject({
+            exitCode: 1,
+            stderr: "error: Node.js is not installed. Install version 20.19 or later (https://nodejs.org).",
+        });
+    });
+
+    it("says in one sentence that Node is too old", async () => {
+        const older =
+            'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.18.3" } });';
+        writeFileSync(join(folder, "older.js"), older);
+        writeFileSync(
+            join(folder, "node"),
+            `#!/bin/sh\nexec '${process.execPath}' --require '${join(folder, "older.js")}' "$@"\n`,
+        );
+        chmodSync(join(folder, "node"), 0o755);
+        expect(await carbon(join(root, "carbon"), folder)).toMatchObject({
+            exitCode: 1,
+            stderr: "error: Node.js 20.18.3 is too old. Install version 20.19 or later (https://nodejs.org).",
+        });
+    });
+
+    // Outside the clone that runs a stranger's package of the same name.
+    it("is what every text of the project tells people to type, and not npm's runner", async () => {
+        const words = ["npx", "carbon"].join(" ");
+        const search = await execa(
+            "git",
+            ["grep", "--untracked", "-I", "--fixed-strings", "--line-number", words],
+            {
+                cwd: root,
+                reject: false,
+            },
+        );
+        expect(search).toMatchObject({ exitCode: 1, stdout: "" });
+    });
+});
