@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from typing import Any
 
@@ -12,17 +13,21 @@ from ..protocols.http import Response, request
 
 @check(
     "spark",
-    expected="the master is ALIVE and has a worker that is",
+    expected="the master is ALIVE and has a worker that is; its page refuses a wrong login",
     hint="docker logs {spark-master}; docker logs {spark-worker}-1",
     needs=(service("spark-master"),),
 )
 def spark(env: Environment) -> Outcome:
-    """Spark's master is alive and has workers to give jobs to.
+    """Spark's master is alive, has workers to give jobs to, and shows its page to nobody without the login.
 
     Expected: the states that Spark's master reports at /json (its MasterWebUI). Where the suite runs no workers,
     none are expected.
     """
-    answer = request(env.endpoints["spark"], "/json/", tls=False)
+    for login, what in (("", "no login"), (secrets.token_hex(12), "a wrong login")):
+        status = _master(env, login).status
+        if status != 401:
+            raise CheckFailed(f"the master's page answers {status} to {what}")
+    answer = _master(env, env.secret("spark"))
     if answer.status != 200:
         raise CheckFailed(f"the master answers {answer.status} to /json/")
     master = answer.json()
@@ -32,7 +37,9 @@ def spark(env: Environment) -> Outcome:
     if not alive and "spark-worker" in env.services:
         raise CheckFailed("the master has no worker that is alive")
     cores, memory = _sum(alive, "cores"), _sum(alive, "memory")
-    return passed(f"master alive, workers: {len(alive)} with {cores} cores and {memory} MiB")
+    return passed(
+        f"master alive, workers: {len(alive)} with {cores} cores and {memory} MiB, wrong login refused"
+    )
 
 
 @check(
@@ -64,6 +71,12 @@ def llm(env: Environment) -> Outcome:
 
 def _sum(workers: list[dict[str, Any]], field: str) -> int:
     return sum(int(worker.get(field, 0)) for worker in workers)
+
+
+def _master(env: Environment, password: str) -> Response:
+    login = base64.b64encode(f"carbon:{password}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}"} if password else {}
+    return request(env.endpoints["spark"], "/json/", tls=False, headers=headers)
 
 
 def _models(env: Environment, key: str) -> Response:

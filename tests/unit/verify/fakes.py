@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import shlex
 import socket
@@ -27,6 +28,7 @@ RECORDED = Path(__file__).parent / "recorded"
 SECRETS = {
     "ssh": "SshSecretSshSecretSsh000",
     "vnc": "VncSecr8",
+    "desktop": "DesktopSecretDesktop0000",
     "jupyter": "JupyterSecretJupyter0000",
     "code-server": "CodeSecretCodeSecret0000",
     "postgres": "PostgresSecretPostgres00",
@@ -34,6 +36,7 @@ SECRETS = {
     "mosquitto": "MosquittoSecretMosquitt0",
     "mongodb": "MongodbSecretMongodbSec0",
     "qdrant": "QdrantSecretQdrantSecre0",
+    "spark": "SparkSecretSparkSecret00",
     "llm": "LlmSecretLlmSecretLlmSe0",
 }
 BASE_TOOLSETS = ("graphics", "desktop", "databases")
@@ -101,20 +104,20 @@ class WorkspaceTestCase(unittest.TestCase):
         """Makes the venv's Python print a probe's report."""
         self.program(VENV_PYTHON, prints=f"{greeting}{json.dumps(seen)}\n")
 
-    def listen(self, service: str, talk: Talk, tls: ssl.SSLContext | None = None) -> None:
+    def listen(self, service: str, talk: Talk, tls: ServerTls | None = None) -> None:
         """Starts a server for a service; `talk` has each connection until it returns."""
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 # A client that hangs up in the middle is what some tests are about.
                 with contextlib.suppress(OSError):
-                    connection = tls.wrap_socket(self.request, server_side=True) if tls else self.request
+                    connection = tls.wrap(self.request) if tls else self.request
                     with connection:
                         talk(connection)
 
-        self._serve(service, _Server(("127.0.0.1", 0), Handler))
+        self._serve(service, _Server(("127.0.0.1", 0), Handler), tls)
 
-    def listen_http(self, service: str, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
+    def listen_http(self, service: str, answer: Answer, tls: ServerTls | None = None) -> None:
         """Starts an HTTP server for a service; `answer` gets each request."""
 
         class Handler(BaseHTTPRequestHandler):
@@ -129,8 +132,8 @@ class WorkspaceTestCase(unittest.TestCase):
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         if tls:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        self._serve(service, server)
+            server.socket = tls.wrap(server.socket)
+        self._serve(service, server, tls)
 
     def fresh(self) -> Environment:
         """The environment as another run would find it: nothing shared, nothing stopped."""
@@ -149,14 +152,30 @@ class WorkspaceTestCase(unittest.TestCase):
         if status == "FAIL":
             self.assertTrue(result.hint, "a FAIL says what to type next")
 
-    def _serve(self, service: str, server: socketserver.BaseServer) -> None:
+    def certificate(self, service: str, text: str) -> Path:
+        """Puts the certificate that a service is known by where clients find it."""
+        return self.write(f"/run/carbon/tls/{service}.pem", text)
+
+    def _serve(self, service: str, server: socketserver.BaseServer, tls: ServerTls | None) -> None:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         self.addCleanup(thread.join)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        endpoint = Endpoint("127.0.0.1", server.server_address[1])
+        certificate = self.certificate(service, (tls or _some_tls()).certificate)
+        endpoint = Endpoint("127.0.0.1", server.server_address[1], certificate)
         self.env.endpoints = {**self.env.endpoints, service: endpoint}
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerTls:
+    """A server's TLS with a certificate of its own."""
+
+    context: ssl.SSLContext
+    certificate: str
+
+    def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
+        return self.context.wrap_socket(connection, server_side=True)
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -178,8 +197,8 @@ def form(request: BaseHTTPRequestHandler) -> str:
     return request.rfile.read(int(request.headers["Content-Length"])).decode()
 
 
-def self_signed() -> ssl.SSLContext:
-    """A server's TLS with a fresh certificate that nobody vouches for."""
+def self_signed(name: str = "IP:127.0.0.1") -> ServerTls:
+    """A server's TLS with a fresh certificate of the suite's shape, for `name`."""
     with tempfile.TemporaryDirectory() as directory:
         key, certificate = f"{directory}/key.pem", f"{directory}/certificate.pem"
         subprocess.run(
@@ -200,13 +219,34 @@ def self_signed() -> ssl.SSLContext:
                 "1",
                 "-subj",
                 "/CN=carbon",
+                "-config",
+                "/dev/stdin",
             ],
+            input=f"""
+                [req]
+                distinguished_name = subject
+                x509_extensions = leaf
+                [subject]
+                [leaf]
+                basicConstraints = critical, CA:FALSE
+                keyUsage = critical, digitalSignature
+                extendedKeyUsage = serverAuth
+                subjectKeyIdentifier = hash
+                subjectAltName = {name}
+            """,
+            text=True,
             check=True,
             capture_output=True,
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        return context
+        return ServerTls(context, Path(certificate).read_text(encoding="ascii"))
+
+
+@functools.lru_cache(maxsize=1)
+def _some_tls() -> ServerTls:
+    """What clients expect of a server that turns out to speak no TLS."""
+    return self_signed()
 
 
 def recorded(name: str) -> str:

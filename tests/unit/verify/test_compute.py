@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -14,11 +15,19 @@ class Spark(WorkspaceTestCase):
         super().setUp()
         self.variables(CARBON_SERVICES="spark-master spark-worker")
 
-    def serve(self, *states: str, status: str = "ALIVE") -> None:
-        """A master with a worker in each of the states."""
+    def serve(self, *states: str, status: str = "ALIVE", open_to_all: bool = False) -> None:
+        """A master with a worker in each of the states, and a login unless it is `open_to_all`."""
+        login = base64.b64encode(f"carbon:{SECRETS['spark']}".encode()).decode()
         workers = [{"state": state, "cores": 2, "memory": 1280} for state in states]
         master = json.dumps({"status": status, "workers": workers})
-        self.listen_http("spark", lambda http: reply(http, 200 if http.path == "/json/" else 302, master))
+
+        def answer(http: BaseHTTPRequestHandler) -> None:
+            if not open_to_all and http.headers["Authorization"] != f"Basic {login}":
+                reply(http, 401, "Spark's pages need a login.")
+            else:
+                reply(http, 200 if http.path == "/json/" else 302, master)
+
+        self.listen_http("spark", answer)
 
     def test_is_skipped_where_there_is_none(self) -> None:
         self.variables(CARBON_SERVICES="redis")
@@ -27,6 +36,10 @@ class Spark(WorkspaceTestCase):
     def test_passes_and_counts_the_workers_that_are_alive(self) -> None:
         self.serve("ALIVE", "DEAD", "ALIVE")
         self.assertResult(self.run_check(spark), "PASS", "workers: 2 with 4 cores and 2560 MiB")
+
+    def test_fails_where_no_login_is_needed(self) -> None:
+        self.serve("ALIVE", open_to_all=True)
+        self.assertResult(self.run_check(spark), "FAIL", "the master's page answers 200 to no login")
 
     def test_fails_where_no_worker_is_alive(self) -> None:
         self.serve("DEAD")

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What Spark's daemons and the workspace's drivers share. Sourced after common.sh, by root.
+# What Spark's daemons and the workspace's drivers share. Sourced after common.sh; all but spark_executor_memory is for
+# root.
 # shellcheck disable=SC2154 # common.sh names the folders
 
 # shellcheck disable=SC2034 # used by the scripts that source this file
@@ -10,13 +11,11 @@ readonly spark_events_dir=/var/lib/spark/events
 # and the Python processes.
 readonly spark_worker_reserve=768
 
-# own_spark_events: the volume with the event logs is carbon's, in every container that mounts it.
-own_spark_events() {
-    install --directory --mode=0755 "${spark_events_dir%/*}"
-    install --directory --mode=0700 "$spark_events_dir"
-    if [[ $(stat --format=%u:%g "$spark_events_dir") != "$(id --user carbon):$(id --group carbon)" ]]; then
-        chown --recursive --no-dereference carbon: "$spark_events_dir"
-    fi
+# own_spark_folder FOLDER: makes a folder in one of root's carbon's, and closes it to others.
+own_spark_folder() {
+    mkdir --parents "$1"
+    own_volume "$1" carbon
+    s6-setuidgid carbon chmod 0700 "$1"
 }
 
 # spark_executor_memory: MiB that a worker offers to executors.
@@ -28,18 +27,34 @@ spark_executor_memory() {
     echo "$((limit - spark_worker_reserve))"
 }
 
-# write_spark_conf NAME: stdin and what every part of the cluster must agree on, as $spark_conf_dir/NAME. It holds the
-# secret and is for carbon alone; a property on a command line or in SPARK_DAEMON_JAVA_OPTS would be seen by everybody.
+# write_spark_file NAME: stdin as $spark_conf_dir/NAME, for carbon to read. The folder is root's: what JVMs load lies there,
+# and the secret, which everybody would see on a command line or in SPARK_DAEMON_JAVA_OPTS.
+write_spark_file() {
+    install --directory --owner=root --group=carbon --mode=0750 "$spark_conf_dir"
+    publish "$spark_conf_dir/$1" carbon 0440
+}
+
+# write_spark_pages_conf NAME: stdin and the pages' login (SparkLogin.java), as $spark_conf_dir/NAME.
+write_spark_pages_conf() {
+    write_spark_file password < "$secrets_dir/spark"
+    {
+        cat
+        printf '%s\n' "spark.ui.filters carbon.SparkLogin" \
+            "spark.carbon.SparkLogin.param.passwordFile $spark_conf_dir/password"
+    } | write_spark_file "$1"
+}
+
+# write_spark_conf NAME: stdin and what every part of the cluster must agree on, as $spark_conf_dir/NAME.
 write_spark_conf() {
-    install --directory --owner=carbon --group=carbon --mode=0700 "$spark_conf_dir"
-    rm -f "$spark_conf_dir/$1"
-    (
-        umask 0377
-        {
-            cat
-            printf '%s\n' "spark.authenticate true" "spark.authenticate.secret $(< "$secrets_dir/spark")" \
-                "spark.ui.reverseProxy true"
-        } > "$spark_conf_dir/$1"
-        chown carbon: "$spark_conf_dir/$1"
-    )
+    {
+        cat
+        printf '%s\n' "spark.authenticate true" "spark.authenticate.secret $(< "$secrets_dir/spark")" \
+            "spark.ui.reverseProxy true"
+    } | write_spark_pages_conf "$1"
+}
+
+# ask_spark PORT PATH: what the page of a daemon in this container answers. The login reaches curl by a pipe.
+ask_spark() {
+    curl --config <(printf 'user = "carbon:%s"\n' "$(< "$secrets_dir/spark")") --fail --silent --show-error \
+        --max-time 4 "http://127.0.0.1:$1$2"
 }
