@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from .check import CheckFailed
-from .processes import Finished, Processes
+from .processes import Finished, Identity, Processes, identity
 
 IMAGE_FILE = "/etc/carbon/image.json"
 SECRETS_DIR = "/run/carbon/secrets"
+TLS_DIR = "/run/carbon/tls"
 VENV_PYTHON = "/opt/carbon/venv/bin/python"
+USER = "carbon"
+"""Who the programs that checks start run as: root runs nothing that reads what users write."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Endpoint:
 
     host: str
     port: int
+    certificate: str | Path | None = None
+    """The file with the certificate that it must show where it speaks TLS; None where it never does."""
 
     def __str__(self) -> str:
         """As people write it."""
@@ -48,15 +53,17 @@ SERVICES = (
 )
 """What can run beside the workspace, each in a container of its own."""
 
+_OWN, _TO_OTHERS = f"{TLS_DIR}/cert.pem", f"{TLS_DIR}/{{}}.pem"
+
 ENDPOINTS: Mapping[str, Endpoint] = {
-    "jupyter": Endpoint("127.0.0.1", 8888),
-    "code-server": Endpoint("127.0.0.1", 9999),
-    "novnc": Endpoint("127.0.0.1", 6900),
-    "vnc": Endpoint("127.0.0.1", 5900),
+    "jupyter": Endpoint("127.0.0.1", 8888, _OWN),
+    "code-server": Endpoint("127.0.0.1", 9999, _OWN),
+    "novnc": Endpoint("127.0.0.1", 6900, _OWN),
+    "vnc": Endpoint("127.0.0.1", 5900, _OWN),
     "ssh": Endpoint("127.0.0.1", 2222),
-    "postgres": Endpoint("postgres", 5432),
-    "redis": Endpoint("redis", 6379),
-    "mosquitto": Endpoint("mosquitto", 1883),
+    "postgres": Endpoint("postgres", 5432, _TO_OTHERS.format("postgres")),
+    "redis": Endpoint("redis", 6379, _TO_OTHERS.format("redis")),
+    "mosquitto": Endpoint("mosquitto", 1883, _TO_OTHERS.format("mosquitto")),
     "mongodb": Endpoint("mongodb", 27017),
     "qdrant": Endpoint("qdrant", 6333),
     "spark": Endpoint("spark-master", 8080),
@@ -80,7 +87,8 @@ class Environment:
 
     def __post_init__(self) -> None:
         """Starts with nothing running and nothing looked up."""
-        self._processes = Processes()
+        self._identity: Identity = identity(USER) if self.system == "Linux" else {}
+        self._processes = Processes(self._identity)
         self._scratch: Path | None = None
         self._shared: dict[str, Future[Any]] = {}
         self._lock = threading.Lock()
@@ -158,9 +166,9 @@ class Environment:
         return f"carbon-{self.variables.get('CARBON_STACK', '<stack>')}-{service}"
 
     def run(self, *argv: str, stdin: str = "", **variables: str) -> Finished:
-        """Runs a program in this environment with more `variables`. See Processes.run.
+        """Runs a program in this environment with more `variables`, as carbon where this is root. See Processes.run.
 
-        Its home is a directory that `close` removes: Keras, for one, writes its settings there.
+        Its home is a directory of its own that `close` removes: Keras, for one, writes its settings there.
         """
         home = str(self._own_directory())
         env = {**self.variables, "HOME": home, "TMPDIR": home, **variables}
@@ -171,7 +179,8 @@ class Environment:
         self._processes.stop()
         with self._lock:
             if self._scratch:
-                shutil.rmtree(self._scratch, ignore_errors=True)
+                # By its owner: root does not delete in a directory of somebody else's.
+                subprocess.run(["rm", "-rf", "--", self._scratch], check=False, **self._identity)
 
     def once(self, key: str, make: Callable[[], Any]) -> Any:
         """What `make` returns, or raises: called by the first check that asks, waited for by the others."""
@@ -190,7 +199,11 @@ class Environment:
     def _own_directory(self) -> Path:
         with self._lock:
             if not self._scratch:
-                self._scratch = Path(tempfile.mkdtemp(prefix="carbon-verify-"))
+                template = f"{tempfile.gettempdir()}/carbon-verify-XXXXXXXXXX"
+                made = subprocess.run(
+                    ["mktemp", "-d", template], check=True, stdout=subprocess.PIPE, text=True, **self._identity
+                )
+                self._scratch = Path(made.stdout.rstrip("\n"))
             return self._scratch
 
     def _image_field(self, name: str, default: Any) -> Any:

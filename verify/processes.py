@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .check import CheckFailed
+
+
+Identity = dict[str, Any]
+"""Who a program runs as: arguments of subprocess.Popen. Empty: whoever runs this."""
+
+
+def identity(user: str) -> Identity:
+    """The user's, where this is root and there is such a user."""
+    if os.geteuid() != 0:
+        return {}
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return {}
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [entry.pw_gid]}
 
 
 @dataclass(frozen=True)
@@ -37,8 +54,9 @@ class Processes:
     limit here: the runner has one per check, and stops what is left.
     """
 
-    def __init__(self) -> None:
-        """Nothing runs yet."""
+    def __init__(self, identity: Identity) -> None:
+        """Nothing runs yet. `identity`: who the programs run as."""
+        self._identity = identity
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[str]] = set()
         self._closed = False
@@ -78,6 +96,7 @@ class Processes:
                     encoding="utf-8",
                     errors="replace",
                     start_new_session=True,
+                    **self._identity,
                 )
             except (FileNotFoundError, PermissionError) as error:
                 raise CheckFailed(f"{argv[0]} cannot be started: {error.strerror}") from error

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import type Docker from "dockerode";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -31,7 +33,7 @@ const hasDesktop = toolsets.includes("desktop");
 afterAll(removeAll);
 
 /** The secrets that the workspace must have with this image's toolsets. */
-const workspaceSecrets = { ssh: secrets.ssh, vnc: secrets.vnc };
+const workspaceSecrets = { ssh: secrets.ssh, vnc: secrets.vnc, desktop: "DesktopPasswordDesktop24" };
 
 function startWorkspace(args: Partial<RoleArgs> = {}) {
     return startRole({ image, role: "workspace", secrets: workspaceSecrets, ports: [2222], ...args });
@@ -85,7 +87,9 @@ describe("the image", () => {
             "-xdev",
             ...["-path", "/proc", "-prune", "-o"],
             ...["-perm", "-0002", "!", "-type", "l", "!", "-type", "c"],
-            ...["!", "-path", "/tmp", "!", "-path", "/var/tmp", "!", "-path", "/run/lock", "-print"],
+            ...["!", "-path", "/tmp", "!", "-path", "/var/tmp", "!", "-path", "/run/lock"],
+            // The folder of X's sockets, sticky as /tmp is.
+            ...["!", "-path", "/tmp/.X11-unix", "-print"],
         ]);
         expect(found.stdout).toBe("");
     });
@@ -173,14 +177,14 @@ describe("the workspace role", () => {
         );
     });
 
-    it("keeps its SSH host key with the home volume", async () => {
-        const home = await makeVolume();
-        const key = "/home/carbon/.carbon/ssh/ssh_host_ed25519_key.pub";
-        const first = await startWorkspace({ binds: [`${home}:/home/carbon`] });
+    it("keeps its SSH host key with the volume of keys", async () => {
+        const keys = await makeVolume();
+        const key = "/var/lib/carbon/keys/ssh/ssh_host_ed25519_key.pub";
+        const first = await startWorkspace({ binds: [`${keys}:/var/lib/carbon/keys`] });
         await untilHealthy(first);
         const made = await run(first, ["cat", key]);
         await remove(first);
-        const second = await startWorkspace({ binds: [`${home}:/home/carbon`] });
+        const second = await startWorkspace({ binds: [`${keys}:/var/lib/carbon/keys`] });
         await untilHealthy(second);
         expect(await run(second, ["cat", key])).toBe(made);
         expect(await run(second, ["stat", "--format=%U %a", key.replace(".pub", "")])).toBe("root 600");
@@ -240,11 +244,27 @@ describe("the workspace role", () => {
         await session;
     });
 
-    it("makes a certificate with TLS on, its key for carbon alone", async () => {
-        const container = await startWorkspace({ env: { CARBON_TLS: "on" } });
+    it("hands over secrets that carbon reads, but neither owns nor can replace", async () => {
+        const container = await startWorkspace();
         await untilHealthy(container);
-        const key = "/home/carbon/.carbon/tls/key.pem";
-        expect(await run(container, ["stat", "--format=%U %a", key])).toBe("carbon 400");
+        const folder = "/run/carbon/user";
+        expect(await run(container, ["stat", "--format=%U %G %a", folder, `${folder}/vnc`])).toBe(
+            "root carbon 750\nroot carbon 440",
+        );
+        expect(await run(container, ["cat", `${folder}/vnc`], "carbon")).toBe(secrets.vnc);
+        expect((await exec(container, ["ls", "/run/carbon/secrets"], "carbon")).code).not.toBe(0);
+    });
+
+    it("starts, and says so, where not everything can be copied into the home", async () => {
+        const home = await makeVolume();
+        const binds = [`${home}:/home/carbon`];
+        const first = await startWorkspace({ binds });
+        await untilHealthy(first);
+        await run(first, ["sh", "-c", "rm ~/.zshrc && ln -s /root/x ~/.zshrc"], "carbon");
+        await remove(first);
+        const second = await startWorkspace({ binds });
+        await untilHealthy(second);
+        expect(await logs(second)).toContain("not everything of /etc/skel could be copied");
     });
 });
 
@@ -260,6 +280,35 @@ describe("a running workspace", () => {
         const port = await hostPort(container, 2222);
         expect(await ssh(port, "carbon", secrets.ssh, "id -un; echo $SHELL")).toBe("carbon\n/usr/bin/zsh");
         await expect(ssh(port, "carbon", "wrong", "id")).rejects.toThrow("authentication methods failed");
+    });
+
+    it("lets the right password in at once after ten wrong ones and with 25 connections that say nothing", async () => {
+        const port = await hostPort(container, 2222);
+        const silent = Array.from({ length: 25 }, () => connect(port, "127.0.0.1"));
+        try {
+            await Promise.all(silent.map((connection) => once(connection, "data")));
+            for (let attempt = 0; attempt < 10; attempt++) {
+                await expect(ssh(port, "carbon", "wrong", "id")).rejects.toThrow(
+                    "authentication methods failed",
+                );
+            }
+            expect(await ssh(port, "carbon", secrets.ssh, "id -un")).toBe("carbon");
+        } finally {
+            for (const connection of silent) {
+                connection.destroy();
+            }
+        }
+    });
+
+    it("runs its check's programs as carbon, and imports nothing from where it is called", async () => {
+        await run(container, ["sh", "-c", "echo 'raise SystemExit(9)' > /tmp/json.py"], "carbon");
+        const result = await exec(container, ["sh", "-c", "cd /tmp && carbon-verify --only=ssh"], "root", [
+            "PYTHONPATH=/tmp",
+        ]);
+        expect(result).toMatchObject({ code: 0 });
+        const who =
+            "import sys; sys.path[0] = '/usr/local/lib/carbon'; from verify.environment import Environment as E; e = E(); print(e.run('id', '-un').stdout); e.close()";
+        expect(await run(container, ["python3", "-B", "-c", who])).toBe("carbon");
     });
 
     it("refuses root over SSH, even with a password", async () => {
@@ -358,6 +407,61 @@ describe.runIf(toolsets.includes("databases"))("postgres", () => {
         expect(log).not.toMatch(/PASSWORD '|not properly shut down|warning/i);
     });
 
+    it("makes the user carbon no superuser, who has a database and the extensions that people use", async () => {
+        const container = await startPostgres(await makeVolume());
+        await untilHealthy(container);
+        const names = [
+            "vector",
+            "postgis",
+            "postgis_raster",
+            "address_standardizer",
+            "pg_trgm",
+            "hstore",
+            "uuid-ossp",
+            "pgcrypto",
+        ];
+        const statements = [
+            ...names.map((name) => `CREATE EXTENSION "${name}"`),
+            "CREATE TABLE program (line text)",
+            "SELECT rolsuper FROM pg_roles WHERE rolname = current_user",
+        ];
+        expect(await run(container, psql(secrets.postgres, statements.join("; ")))).toBe("f");
+        await run(container, psql(secrets.postgres, "CREATE DATABASE another"));
+        for (const statement of [
+            "COPY program FROM PROGRAM 'id'",
+            "COPY program FROM '/etc/passwd'",
+            "ALTER ROLE carbon SUPERUSER",
+            // The setting is there once its library is.
+            "SELECT postgis_raster_lib_version(); SET postgis.enable_outdb_rasters = on",
+        ]) {
+            const refused = await exec(container, psql(secrets.postgres, statement));
+            expect(refused).toMatchObject({ output: expect.stringMatching(/permission denied/) });
+        }
+        const superuser = [
+            "psql",
+            "-U",
+            "postgres",
+            "-tAc",
+            "SELECT rolsuper FROM pg_roles WHERE rolname = current_user",
+        ];
+        expect(await run(container, superuser)).toBe("t");
+        expect(await run(container, superuser, "postgres")).toBe("t");
+        expect((await exec(container, superuser, "redis")).output).toContain("Peer authentication failed");
+    });
+
+    it("keeps a cluster of former versions, whose superuser is carbon", async () => {
+        const volume = await makeVolume();
+        const data = "/var/lib/postgresql/data";
+        const bin = "/usr/lib/postgresql/17/bin";
+        const made = `chown postgres ${data} && setpriv --reuid postgres --regid postgres --clear-groups sh -c "
+            ${bin}/initdb --pgdata=${data}/17 --username=carbon --auth-local=peer --auth-host=scram-sha-256 > /dev/null &&
+            echo 'CREATE DATABASE carbon;' | ${bin}/postgres --single -D ${data}/17 template1 > /dev/null"`;
+        await execa("docker", ["run", "--rm", "--volume", `${volume}:${data}`, image, "sh", "-c", made]);
+        const container = await startPostgres(volume);
+        await untilHealthy(container);
+        expect(await run(container, psql(secrets.postgres, "SHOW is_superuser"))).toBe("on");
+    });
+
     it("starts again after it was killed", async () => {
         const container = await startPostgres(await makeVolume());
         await untilHealthy(container);
@@ -440,7 +544,7 @@ describe.runIf(toolsets.includes("databases"))("redis", () => {
     it("keeps its configuration from other users", async () => {
         const container = await startRedis(await makeVolume());
         await untilHealthy(container);
-        expect(await run(container, ["stat", "--format=%U %a", "/run/carbon/redis.conf"])).toBe("redis 400");
+        expect(await run(container, ["stat", "--format=%U %a", "/run/carbon/redis.conf"])).toBe("root 440");
     });
 
     it("listens with TLS alone when it is on", async () => {
@@ -527,7 +631,7 @@ describe.runIf(toolsets.includes("databases"))("mosquitto", () => {
 
     it("listens with TLS alone when it is on", async () => {
         const container = await startMosquitto({ CARBON_TLS: "on" });
-        const tls = ["-p", "1883", "--cafile", "/var/lib/mosquitto/tls/cert.pem"];
+        const tls = ["-p", "1883", "--cafile", "/run/carbon/tls/cert.pem"];
         await run(container, publish("by TLS", ...tls, ...login(secrets.mosquitto)));
         expect((await exec(container, receive(...login(secrets.mosquitto)))).code).not.toBe(0);
     });
@@ -538,16 +642,24 @@ describe.runIf(toolsets.includes("databases"))("clients in the workspace", () =>
 
     async function startAll(env: Record<string, string> = {}): Promise<Docker.Container> {
         const network = await makeNetwork();
+        const binds = [`${await makeVolume()}:/var/lib/carbon/keys`];
         const services = await Promise.all(
             roles.map(async (role) => {
-                const service = await startRole({ image, role, env, secrets: { [role]: secrets[role] } });
+                const service = await startRole({
+                    image,
+                    role,
+                    env,
+                    binds,
+                    secrets: { [role]: secrets[role] },
+                });
                 await network.connect({ Container: service.id, EndpointConfig: { Aliases: [role] } });
                 return service;
             }),
         );
         const workspace = await startWorkspace({
             env: { ...env, CARBON_SERVICES: roles.join(" ") },
-            secrets: { ...secrets },
+            binds,
+            secrets: { ...secrets, ...workspaceSecrets },
         });
         await network.connect({ Container: workspace.id });
         await Promise.all([workspace, ...services].map((container) => untilHealthy(container)));

@@ -27,7 +27,7 @@ async function startDesktop(args: Partial<RoleArgs> = {}): Promise<Docker.Contai
     const container = await startRole({
         image,
         role: "workspace",
-        secrets: { ssh: secrets.ssh, vnc: secrets.vnc },
+        secrets: { ssh: secrets.ssh, vnc: secrets.vnc, desktop: secrets.desktop },
         ports: [3390, 5900, 6900],
         ...args,
     });
@@ -94,13 +94,14 @@ describe.runIf(hasDesktop)("RDP", () => {
         await closeRdp(client);
     });
 
-    it("runs as the user, with keys that only the user can read", async () => {
+    it("runs as the user, with keys that only root and the user can read", async () => {
         expect(await run(container, ["ps", "-C", "xrdp", "-o", "user="])).toBe("carbon");
-        const keys = ["rdp/rsakeys.ini", "tls/key.pem"].map((name) => `/home/carbon/.carbon/${name}`);
-        expect(await run(container, ["stat", "--format=%U %a", ...keys])).toBe("carbon 400\ncarbon 400");
+        const keys = ["/etc/xrdp/rsakeys.ini", "/run/carbon/tls/key.pem"];
+        const owned = await run(container, ["stat", "--format=%U:%G %a", ...keys]);
+        expect(owned).toBe("root:carbon 440\nroot:carbon 440");
     });
 
-    it("finds no keys in the image, and makes others in every new home", async () => {
+    it("finds no keys in the image, and makes others in every new volume", async () => {
         const { stdout } = await execa("docker", [
             "run",
             "--rm",
@@ -111,8 +112,7 @@ describe.runIf(hasDesktop)("RDP", () => {
         ]);
         expect(stdout).not.toMatch(/rsakeys|\.pem|\.key/);
         const other = await startDesktop();
-        const print = (of: Docker.Container) =>
-            run(of, ["sha256sum", "/home/carbon/.carbon/rdp/rsakeys.ini"]);
+        const print = (of: Docker.Container) => run(of, ["sha256sum", "/etc/xrdp/rsakeys.ini"]);
         expect(await print(other)).not.toBe(await print(container));
     });
 });
@@ -134,8 +134,8 @@ describe.runIf(hasDesktop)("with TLS on", () => {
             "--write-out",
             "%{http_code}",
         ];
-        expect(await run(container, [...curl, "https://127.0.0.1:6900/vnc.html"])).toBe("200");
-        expect((await exec(container, [...curl, "http://127.0.0.1:6900/vnc.html"])).code).not.toBe(0);
+        expect(await run(container, [...curl, "https://127.0.0.1:6900/login"])).toBe("200");
+        expect((await exec(container, [...curl, "http://127.0.0.1:6900/login"])).code).not.toBe(0);
     });
 
     it("speaks only encrypted VNC to the outside", async () => {

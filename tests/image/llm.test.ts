@@ -71,7 +71,7 @@ describe.runIf(toolsets.includes("llm"))("the LLM server", () => {
         expect(await logs(container)).not.toContain(key);
         const everything = "for f in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do cat $f 2>&1; done";
         const shown = await run(container, ["sh", "-c", `${everything}; true`], "carbon");
-        expect(shown).toContain("llama_cpp.server");
+        expect(shown).toContain("llm_server.py");
         expect(shown).not.toContain(key);
     });
 });

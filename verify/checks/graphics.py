@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 
@@ -49,7 +50,7 @@ def vulkan(env: Environment) -> Outcome:
     Expected: Mesa's lavapipe, Vulkan 1.3 since Mesa 23 and 1.4 in Debian 13's Mesa 25. It lists itself as a
     device of type CPU, so only another type means a GPU (Venus, where the VM passes one in).
     """
-    # With a display it cannot open (root has no key to the desktop's) vulkaninfo gives up before any device.
+    # With a display it cannot open (programs here have no key to the desktop's) vulkaninfo gives up before any device.
     finished = env.run("vulkaninfo", "--summary", DISPLAY="")
     devices = [
         (
@@ -73,9 +74,8 @@ def vulkan(env: Environment) -> Outcome:
 
 def _glxinfo(env: Environment) -> str:
     """On the desktop's display or, where no desktop runs, on a display of its own."""
-    if env.path(f"/tmp/.X11-unix/X{_DISPLAY}").exists():
-        authority = {"XAUTHORITY": _XAUTHORITY} if env.path(_XAUTHORITY).exists() else {}
-        finished = env.run("glxinfo", "-B", DISPLAY=f":{_DISPLAY}", **authority)
+    if os.path.lexists(env.path(f"/tmp/.X11-unix/X{_DISPLAY}")):
+        finished = env.run("glxinfo", "-B", DISPLAY=f":{_DISPLAY}", XAUTHORITY=_XAUTHORITY)
     elif shutil.which("xvfb-run", path=env.variables.get("PATH")):
         finished = env.run("xvfb-run", "--auto-servernum", "glxinfo", "-B")
     elif "desktop" in env.toolsets:

@@ -13,7 +13,7 @@ _DOCKER_NAMES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64
 @check(
     "platform",
     expected="the image is built for the platform that it runs as",
-    hint="docker image inspect the workspace's image, then rebuild it: npx carbon build",
+    hint="docker image inspect the workspace's image, then rebuild it: ./carbon build",
     needs=(workspace,),
 )
 def platform(env: Environment) -> Outcome:

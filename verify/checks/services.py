@@ -42,7 +42,7 @@ def mosquitto(env: Environment) -> Outcome:
         received = mqtt.receive_message(connection)
     if received != (name, text):
         raise CheckFailed(f"published {text!r}, received {received[1]!r}")
-    tls = "; TLS, certificate not verified" if env.tls else ""
+    tls = "; TLS, certificate verified" if env.tls else ""
     return passed(f"message published and received, wrong password refused{tls}")
 
 

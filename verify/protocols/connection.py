@@ -12,25 +12,32 @@ from ..environment import Endpoint
 
 TIMEOUT = 10.0
 """Seconds that a server may take for one answer."""
+WRONG_CERTIFICATE = (
+    "somebody else may be answering; where the certificate was just made anew, start the stack again: carbon stop, "
+    "carbon start"
+)
+"""What to do where a server shows another certificate than its own."""
 
 
-def unverified_tls() -> ssl.SSLContext:
-    """TLS that takes any certificate.
+def trusting(endpoint: Endpoint) -> ssl.SSLContext:
+    """TLS that takes the endpoint's own certificate, for the host it is called by, and no other.
 
-    The suite's are self-signed, and the connection stays on loopback or on the stack's own network: what is
-    checked is that the server speaks TLS, not who it is.
+    Raises CheckFailed where the certificate to compare with cannot be read.
     """
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+    try:
+        return ssl.create_default_context(cafile=str(endpoint.certificate))
+    except OSError as error:
+        raise CheckFailed(
+            f"{endpoint.certificate} cannot be read: {error.strerror or error}", "docker restart {workspace}"
+        ) from error
 
 
 @contextlib.contextmanager
 def connect(endpoint: Endpoint, *, tls: bool = False) -> Iterator[socket.socket]:
     """An open connection, closed at the end.
 
-    Raises CheckFailed, naming the address, where it cannot be opened or breaks.
+    With `tls` the server must show the endpoint's certificate. Raises CheckFailed, naming the address, where the
+    connection cannot be opened or breaks.
     """
     try:
         with contextlib.ExitStack() as stack:
@@ -38,9 +45,8 @@ def connect(endpoint: Endpoint, *, tls: bool = False) -> Iterator[socket.socket]
                 socket.create_connection((endpoint.host, endpoint.port), timeout=TIMEOUT)
             )
             if tls:
-                context = unverified_tls()
                 connection = stack.enter_context(
-                    context.wrap_socket(connection, server_hostname=endpoint.host)
+                    trusting(endpoint).wrap_socket(connection, server_hostname=endpoint.host)
                 )
             yield connection
     except OSError as error:
@@ -49,6 +55,10 @@ def connect(endpoint: Endpoint, *, tls: bool = False) -> Iterator[socket.socket]
 
 def unreachable(endpoint: Endpoint, error: Exception, *, tls: bool) -> CheckFailed:
     """What to say when a connection fails."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return CheckFailed(
+            f"{endpoint} shows a certificate that is not its own: {error.verify_message}", WRONG_CERTIFICATE
+        )
     scheme = " over TLS" if tls else ""
     return CheckFailed(f"no answer from {endpoint}{scheme}: {getattr(error, 'strerror', None) or error}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..check import CheckFailed
 from ..environment import Endpoint
-from .connection import TIMEOUT, unreachable, unverified_tls
+from .connection import TIMEOUT, trusting, unreachable
 
 BODY_LIMIT = 1 << 20
 """Bytes read of an answer's body."""
@@ -44,13 +44,13 @@ def request(
     headers: Mapping[str, str] | None = None,
     body: str | None = None,
 ) -> Response:
-    """One request over a connection of its own; redirects are not followed.
+    """One request over a connection of its own; redirects are not followed. For `tls` see connect.
 
     Raises CheckFailed, naming the address, where there is no answer.
     """
     if tls:
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            endpoint.host, endpoint.port, timeout=TIMEOUT, context=unverified_tls()
+            endpoint.host, endpoint.port, timeout=TIMEOUT, context=trusting(endpoint)
         )
     else:
         connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=TIMEOUT)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import socket
+from collections.abc import Mapping
 
 from ..check import CheckFailed
 from ..environment import Endpoint
@@ -15,8 +16,17 @@ _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _TEXT, _BINARY, _CLOSE = 0x0, 0x1, 0x2, 0x8
 
 
-def upgrade(connection: socket.socket, endpoint: Endpoint, path: str, subprotocol: str) -> None:
-    """Turns an HTTP connection into a WebSocket (§4.1). Raises CheckFailed where the server refuses."""
+class Refused(CheckFailed):
+    """The server answered, and did not want the WebSocket."""
+
+
+def upgrade(
+    connection: socket.socket, endpoint: Endpoint, path: str, subprotocol: str, headers: Mapping[str, str]
+) -> None:
+    """Turns an HTTP connection into a WebSocket (§4.1). Raises Refused where the server does not want it.
+
+    `headers`: more than the protocol asks for, such as the page's Origin that a browser names.
+    """
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [
         f"GET {path} HTTP/1.1",
@@ -26,13 +36,14 @@ def upgrade(connection: socket.socket, endpoint: Endpoint, path: str, subprotoco
         f"Sec-WebSocket-Key: {key}",
         f"Sec-WebSocket-Protocol: {subprotocol}",
         "Sec-WebSocket-Version: 13",
+        *(f"{name}: {value}" for name, value in headers.items()),
     ]
     connection.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
     status = receive_line(connection).decode("latin-1")
-    headers = _headers(connection)
+    answered = _headers(connection)
     if status.split(" ")[1:2] != ["101"]:
-        raise CheckFailed(f"the websocket was refused: {status}")
-    if headers.get("sec-websocket-accept") != _accept(key):
+        raise Refused(f"the websocket was refused: {status}")
+    if answered.get("sec-websocket-accept") != _accept(key):
         raise CheckFailed("the websocket handshake's answer does not fit its key")
 
 

@@ -3,13 +3,12 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
-import ssl
 
 from verify.checks import CHECKS
 from verify.checks.databases import postgres, redis
 from verify.cli import main
 
-from .fakes import SECRETS, WorkspaceTestCase, reply, self_signed
+from .fakes import SECRETS, ServerTls, WorkspaceTestCase, reply, self_signed
 
 GOOD_ANSWER = "version=170006\nvector=0.8.0\npostgis=3.5.2\nschema=carbon_verify\ndistance=5\n"
 WRONG_PASSWORD = 'psql: error: FATAL:  password authentication failed for user "carbon"'
@@ -27,7 +26,7 @@ class Postgres(WorkspaceTestCase):
             f'test "$PGPASSWORD" = {password} || {refuse}',
         ]
         if hostssl:
-            body.append(f"test \"$PGSSLMODE\" = require || {{ echo '{NO_TLS}' >&2; exit 2; }}")
+            body.append(f"test \"$PGSSLMODE\" = verify-full || {{ echo '{NO_TLS}' >&2; exit 2; }}")
         self.program("psql", prints=answer, body="\n".join(body))
 
     def test_passes_with_version_extensions_and_distance(self) -> None:
@@ -64,9 +63,16 @@ class Postgres(WorkspaceTestCase):
     def test_with_tls_on_a_session_without_it_has_to_be_refused(self) -> None:
         self.variables(CARBON_TLS="on")
         self.serve(hostssl=True)
-        self.assertResult(self.run_check(postgres), "PASS", "TLS, certificate not verified")
+        self.assertResult(self.run_check(postgres), "PASS", "TLS, certificate verified")
         self.serve()
         self.assertResult(self.run_check(postgres), "FAIL", "lets a session without TLS in")
+
+    def test_with_tls_on_another_certificate_is_a_fail_of_its_own(self) -> None:
+        self.variables(CARBON_TLS="on")
+        self.program("psql", complains="psql: error: SSL error: certificate verify failed", code=2)
+        result = self.run_check(postgres)
+        self.assertResult(result, "FAIL", "certificate verify failed")
+        self.assertIn("carbon stop", result.hint)
 
     def test_leaves_nothing_behind(self) -> None:
         self.serve()
@@ -74,9 +80,9 @@ class Postgres(WorkspaceTestCase):
         sql = (self.root / "stdin").read_text()
         begin, rollback = sql.index("BEGIN;"), sql.index("ROLLBACK;")
         self.assertNotIn("COMMIT", sql)
-        for write in ("CREATE SCHEMA", "CREATE EXTENSION"):
-            self.assertTrue(begin < sql.index(write) < rollback, write)
-            self.assertEqual(sql.count(write), 1)
+        for write, count in (("CREATE SCHEMA", 1), ("CREATE EXTENSION", 2)):
+            self.assertTrue(begin < sql.index(write) <= sql.rindex(write) < rollback, write)
+            self.assertEqual(sql.count(write), count)
 
     def test_the_password_is_on_no_argument_list(self) -> None:
         self.serve()
@@ -91,7 +97,7 @@ class Redis(WorkspaceTestCase):
         password: str | None = SECRETS["redis"],
         any_password: bool = False,
         forgetful: bool = False,
-        tls: ssl.SSLContext | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
         """A Redis of six commands. Without a password everybody is let in; a forgetful one keeps nothing."""
         self.commands: list[list[str]] = []
@@ -167,10 +173,18 @@ class Redis(WorkspaceTestCase):
             self.run_check(redis), "FAIL", "not a Redis server: it said 'HTTP/1.1 400 Bad Request'"
         )
 
-    def test_with_tls_on_it_speaks_tls(self) -> None:
+    def test_with_tls_on_it_takes_the_services_own_certificate(self) -> None:
         self.variables(CARBON_TLS="on")
         self.serve(tls=self_signed())
-        self.assertResult(self.run_check(redis), "PASS", "TLS, certificate not verified")
+        self.assertResult(self.run_check(redis), "PASS", "TLS, certificate verified")
+
+    def test_with_tls_on_it_fails_where_another_certificate_is_shown(self) -> None:
+        self.variables(CARBON_TLS="on")
+        self.serve(tls=self_signed())
+        self.certificate("redis", self_signed().certificate)
+        result = self.run_check(redis)
+        self.assertResult(result, "FAIL", "shows a certificate that is not its own")
+        self.assertIn("carbon stop", result.hint)
 
 
 class Secrets(WorkspaceTestCase):

@@ -6,7 +6,6 @@ import hmac
 import json
 import secrets
 import socket
-import ssl
 import struct
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from verify.checks.services import mongodb, mosquitto, ollama, qdrant
 from verify.protocols import bson, mongo
 
-from .fakes import SECRETS, WorkspaceTestCase, form, reply, self_signed
+from .fakes import SECRETS, ServerTls, WorkspaceTestCase, form, reply, self_signed
 
 
 def silent(connection: socket.socket) -> None:
@@ -31,7 +30,7 @@ class Mosquitto(WorkspaceTestCase):
         open_to_all: bool = False,
         refusal: int = 5,
         message: bytes | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
         """A broker with one user, which sends each message back to whoever published it."""
         self.topics: list[str] = []
@@ -85,10 +84,18 @@ class Mosquitto(WorkspaceTestCase):
         self.listen("mosquitto", silent)
         self.assertResult(self.run_check(mosquitto), "FAIL", "not an MQTT server")
 
-    def test_with_tls_on_it_speaks_tls(self) -> None:
+    def test_with_tls_on_it_takes_the_services_own_certificate(self) -> None:
         self.variables(CARBON_TLS="on")
         self.serve(tls=self_signed())
-        self.assertResult(self.run_check(mosquitto), "PASS", "TLS, certificate not verified")
+        self.assertResult(self.run_check(mosquitto), "PASS", "TLS, certificate verified")
+
+    def test_with_tls_on_it_fails_where_another_certificate_is_shown(self) -> None:
+        self.variables(CARBON_TLS="on")
+        self.serve(tls=self_signed())
+        self.certificate("mosquitto", self_signed().certificate)
+        result = self.run_check(mosquitto)
+        self.assertResult(result, "FAIL", "shows a certificate that is not its own")
+        self.assertIn("carbon stop", result.hint)
 
 
 class Mongodb(WorkspaceTestCase):

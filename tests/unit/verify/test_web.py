@@ -4,14 +4,13 @@ import base64
 import hashlib
 import json
 import socket
-import ssl
 from collections.abc import Callable, Collection
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs
 
 from verify.checks.web import code_server, jupyter, novnc
 
-from .fakes import SECRETS, WorkspaceTestCase, form, reply, self_signed
+from .fakes import SECRETS, ServerTls, WorkspaceTestCase, form, reply, self_signed
 
 BANNER = b"RFB 003.008\n"
 CONFIDENTIAL = "Too Confidential"
@@ -23,7 +22,7 @@ class Jupyter(WorkspaceTestCase):
         *,
         tokens: Collection[str] | None = None,
         refuses: Collection[str] = (),
-        tls: ssl.SSLContext | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
         """Lets in whoever has one of the tokens; without any, everybody but those it refuses."""
 
@@ -69,10 +68,10 @@ class Jupyter(WorkspaceTestCase):
         self.listen("jupyter", lambda connection: connection.sendall(BANNER))
         self.assertResult(self.run_check(jupyter), "FAIL", "no answer from 127.0.0.1")
 
-    def test_with_tls_on_it_takes_a_self_signed_certificate_and_says_so(self) -> None:
+    def test_with_tls_on_it_wants_the_certificate_that_it_knows_and_says_so(self) -> None:
         self.variables(CARBON_TLS="on")
         self.serve(tokens={SECRETS["jupyter"]}, tls=self_signed())
-        self.assertResult(self.run_check(jupyter), "PASS", "TLS, certificate not verified")
+        self.assertResult(self.run_check(jupyter), "PASS", "TLS, certificate verified")
 
     def test_with_tls_on_a_server_without_it_is_a_fail(self) -> None:
         self.variables(CARBON_TLS="on")
@@ -119,36 +118,61 @@ class CodeServer(WorkspaceTestCase):
         self.serve(state="dying")
         self.assertResult(self.run_check(code_server), "FAIL", "/healthz says 'dying'")
 
-    def test_says_so_where_too_many_failed_logins_are_the_reason(self) -> None:
-        def answer(request: BaseHTTPRequestHandler) -> None:
-            if request.path == "/healthz":
-                reply(request, 200, json.dumps({"status": "alive"}))
-            elif request.command == "GET":
-                reply(request, 302, Location="./login")
-            else:
-                form(request)
-                reply(request, 200, "Login rate limit exceeded.")
-
-        self.listen_http("code-server", answer)
-        self.assertResult(self.run_check(code_server), "FAIL", "too many failed logins of late")
-
 
 class NoVnc(WorkspaceTestCase):
     def serve(
-        self, websocket: Callable[[socket.socket, str], None], page: dict[str, tuple] | None = None
+        self,
+        websocket: Callable[[socket.socket, str], None],
+        page: dict[str, tuple] | None = None,
+        *,
+        lets_everybody_in: bool = False,
+        tls: ServerTls | None = None,
+        password: str = SECRETS["desktop"],
+        asks_for_login: bool = True,
     ) -> None:
-        """`page`: status, body and Location of each path."""
+        """`page`: status, body and Location of each path. With `tls` there is a login, which sets a cookie."""
         pages = page or {"/": (200, "<title>noVNC</title>", "")}
 
         def answer(request: BaseHTTPRequestHandler) -> None:
+            logged_in = not (tls and asks_for_login) or request.headers["Cookie"] == f"session={CONFIDENTIAL}"
+            own_page = f"{'https' if tls else 'http'}://{request.headers['Host']}"
             if request.path == "/websockify":
-                request.wfile.flush()
-                websocket(request.connection, request.headers["Sec-WebSocket-Key"])
+                if lets_everybody_in or (logged_in and request.headers["Origin"] == own_page):
+                    request.wfile.flush()
+                    websocket(request.connection, request.headers["Sec-WebSocket-Key"])
+                else:
+                    reply(request, 403)
+            elif request.command == "POST":
+                if parse_qs(form(request)).get("password") == [password]:
+                    reply(request, 303, Location="/", Set_Cookie=f"session={CONFIDENTIAL}; Path=/; HttpOnly")
+                else:
+                    reply(request, 401)
+            elif not logged_in:
+                reply(request, 303, Location="/login")
             else:
                 status, body, location = pages.get(request.path, (404, "", ""))
                 reply(request, status, body, **({"Location": location} if location else {}))
 
-        self.listen_http("novnc", answer)
+        self.listen_http("novnc", answer, tls)
+
+    def test_fails_where_the_websocket_takes_other_pages(self) -> None:
+        self.serve(lambda connection, key: accept(connection, key, frame(BANNER)), lets_everybody_in=True)
+        self.assertResult(self.run_check(novnc), "FAIL", "the websocket lets another page in")
+
+    def test_with_tls_on_it_logs_in(self) -> None:
+        self.variables(CARBON_TLS="on")
+        self.serve(lambda connection, key: accept(connection, key, frame(BANNER)), tls=self_signed())
+        result = self.run_check(novnc)
+        self.assertResult(result, "PASS", "websocket reaches RFB 3.8, another page refused; TLS")
+        self.assertNotIn(CONFIDENTIAL, repr(result))
+
+    def test_with_tls_on_it_fails_without_a_login_or_where_the_password_is_refused(self) -> None:
+        self.variables(CARBON_TLS="on")
+        tls = self_signed()
+        self.serve(lambda connection, key: accept(connection, key, frame(BANNER)), tls=tls, asks_for_login=False)
+        self.assertResult(self.run_check(novnc), "FAIL", "asks for no login: / answers 200")
+        self.serve(lambda connection, key: accept(connection, key, frame(BANNER)), tls=tls, password="another")
+        self.assertResult(self.run_check(novnc), "FAIL", "refuses the right password (401)")
 
     def test_passes_where_the_websocket_reaches_a_vnc_server(self) -> None:
         self.serve(lambda connection, key: accept(connection, key, frame(BANNER)))

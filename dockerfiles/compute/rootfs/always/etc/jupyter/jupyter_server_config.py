@@ -12,6 +12,11 @@ token = pathlib.Path("/run/carbon/user/jupyter")
 if token.exists():
     c.IdentityProvider.token = token.read_text(encoding="utf-8").strip()
 
+# A page of another site cannot use the login that a browser has here. The login's cookie is Secure by itself.
+c.IdentityProvider.cookie_options = {"samesite": "Lax"}
+xsrf_cookie = {"path": "/", "samesite": "Lax", "secure": os.environ.get("CARBON_TLS") == "on"}
+c.ServerApp.tornado_settings = {"xsrf_cookie_kwargs": xsrf_cookie}
+
 c.ServerApp.ip = "0.0.0.0"
 c.ServerApp.port = 8888
 # Another port would not be the published one: better to fail and say so.

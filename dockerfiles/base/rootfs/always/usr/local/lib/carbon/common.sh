@@ -1,8 +1,16 @@
 # shellcheck shell=bash
 # What the entrypoint, the services' scripts and the health check share. Sourced, never run.
 
+# Root's rule, for every script that runs as root: it neither reads, writes, owns nor deletes through a path of which any
+# part belongs to somebody else. Who owns a folder can put a link to anywhere into it. What root writes for a user stays
+# root's and is made anew, readable by the user's group; work in a user's own folders is done as that user, by
+# s6-setuidgid.
+
 # shellcheck disable=SC2034 # used by the scripts that source this file
 readonly services_dir=/etc/carbon/services secrets_dir=/run/carbon/secrets user_secrets_dir=/run/carbon/user
+# keys_dir: a volume of the stack's own, for root alone. tls_dir: copies of what its services' users read of it.
+# shellcheck disable=SC2034
+readonly keys_dir=/var/lib/carbon/keys tls_dir=/run/carbon/tls
 
 # die MESSAGE: says why on stderr and ends the script with 1.
 die() {
@@ -15,7 +23,7 @@ require_secret() {
     [[ -s $secrets_dir/$2 ]] || die "$1 refuses to start: its secret $secrets_dir/$2 is missing."
 }
 
-# map_user UID GID: gives carbon these ids.
+# map_user UID GID: gives carbon these ids, and its home with them.
 # usermod would walk the whole home volume in each new container; an edit of the two files is at once.
 map_user() {
     local uid=$1 gid=$2 id
@@ -24,31 +32,106 @@ map_user() {
     done
     sed --in-place --regexp-extended "s/^(carbon:[^:]*):[0-9]+:[0-9]+:/\1:$uid:$gid:/" /etc/passwd
     sed --in-place --regexp-extended "s/^(carbon:[^:]*):[0-9]+:/\1:$gid:/" /etc/group
+    own_volume /home/carbon carbon
 }
 
-# ensure_certificate FOLDER OWNER NAME...: a self-signed certificate for the host NAMEs and localhost, cert.pem and
-# key.pem in FOLDER; the key is for OWNER alone. Made when there is none, or less than 30 days of it are left.
-ensure_certificate() {
-    local folder=$1 owner=$2 names name
-    shift 2
-    names=DNS:localhost,IP:127.0.0.1
-    for name in "$@"; do
-        names+=,DNS:$name
-    done
-    install --directory --mode=0755 "$folder"
-    if ! [[ -s $folder/cert.pem && -s $folder/key.pem ]] \
-        || ! openssl x509 -in "$folder/cert.pem" -noout -checkend $((30 * 24 * 3600)) > /dev/null; then
-        (
-            umask 0077
-            # In one step, req would write a line of dashes into the log.
-            openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out "$folder/key.pem"
-            openssl req -x509 -key "$folder/key.pem" -days 825 -subj "/CN=${1:-localhost}" \
-                -addext "subjectAltName=$names" -out "$folder/cert.pem"
-        )
+# publish PATH USER MODE: stdin as the new file PATH in a folder of root's: root's own, MODE, readable by USER's group
+# where MODE says so. Whatever had the name goes first.
+publish() {
+    install --no-target-directory --owner=root --group="$(id --group "$2")" --mode="$3" /dev/stdin "$1"
+}
+
+# own_volume FOLDER USER: makes the mounted FOLDER and what is in it USER's. Only what belonged to the folder's former
+# owner changes hands: root, where Docker has made it, or the user under another id. The folder itself comes last, so
+# that an interrupted start begins anew.
+own_volume() {
+    local folder=$1 user=$2 former
+    mkdir --parents "$folder"
+    former=$(stat --format=%u:%g "$folder")
+    if [[ $former != "$(id --user "$user"):$(id --group "$user")" ]]; then
+        chown --recursive -P --no-dereference --from="${former%:*}" "$user:" "$folder"
     fi
-    chown "$owner:" "$folder/cert.pem" "$folder/key.pem"
-    chmod 0444 "$folder/cert.pem"
-    chmod 0400 "$folder/key.pem"
+}
+
+# certificate_names SERVICE: the subject alternative names of a certificate of SERVICE, as OpenSSL writes them.
+# CARBON_TLS_NAMES: names and addresses of the host that clients outside know it by, separated by commas.
+certificate_names() {
+    local names=DNS:$1,DNS:localhost,IP:127.0.0.1,IP:::1 name given
+    IFS=, read -r -a given <<< "${CARBON_TLS_NAMES:-}"
+    for name in "${given[@]}"; do
+        if [[ $name =~ ^([0-9]{1,3}\.){3}[0-9]{1,3}$ || $name =~ ^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$ ]]; then
+            name=IP:$name
+        elif [[ $name =~ ^[A-Za-z0-9*]([A-Za-z0-9._-]*[A-Za-z0-9])?$ ]]; then
+            name=DNS:$name
+        else
+            die "CARBON_TLS_NAMES holds '$name', which is neither a name nor an address."
+        fi
+        if [[ ,$names, != *",$name,"* ]]; then
+            names+=,$name
+        fi
+    done
+    printf '%s' "$names"
+}
+
+# make_certificate FOLDER SERVICE NAMES: a new key and its certificate in FOLDER. It vouches for itself and for nobody
+# else: who trusts it trusts this one server, and its key cannot sign another's certificate.
+make_certificate() {
+    local folder=$1 service=$2 names=$3
+    # In one step, req would write a line of dashes into the log.
+    openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out "$folder/key.pem"
+    openssl req -x509 -new -sha256 -key "$folder/key.pem" -days 825 -subj "/CN=$service" -config /dev/stdin \
+        -out "$folder/cert.pem" << END
+[req]
+distinguished_name = subject
+x509_extensions = leaf
+[subject]
+[leaf]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectKeyIdentifier = hash
+subjectAltName = $names
+END
+}
+
+# ensure_certificate SERVICE: key.pem and cert.pem of SERVICE in $keys_dir/tls/SERVICE. Made anew where its names are
+# no longer the wanted ones or less than 30 days of it are left; a change of its shape needs another number in `names`.
+# The stack's containers share the folder: callers hold the lock, and a certificate is there whole or not at all.
+ensure_certificate() {
+    local service=$1 folder=$keys_dir/tls/$1 names
+    names=$(certificate_names "$service")
+    if [[ -s $folder/names && $(< "$folder/names") == "1 $names" ]] \
+        && openssl x509 -in "$folder/cert.pem" -noout -checkend $((30 * 24 * 3600)) > /dev/null; then
+        return
+    fi
+    rm -rf "$folder" "$folder.new"
+    (
+        umask 0077
+        mkdir "$folder.new"
+        make_certificate "$folder.new" "$service" "$names"
+        echo "1 $names" > "$folder.new/names"
+    )
+    mv "$folder.new" "$folder"
+}
+
+# publish_certificates USER SERVICE [OTHER...]: SERVICE's certificate and its key, for USER, as $tls_dir/cert.pem and
+# key.pem; for clients the certificates of the OTHER services, as $tls_dir/OTHER.pem.
+publish_certificates() {
+    local user=$1 service=$2 other
+    shift 2
+    install --directory --owner=root --group=root --mode=0700 "$keys_dir" "$keys_dir/tls"
+    rm -rf "$tls_dir"
+    install --directory --mode=0755 "$tls_dir"
+    (
+        flock 9
+        ensure_certificate "$service"
+        publish "$tls_dir/cert.pem" root 0444 < "$keys_dir/tls/$service/cert.pem"
+        publish "$tls_dir/key.pem" "$user" 0440 < "$keys_dir/tls/$service/key.pem"
+        for other in "$@"; do
+            ensure_certificate "$other"
+            publish "$tls_dir/$other.pem" root 0444 < "$keys_dir/tls/$other/cert.pem"
+        done
+    ) 9> "$keys_dir/tls/lock"
 }
 
 # greeting PORT [LINE]: the first 12 characters that the server on this machine's PORT sends within 3 s, to a client

@@ -3,7 +3,6 @@
 # shellcheck disable=SC2154 # common.sh names the folders
 
 readonly home=/home/carbon
-readonly kept=$home/.carbon # host keys and certificates, kept in the home volume; root's
 
 prepare_workspace() {
     require_secret workspace ssh
@@ -11,7 +10,7 @@ prepare_workspace() {
     own_folders
     set_password
     hand_over_secrets
-    prepare_kept_folder
+    set_up_certificates
     set_up_clients
     trust_certificates
     write_login_environment
@@ -20,17 +19,15 @@ prepare_workspace() {
 own_folders() {
     local owner
     owner=$(id --user carbon):$(id --group carbon)
-    if [[ $(stat --format=%u:%g "$home") != "$owner" ]]; then
-        # The home itself comes last, so that an interrupted start begins anew.
-        find "$home" -mindepth 1 -maxdepth 1 -exec chown --recursive --no-dereference "$owner" {} +
-        chown "$owner" "$home"
-    fi
-    # A home volume of an older image lacks what newer images seed; nothing that is there is touched.
-    s6-setuidgid carbon cp --recursive --update=none --no-preserve=ownership /etc/skel/. "$home/"
+    # A home volume of an older image lacks what newer images seed; nothing that is there is touched. A full disk is no
+    # reason not to start.
+    s6-setuidgid carbon cp --recursive --update=none --no-preserve=ownership /etc/skel/. "$home/" \
+        || echo "carbon: not everything of /etc/skel could be copied to $home." >&2
     # Docker makes a missing bind source as root's. A folder with something in it, or read-only, is left alone.
     if [[ $(stat --format=%u /workspace) == 0 && -w /workspace && -z $(ls --almost-all /workspace) ]]; then
-        chown "$owner" /workspace
+        chown --no-dereference "$owner" /workspace
     fi
+    # Where the user's own processes put what they make while they run.
     install --directory --owner=carbon --group=carbon --mode=0700 "/run/user/$(id --user carbon)"
 }
 
@@ -42,27 +39,30 @@ set_password() {
 # The user's own copies of the secrets that the user's programs need.
 hand_over_secrets() {
     local secret
-    chown --recursive root: "$secrets_dir"
+    chown --recursive -P --no-dereference root:root "$secrets_dir"
     chmod 0700 "$secrets_dir"
     chmod 0400 "$secrets_dir"/*
     rm -rf "$user_secrets_dir"
-    install --directory --owner=carbon --group=carbon --mode=0700 "$user_secrets_dir"
+    install --directory --owner=root --group=carbon --mode=0750 "$user_secrets_dir"
     for secret in "$secrets_dir"/*; do
         if [[ $secret != "$secrets_dir/ssh" ]]; then
-            install --owner=carbon --group=carbon --mode=0400 "$secret" "$user_secrets_dir/"
+            publish "$user_secrets_dir/${secret##*/}" carbon 0440 < "$secret"
         fi
     done
 }
 
-prepare_kept_folder() {
-    if [[ -L $kept ]]; then
-        rm "$kept" # carbon owns the folder around it: never follow where root writes
-    fi
-    install --directory --owner=root --group=root --mode=0755 "$kept"
+# The workspace's own certificate, which RDP needs in any case, and with TLS on those that its clients verify.
+set_up_certificates() {
+    local service others=()
     if [[ $CARBON_TLS == on ]]; then
-        ensure_certificate "$kept/tls" carbon workspace "$(hostname)"
-        export CARBON_TLS_CERT=$kept/tls/cert.pem CARBON_TLS_KEY=$kept/tls/key.pem
+        for service in ${CARBON_SERVICES:-}; do
+            case $service in
+                postgres | redis | mosquitto) others+=("$service") ;;
+            esac
+        done
     fi
+    publish_certificates carbon workspace "${others[@]}"
+    export CARBON_TLS_CERT=$tls_dir/cert.pem CARBON_TLS_KEY=$tls_dir/key.pem
 }
 
 # psql, redis-cli and mosquitto_pub log in without a question: psql by its password file, the others by our wrappers.
@@ -88,27 +88,24 @@ require_service_secret() {
 
 set_up_psql() {
     export PGHOST=postgres PGUSER=carbon PGDATABASE=carbon PGPASSFILE=$user_secrets_dir/pgpass
-    (
-        umask 0377
-        printf 'postgres:*:*:carbon:%s\n' "$(< "$secrets_dir/postgres")" > "$PGPASSFILE"
-        chown carbon: "$PGPASSFILE"
-    )
-    # Also for what starts without the login environment, unless the user keeps a file there.
-    if [[ ! -e $home/.pgpass || -L $home/.pgpass ]]; then
-        s6-setuidgid carbon ln --symbolic --force "$PGPASSFILE" "$home/.pgpass"
+    if [[ $CARBON_TLS == on ]]; then
+        export PGSSLMODE=verify-full PGSSLROOTCERT=$tls_dir/postgres.pem
     fi
+    # The one copy that is carbon's: libpq ignores a file that a group may read.
+    printf 'postgres:*:*:carbon:%s\n' "$(< "$secrets_dir/postgres")" \
+        | install --owner=carbon --group=carbon --mode=0400 /dev/stdin "$PGPASSFILE"
+    # Also for what starts without the login environment, unless the user keeps a file there.
+    # shellcheck disable=SC2016 # its own arguments
+    s6-setuidgid carbon sh -c 'if ! [ -e "$2" ] || [ -L "$2" ]; then ln -sfT "$1" "$2"; fi' - "$PGPASSFILE" "$home/.pgpass" \
+        || echo "carbon: $home/.pgpass could not be made." >&2
 }
 
 # The clients read options from a file that is named like them; the wrapper points them at this folder.
 set_up_mosquitto_clients() {
     local folder=$user_secrets_dir/mqtt program
-    install --directory --owner=carbon --group=carbon --mode=0700 "$folder"
+    install --directory --owner=root --group=carbon --mode=0750 "$folder"
     for program in mosquitto_pub mosquitto_rr mosquitto_sub; do
-        (
-            umask 0377
-            printf '%s\n' '-u carbon' "-P $(< "$secrets_dir/mosquitto")" > "$folder/$program"
-            chown carbon: "$folder/$program"
-        )
+        printf '%s\n' '-u carbon' "-P $(< "$secrets_dir/mosquitto")" | publish "$folder/$program" carbon 0440
     done
 }
 

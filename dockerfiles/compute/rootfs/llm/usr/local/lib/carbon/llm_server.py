@@ -1,7 +1,7 @@
 """Serves a model from /models over the OpenAI API; until there is one, says what to do.
 
-CARBON_LLM_MODEL is the file's name in /models; `auto` is the first .gguf by name. The API key is in a file, and reaches
-the server in its configuration file, which carbon alone reads: no command line or environment shows it.
+CARBON_LLM_MODEL is the file's name in /models; `auto` is the first .gguf by name. The API key is in a file; no command
+line or environment shows it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 import json
 import os
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -96,29 +95,33 @@ def wait_for_model(wanted: str, key: str) -> Path:
     return file
 
 
-def write_config(file: Path, key: str) -> Path:
-    """The server's configuration file."""
-    config = SECRETS / "llm.json"
-    model = {
-        "model": str(file),
-        "model_alias": file.stem,
-        "n_ctx": CONTEXT,
-        "n_threads": len(os.sched_getaffinity(0)),
-        "verbose": False,
-    }
-    config.unlink(missing_ok=True)
-    with open(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8") as stream:
-        json.dump({"host": "0.0.0.0", "port": PORT, "api_key": key, "models": [model]}, stream)
-    return config
+def serve(file: Path, key: str) -> None:
+    """llama.cpp's server with this model, for as long as the process lives."""
+    # Here, not above: they take seconds to load, and who waits for a model has none to wait for.
+    import uvicorn
+    from fastapi.middleware.cors import CORSMiddleware
+    from llama_cpp.server.app import create_app
+    from llama_cpp.server.settings import ModelSettings, ServerSettings
+
+    model = ModelSettings(
+        model=str(file),
+        model_alias=file.stem,
+        n_ctx=CONTEXT,
+        n_threads=len(os.sched_getaffinity(0)),
+        verbose=False,
+    )
+    app = create_app(server_settings=ServerSettings(api_key=key), model_settings=[model])
+    # It would let every web page in the user's browser read its answers, and takes no setting for it.
+    app.user_middleware = [entry for entry in app.user_middleware if entry.cls is not CORSMiddleware]
+    uvicorn.run(app, host="0.0.0.0", port=PORT)
 
 
 def main() -> None:
-    """Becomes the server."""
+    """Waits for a model, and serves it."""
     key = (SECRETS / "llm").read_text(encoding="utf-8").strip()
     file = wait_for_model(os.environ.get("CARBON_LLM_MODEL") or "auto", key)
     print(f"serving {file.name}", flush=True)
-    config = write_config(file, key)
-    os.execv(sys.executable, [sys.executable, "-m", "llama_cpp.server", "--config_file", str(config)])
+    serve(file, key)
 
 
 if __name__ == "__main__":

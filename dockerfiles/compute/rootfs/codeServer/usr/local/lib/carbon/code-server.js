@@ -1,0 +1,38 @@
+// What code-server has no option for; Node loads this before it (--require).
+
+const http = require("node:http");
+const { createRequire } = require("node:module");
+
+// The same command line starts the editor's other processes, which are left alone.
+if (/\/out\/node\/entry(\.js)?$/.test(process.argv[1] ?? "")) {
+    guardAnswers();
+    liftLoginLimit(createRequire(process.argv[1]));
+}
+
+/** No page of another origin shows the editor in a frame, and no script reads the cookie that opens it. */
+function guardAnswers() {
+    const { writeHead } = http.ServerResponse.prototype;
+    http.ServerResponse.prototype.writeHead = function (...args) {
+        // What the user's own programs answer through the editor's proxy is theirs.
+        if (!/^\/(abs)?proxy\//.test(this.req?.url ?? "")) {
+            this.setHeader("X-Frame-Options", "SAMEORIGIN");
+            const cookies = [this.getHeader("Set-Cookie") ?? []].flat();
+            if (cookies.length > 0) {
+                const flags = this.req.socket.encrypted ? "; HttpOnly; Secure" : "; HttpOnly";
+                this.setHeader(
+                    "Set-Cookie",
+                    cookies.map((cookie) => cookie + flags),
+                );
+            }
+        }
+        return writeHead.apply(this, args);
+    };
+}
+
+/**
+ * Two wrong passwords a minute and twelve an hour, from everybody together, would lock the user out, and anybody can
+ * send them. What stops a guesser is the length of the password: 24 random characters.
+ */
+function liftLoginLimit(require) {
+    require("limiter").RateLimiter.prototype.getTokensRemaining = () => Number.POSITIVE_INFINITY;
+}
