@@ -19,7 +19,7 @@ _VULKAN = (1, 3)
 @check(
     "opengl",
     expected="renderer llvmpipe, not accelerated, core profile 4.5 or newer",
-    hint="docker exec {workspace} env DISPLAY=:1 glxinfo -B",
+    hint="docker exec --user carbon {workspace} glxinfo -B",
     needs=(toolset("graphics"),),
 )
 def opengl(env: Environment) -> Outcome:

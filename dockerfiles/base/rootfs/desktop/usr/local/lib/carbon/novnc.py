@@ -1,9 +1,10 @@
 """noVNC's page and its WebSocket to the X server: websockify, for the desktop's own page and nobody else's.
 
 A web page that the user visits may send requests here from the user's browser. So the Host must be one that no
-stranger's name can stand for (DNS rebinding), and the Origin must be that Host: another page, or one without an origin
-(`null`), is refused before anything reaches the X server. With CARBON_TLS=on, which means a network, a login stands in
-front: VNC's own password is eight characters by protocol (RFC 6143, 7.2.2).
+stranger's name can stand for (DNS rebinding), and the Origin must be that Host: another page, or one whose origin is
+`null`, is refused before anything reaches the X server. Browsers always send one with a WebSocket (RFC 6455, 10.2); a
+program that sends none is no page. With CARBON_TLS=on, which means a network, a login stands in front: VNC's own
+password is eight characters by protocol (RFC 6143, 7.2.2).
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Handler(ProxyRequestHandler):
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"This is not a name of the desktop's. Open it as localhost or by an address, on port {PORT}.",
             )
-        elif (is_websocket or origins) and not self.is_own_origin(origins, hosts[0]):
+        elif origins and not self.is_own_origin(origins, hosts[0]):
             self.refuse(HTTPStatus.FORBIDDEN, "Only the desktop's own page may ask for this.")
         elif self.server.password and self.route != "/login" and not self.is_logged_in():
             if is_websocket or self.command != "GET" or not re.search(r"(/|\.html)$", self.route):
