@@ -275,7 +275,7 @@ describe.runIf(toolsets.includes("databases"))("clients in the workspace", () =>
             expect(JSON.parse(check.output).checks[0]).toMatchObject({
                 status: "FAIL",
                 observed: expect.stringMatching(/not its own|certificate verify failed/),
-                hint: expect.stringContaining("carbon stop"),
+                hint: expect.stringContaining("docker restart"),
             });
         },
     );

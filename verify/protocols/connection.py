@@ -13,8 +13,8 @@ from ..environment import Endpoint
 TIMEOUT = 10.0
 """Seconds that a server may take for one answer."""
 WRONG_CERTIFICATE = (
-    "somebody else may be answering; where the certificate was just made anew, start the stack again: carbon stop, "
-    "carbon start"
+    "somebody else may be answering; where the certificate was just made anew, restart both sides: the service's "
+    "container, and docker restart {workspace}"
 )
 """What to do where a server shows another certificate than its own."""
 

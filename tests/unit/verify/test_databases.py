@@ -72,7 +72,7 @@ class Postgres(WorkspaceTestCase):
         self.program("psql", complains="psql: error: SSL error: certificate verify failed", code=2)
         result = self.run_check(postgres)
         self.assertResult(result, "FAIL", "certificate verify failed")
-        self.assertIn("carbon stop", result.hint)
+        self.assertIn("docker restart", result.hint)
 
     def test_leaves_nothing_behind(self) -> None:
         self.serve()
@@ -184,7 +184,7 @@ class Redis(WorkspaceTestCase):
         self.certificate("redis", self_signed().certificate)
         result = self.run_check(redis)
         self.assertResult(result, "FAIL", "shows a certificate that is not its own")
-        self.assertIn("carbon stop", result.hint)
+        self.assertIn("docker restart", result.hint)
 
 
 class Secrets(WorkspaceTestCase):

@@ -95,7 +95,7 @@ class Mosquitto(WorkspaceTestCase):
         self.certificate("mosquitto", self_signed().certificate)
         result = self.run_check(mosquitto)
         self.assertResult(result, "FAIL", "shows a certificate that is not its own")
-        self.assertIn("carbon stop", result.hint)
+        self.assertIn("docker restart", result.hint)
 
 
 class Mongodb(WorkspaceTestCase):
