@@ -29,7 +29,11 @@ export const mongodb: ServiceSpec = {
     secrets: [{ name: "mongodb", key: "mongodb", length: 24, field: "password", login: { user: "carbon" } }],
     health: {
         // `hello` needs no login. While the password is set, only the start script is listened to.
-        test: ["CMD", "mongosh", "--quiet", "--norc", "--eval", "quit(db.hello().isWritablePrimary ? 0 : 1)"],
+        // HOME: as in the start script.
+        test: [
+            ...["CMD", "env", "HOME=/root", "mongosh", "--quiet", "--norc"],
+            ...["--eval", "quit(db.hello().isWritablePrimary ? 0 : 1)"],
+        ],
         interval: "30s",
         timeout: "10s",
         startPeriod: "1m30s",

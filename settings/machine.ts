@@ -1,5 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, lstatSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
+import {
+    existsSync,
+    lstatSync,
+    readdirSync,
+    readFileSync,
+    readlinkSync,
+    realpathSync,
+    statSync,
+} from "node:fs";
 import { homedir, hostname } from "node:os";
 import * as path from "node:path";
 import type { Machine } from "./parse";
@@ -14,7 +22,7 @@ export function thisMachine(projectDir: string): Machine {
         hostname: () => (process.platform === "darwin" ? bonjourName() : undefined) ?? hostname(),
         readFile: (file) => (isFile(file) ? readFileSync(file, "utf8") : undefined),
         isNotFolder: (file) => existsSync(file) && !statSync(file).isDirectory(),
-        isSocket: (file) => existsSync(file) && statSync(file).isSocket(),
+        sockets,
         realpath: (file) => realpath(file),
         platform: process.platform,
     };
@@ -26,6 +34,18 @@ function bonjourName(): string | undefined {
         return execFileSync("scutil", ["--get", "LocalHostName"], { encoding: "utf8", stdio: "pipe" }).trim();
     } catch {
         return undefined;
+    }
+}
+
+function sockets(folder: string): string[] {
+    try {
+        const entries = readdirSync(folder).map((name) => ({ name, file: path.join(folder, name) }));
+        return entries
+            .filter(({ file }) => statSync(file, { throwIfNoEntry: false })?.isSocket())
+            .map(({ name }) => name);
+    } catch {
+        // What cannot be read by whoever deploys is refused, or fails, elsewhere.
+        return [];
     }
 }
 

@@ -27,8 +27,8 @@ export interface Machine {
     readFile(file: string): string | undefined;
     /** True when the path exists and is not a folder. */
     isNotFolder(file: string): boolean;
-    /** True when the path is a socket, or a link to one. */
-    isSocket(file: string): boolean;
+    /** Names of the sockets that lie directly in the folder; none where there is no such folder. */
+    sockets(folder: string): string[];
     /**
      * The path without links, also of what does not exist yet: of its nearest folder that does, and of links that
      * lead to nothing. Undefined where links lead in a circle.

@@ -2,28 +2,54 @@ import * as path from "node:path";
 import type { Machine } from "./parse";
 
 /**
- * The machine's own folders: neither they nor what lies in them goes into a container. `/run` is where `/var/run`
- * leads, with Docker's socket: who has that is root.
+ * The system's own folders, on whichever system: neither they nor what lies in them goes into a container. `/run` is
+ * where `/var/run` leads, with Docker's socket: who has that is root. On a Mac Docker Desktop's machine looks a path up,
+ * too, and has Linux's folders, and the Mac's under `/host_mnt`.
  */
-const systemFolders: Record<"linux" | "darwin", readonly string[]> = {
-    linux: [
-        ...["/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root", "/run"],
-        ...["/sbin", "/snap", "/sys", "/usr", "/var"],
+const systemFolders: readonly string[] = [
+    ...["/bin", "/boot", "/dev", "/efi", "/etc", "/gnu", "/host_mnt", "/lib", "/lib32", "/lib64", "/libx32"],
+    ...[
+        "/lost+found",
+        "/nix",
+        "/proc",
+        "/root",
+        "/run",
+        "/sbin",
+        "/snap",
+        "/sys",
+        "/sysroot",
+        "/usr",
+        "/var",
     ],
-    darwin: [
-        ...["/System", "/Library", "/Applications", "/Network", "/bin", "/sbin", "/usr", "/cores", "/dev"],
-        ...["/private", "/etc", "/var"],
-    ],
-};
+    ...["/Applications", "/Library", "/Network", "/System", "/cores", "/opt/homebrew", "/private"],
+    // A Windows machine, as WSL shows it.
+    ...["/mnt/c/Program Files", "/mnt/c/ProgramData", "/mnt/c/Windows", "/mnt/wsl", "/mnt/wslg"],
+];
 
 /** Folders whose insides are anybody's: disks that a desktop mounts, and a Mac's temporary folders. */
-const openInside: Record<"linux" | "darwin", RegExp> = {
-    linux: /^\/run\/media\/[^/]+\/[^/]+(\/|$)/,
-    darwin: /^\/private\/(tmp|var\/folders)\/./i,
-};
+const openInside = [/^\/run\/media\/[^/]+\/[^/]+(\/|$)/, /^\/private\/(tmp|var\/folders)\/./i];
 
 /** Folders of many users or of many things: what lies in them may be somebody's workspace, they themselves are not. */
-const sharedFolders = ["/home", "/tmp", "/mnt", "/media", "/opt", "/Users", "/Volumes", "/private/tmp"];
+const sharedFolders = [
+    "/home",
+    "/tmp",
+    "/mnt",
+    "/media",
+    "/opt",
+    "/srv",
+    "/Users",
+    "/Volumes",
+    "/private/tmp",
+];
+
+/** Where programs put sockets that give orders to them, such as tmux's. */
+const temporary = /^(\/private)?(\/tmp|\/var\/folders)\//i;
+
+/** Whoever has one of these is root on the machine, wherever it lies. */
+const engineSockets = ["docker.sock", "docker.raw.sock", "docker-cli.sock", "podman.sock", "containerd.sock"];
+
+/** Folders of a home, in lower case, that are not hidden and still hold programs, settings and keys. */
+const programsOwn = { linux: ["bin", "snap"], darwin: ["bin", "library"] };
 
 /** What belongs to the project, besides what is hidden: the folders of the repository, and what is installed. */
 export const projectFolders = [
@@ -40,8 +66,6 @@ export const projectFolders = [
     ],
     ...["scripts", "services", "settings", "tests", "verify"],
 ];
-
-const sockets = ["docker.sock", "docker.raw.sock", "docker-cli.sock", "podman.sock", "containerd.sock"];
 
 /**
  * Why a folder must not be /workspace, where whoever is root in a container has all of it; undefined where it may.
@@ -70,7 +94,10 @@ function reasonAgainst(real: string, machine: Machine): string | undefined {
     // The project may lie anywhere, a build machine's in /var: then its own insides are what counts.
     const place = isIn(real, project)
         ? ofProject(path.relative(project, real), machine)
-        : (ofHomes(real, machine) ?? ofSystem(real, machine) ?? ofDocker(real, machine));
+        : (ofHomes(real, machine) ??
+          ofSystem(real, machine) ??
+          ofHidden(real, machine) ??
+          ofDocker(real, machine));
     return place ?? ofKind(real, machine);
 }
 
@@ -78,8 +105,9 @@ function ofKind(real: string, machine: Machine): string | undefined {
     if (machine.isNotFolder(real)) {
         return "is not a folder";
     }
-    const socket = sockets.find((name) => machine.isSocket(path.join(real, name)));
-    return socket && `holds ${socket}, and who has that is root on this machine`;
+    const isTemporary = temporary.test(real);
+    const socket = machine.sockets(real).find((name) => isTemporary || engineSockets.includes(name));
+    return socket && `holds the socket ${socket}, and who has that gives orders to the program behind it`;
 }
 
 function ofProject(relative: string, machine: Machine): string | undefined {
@@ -92,15 +120,14 @@ function ofProject(relative: string, machine: Machine): string | undefined {
 
 function ofSystem(real: string, machine: Machine): string | undefined {
     const { isIn, isSame } = comparison(machine);
-    const system = machine.platform === "darwin" ? "darwin" : "linux";
     const home = machine.realpath(machine.home) ?? machine.home;
-    for (const own of systemFolders[system]) {
+    for (const own of systemFolders) {
         if (isIn(own, real)) {
             return isSame(own, real) ? "is one of the system's folders" : `contains the system's ${own}`;
         }
         // root's home is /root, and a build machine's user may live in /var.
         const isHome = isIn(home, own) && isIn(real, home);
-        if (isIn(real, own) && !isHome && !openInside[system].test(real)) {
+        if (isIn(real, own) && !isHome && !openInside.some((place) => place.test(real))) {
             return `lies in the system's ${own}`;
         }
     }
@@ -115,8 +142,11 @@ function ofHomes(real: string, machine: Machine): string | undefined {
             return `${isSame(home, real) ? "is" : "contains"} ${user} home folder`;
         }
         const [top = ""] = isIn(real, home) ? path.relative(home, real).split(path.sep) : [];
-        if (top.startsWith(".") || (machine.platform === "darwin" && fold(top) === fold("Library"))) {
-            return `is ${path.join(home, top)}, where programs keep settings and keys, or lies in it`;
+        if (
+            top.startsWith(".") ||
+            programsOwn[machine.platform === "darwin" ? "darwin" : "linux"].includes(fold(top))
+        ) {
+            return `is ${path.join(home, top)}, where programs and what they keep lie, or lies in it`;
         }
     }
     return undefined;
@@ -131,6 +161,15 @@ function homes(machine: Machine): { user: string; home: string }[] {
         .filter(([, , uid, , , home]) => Number(uid) >= 1000 && Number(uid) < 65_534 && home?.startsWith("/"))
         .map(([name, , , , , home = ""]) => ({ user: `${name}'s`, home: machine.realpath(home) ?? home }));
     return [{ user: "your", home: own }, ...others].filter(({ home }) => home !== "/");
+}
+
+/** Outside homes, such as `/tmp/.X11-unix` with the screen's socket, and a file system's snapshots. */
+function ofHidden(real: string, machine: Machine): string | undefined {
+    const { isIn } = comparison(machine);
+    const isHome = homes(machine).some(({ home }) => isIn(real, home));
+    return !isHome && real.split(path.sep).some((part) => part.startsWith("."))
+        ? "is a hidden folder, or lies in one"
+        : undefined;
 }
 
 /** Where a Docker Engine keeps its data, if not in /var. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -180,7 +181,8 @@ class Environment:
         with self._lock:
             if self._scratch:
                 # By its owner: root does not delete in a directory of somebody else's.
-                subprocess.run(["rm", "-rf", "--", self._scratch], check=False, **self._identity)
+                with contextlib.suppress(subprocess.CalledProcessError):
+                    self._as_user("rm", "-rf", "--", str(self._scratch))
 
     def once(self, key: str, make: Callable[[], Any]) -> Any:
         """What `make` returns, or raises: called by the first check that asks, waited for by the others."""
@@ -200,11 +202,20 @@ class Environment:
         with self._lock:
             if not self._scratch:
                 template = f"{tempfile.gettempdir()}/carbon-verify-XXXXXXXXXX"
-                made = subprocess.run(
-                    ["mktemp", "-d", template], check=True, stdout=subprocess.PIPE, text=True, **self._identity
-                )
-                self._scratch = Path(made.stdout.rstrip("\n"))
+                self._scratch = Path(self._as_user("mktemp", "-d", template).rstrip("\n"))
             return self._scratch
+
+    def _as_user(self, *argv: str) -> str:
+        """What a program of carbon's prints. Away from the terminal: root's may be there, and carbon could type on it."""
+        return subprocess.run(
+            argv,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **self._identity,
+        ).stdout
 
     def _image_field(self, name: str, default: Any) -> Any:
         try:

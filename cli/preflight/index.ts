@@ -3,6 +3,7 @@ import type { Settings } from "../../settings/parse";
 import { type DockerInfo, runningContainers } from "../docker";
 import { UserError } from "../errors";
 import { plural } from "../output";
+import { printable } from "../printable";
 import { checkBuilder, checkDocker, checkImageStore } from "./engineChecks";
 import type { Finding } from "./finding";
 import { checkDisk, checkRootImage } from "./images";
@@ -53,6 +54,7 @@ export async function ensureReady(settings: Settings, purpose: "build" | "deploy
     }
     const neighbours = purpose === "deploy" && info ? await checkNeighbours(info) : undefined;
     if (neighbours?.status === "warning") {
-        process.stderr.write(`${pc.yellow("!")} ${neighbours.detail}. ${neighbours.advice}\n`);
+        const text = printable(`${neighbours.detail}. ${neighbours.advice}`);
+        process.stderr.write(`${pc.yellow("!")} ${text}\n`);
     }
 }

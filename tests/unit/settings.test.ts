@@ -22,7 +22,7 @@ const mac: Machine = {
     arch: "arm64",
     readFile: (file) => ({ "/ca.pem": certificate, "/empty.pem": "" })[file],
     isNotFolder: (file) => file === "/Users/ada/carbon/notes.txt",
-    isSocket: () => false,
+    sockets: () => [],
     realpath: (file) => file,
     platform: "darwin",
 };
@@ -404,6 +404,8 @@ describe("workspaceDir", () => {
             "host/x",
         ],
         ...["~/.ssh", "~/.gnupg/x", "~/.aws", "~/.config/x", "~/.carbon", "~/.local/share/x", "~/.anything"],
+        ...["~/bin", "~/snap/firefox/common", "/srv", "/efi", "/nix/store", "/host_mnt/Users/ada", "/mnt/c"],
+        ...["/tmp/.X11-unix", "/.snapshots/1/snapshot", "/data2/.hidden/x", "/mnt/wsl/docker-desktop"],
         ...[
             "/srv/people",
             "/srv/people/bob",
@@ -469,6 +471,7 @@ describe("workspaceDir", () => {
             "/cores",
             "~/.docker/run",
         ],
+        ...["~/bin", "/opt/homebrew/bin", "/run/host-services", "/host_mnt/Users/ada/ws", "/proc/1", "/root"],
     ])("on a Mac does not take %s", (workspaceDir) => {
         expect(refusal(workspaceDir, {})).toMatch(/^workspaceDir: \/.* Choose a folder for this alone, /);
     });
@@ -488,7 +491,7 @@ describe("workspaceDir", () => {
         expect(refusal("/var/lib/ws", build)).toContain("lies in the system's /var");
         expect(refusal("/var/lib", build)).toContain("contains the project's own folder");
         expect(refusal("~/.ssh", build)).toContain(
-            "is /var/lib/ci/.ssh, where programs keep settings and keys",
+            "is /var/lib/ci/.ssh, where programs and what they keep lie",
         );
     });
 
@@ -562,8 +565,11 @@ describe("workspaceDir", () => {
             try {
                 mkdirSync(join(folder, "linked"));
                 symlinkSync("../docker.sock", join(folder, "linked/docker.sock"));
-                expect(here(join(folder, "linked"))).toContain("holds docker.sock");
+                expect(here(join(folder, "linked"))).toContain("holds the socket docker.sock");
                 expect(here(join(folder, "docker.sock"))).toContain("is not a folder");
+                mkdirSync(join(folder, "tmux-1000"));
+                symlinkSync("../docker.sock", join(folder, "tmux-1000/default"));
+                expect(here(join(folder, "tmux-1000"))).toContain("holds the socket default");
                 expect(here("/dev/null")).toMatch(/is not a folder|the system's \/dev/);
             } finally {
                 server.close();

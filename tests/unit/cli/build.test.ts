@@ -11,7 +11,7 @@ const machine = {
     arch: "arm64",
     readFile: () => undefined,
     isNotFolder: () => false,
-    isSocket: () => false,
+    sockets: () => [],
     realpath: (file: string) => file,
     platform: "linux",
 };

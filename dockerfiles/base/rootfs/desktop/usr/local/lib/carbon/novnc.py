@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import re
 import secrets
+import signal
 import socket
 import ssl
 import time
@@ -60,9 +61,14 @@ class Handler(ProxyRequestHandler):
     """One connection."""
 
     timeout = 20
-    """Seconds for a request; a WebSocket has no limit."""
+    """Seconds of a connection that is no WebSocket, which has no limit."""
     server: Server
     session_cookie: str | None = None
+
+    def setup(self) -> None:
+        """Ends this connection's process in time, however slowly its requests come."""
+        signal.alarm(self.timeout)
+        super().setup()
 
     def parse_request(self) -> bool:
         """Answers what is refused by itself; everything else goes on as usual."""
@@ -77,7 +83,7 @@ class Handler(ProxyRequestHandler):
             )
         elif origins and not self.is_own_origin(origins, hosts[0]):
             self.refuse(HTTPStatus.FORBIDDEN, "Only the desktop's own page may ask for this.")
-        elif self.server.password and self.route != "/login" and not self.is_logged_in():
+        elif self.server.password and not self.is_logged_in() and (is_websocket or self.route != "/login"):
             if is_websocket or self.command != "GET" or not re.search(r"(/|\.html)$", self.route):
                 self.refuse(HTTPStatus.UNAUTHORIZED, "Log in first.")
             else:
@@ -104,6 +110,7 @@ class Handler(ProxyRequestHandler):
     def handle_upgrade(self) -> None:
         """From here on the connection lasts as long as the user looks at the desktop."""
         self.connection.settimeout(None)
+        signal.alarm(0)
         super().handle_upgrade()
 
     def do_GET(self) -> None:

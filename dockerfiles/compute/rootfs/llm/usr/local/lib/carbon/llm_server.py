@@ -19,6 +19,8 @@ SECRETS = Path("/run/carbon/user")
 PORT = 8001
 CONTEXT = 4096
 """Tokens of prompt and answer together; the memory for it is taken at the start."""
+BODY_LIMIT = 1_000_000
+"""Bytes of a request that are waited for while there is no model; anybody may send one."""
 SETTLED = 3.0
 """Seconds that a file must not have grown before it counts as whole."""
 
@@ -48,11 +50,14 @@ class Waiting(BaseHTTPRequestHandler):
     """Answers 503 and what to do, to those who have the key."""
 
     protocol_version = "HTTP/1.1"
+    timeout = 20
     key = ""
     reason = ""
 
     def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = self.headers.get("Content-Length", "0")
+        self.close_connection = not length.isdecimal() or int(length) > BODY_LIMIT
+        self.rfile.read(0 if self.close_connection else int(length))
         given = self.headers.get("Authorization", "")
         if hmac.compare_digest(given.encode(), f"Bearer {self.key}".encode()):
             self.answer(503, self.reason)
