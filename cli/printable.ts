@@ -1,7 +1,7 @@
 /** What moves a terminal's cursor, starts a command for it, or changes the order of what stands there. */
-const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
-/** The joiners U+200C and U+200D belong to how Persian, Hindi and emoji are spelt. */
-const harmless = new Set(["\u200c", "\u200d"]);
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}\u2800]/gu;
+/** The joiners U+200C and U+200D, and U+FE0E and U+FE0F, belong to how Persian, Hindi and emoji are spelt. */
+const harmless = new Set(["\u200c", "\u200d", "\ufe0e", "\ufe0f"]);
 /** The colours that picocolors makes for this command: bold, dim, the eight usual ones, and back. */
 const ownColour = new RegExp(`(${"\x1b"}\\[(?:0|1|2|22|3[1-79])m)`);
 

@@ -196,8 +196,9 @@ class TextDisplay implements Display {
     }
 }
 
-/** Control characters but line feed and tab; format characters (bidi, invisible ones) but the two joiners. */
-const UNPRINTABLE = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+/** Control characters but line feed and tab; format and invisible ones but joiners and variations, as emoji have them. */
+const UNPRINTABLE =
+    /(?![\n\t\u200c]|\u200d|\ufe0e|\ufe0f)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}\u2800]/gu;
 
 /**
  * An event may quote a container, a registry, a program or a stack file: in all its texts, escape sequences are left

@@ -44,7 +44,25 @@ ensure() { # PROGRAM RULE…: a rule that is there stays the only one
 # Docker makes the chain for IPv6 only where it filters IPv6.
 has_ipv6() { command -v ip6tables >/dev/null && ip6tables --wait --numeric --list "$CHAIN" >/dev/null 2>&1; }
 
+# A bridge that is named like Docker's and is not: the rules would let its neighbours through, and stop its own traffic.
+foreign_bridge() {
+    for bridge in "${CARBON_NEIGHBOURS_ROOT:-}"/sys/class/net/br-*; do
+        case ${bridge##*/} in
+            'br-*' | br-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]) ;;
+            *)
+                echo "${bridge##*/}"
+                return
+                ;;
+        esac
+    done
+}
+
 apply() {
+    foreign=$(foreign_bridge)
+    if [ -n "$foreign" ]; then
+        echo "carbon: no rules against neighbours: $foreign is a bridge of this machine's own. Upgrade Docker to 28." >&2
+        return
+    fi
     each_rule_4 ensure iptables
     if has_ipv6; then each_rule ensure ip6tables; fi
 }
@@ -55,6 +73,7 @@ check() {
         [ -x "$INSTALLED" ] && return 0
         return 4
     fi
+    [ -z "$(foreign_bridge)" ] || return 1
     each_rule_4 in_place iptables
     if has_ipv6; then each_rule in_place ip6tables; fi
 }

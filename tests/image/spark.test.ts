@@ -216,6 +216,7 @@ describe.runIf(toolsets.includes("spark"))("a Spark cluster", () => {
             const headers = { "Sec-Fetch-Site": site, "Sec-Fetch-Dest": "document" };
             expect(await from("POST", kill, headers), site).toBe("refused");
             expect(await from("GET", "/", headers), `a link from a ${site} page`).toBe("heard");
+            expect(await from("GET", "/jobs/job/kill/?id=0", headers), site).toBe("refused");
             expect(await from("GET", "/json/", { "Sec-Fetch-Site": site }), site).toBe("refused");
             expect(await from("GET", "/", { ...headers, "Sec-Fetch-Dest": "iframe" }), site).toBe("refused");
         }

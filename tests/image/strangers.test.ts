@@ -206,7 +206,11 @@ describe.runIf(hasDesktop)("noVNC on a network", () => {
             expect((await ask(`${address}${path}`)).status).toBe(401);
         }
         expect((await ask(`${address}/login`)).body).toContain("./carbon credentials");
-        expect((await openSocket(socket, address)).status).toBe(401);
+        // websockify itself makes a WebSocket of any path.
+        for (const path of ["/websockify", "/login", "/login?x", "/"]) {
+            expect((await openSocket(`${address}${path}`, address)).status, path).toBe(401);
+            expect((await openSocket(`${address}${path}`, null)).status, path).toBe(401);
+        }
         const invented = { Cookie: "__Host-carbon-desktop-=guessed" };
         expect((await openSocket(socket, address, invented)).status).toBe(401);
     });

@@ -257,6 +257,21 @@ describe.skipIf(process.platform !== "linux")("an engine that trusts its neighbo
         expect(inFirewall("ip6tables")).toEqual([]);
     });
 
+    it("gets none where a bridge of the machine's own is named like Docker's, and is not called safe", () => {
+        asRoot();
+        fakeFirewall();
+        for (const bridge of ["br-0123456789ab", "docker0"]) {
+            mkdirSync(join(project, "root/sys/class/net", bridge), { recursive: true });
+        }
+        expect(neighbours("apply").status).toBe(0);
+        expect(neighbours("check").status).toBe(0);
+        rmSync(join(project, "iptables.rules"));
+        mkdirSync(join(project, "root/sys/class/net/br-lan"));
+        expect(neighbours("apply").output).toContain("br-lan is a bridge of this machine's own");
+        expect(inFirewall()).toEqual([]);
+        expect(neighbours("check").status).toBe(1);
+    });
+
     it("gets them for IPv6 where Docker filters it", () => {
         asRoot();
         fakeFirewall(true);

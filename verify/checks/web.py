@@ -96,7 +96,8 @@ def novnc(env: Environment) -> Outcome:
         websocket.close(connection)
     _refuses_websocket(env, "another page", {"Origin": "https://example.com", **login})
     if env.tls:
-        _refuses_websocket(env, "a page without a login", own)
+        for path in ("/websockify", "/login"):
+            _refuses_websocket(env, "a page without a login", own, path)
     return passed(f"page 200, websocket reaches RFB {version}, another page refused{_tls(env)}")
 
 
@@ -118,11 +119,13 @@ def _novnc_login(env: Environment) -> dict[str, str]:
     return {"Cookie": login.headers.get("Set-Cookie", "").split(";")[0]}
 
 
-def _refuses_websocket(env: Environment, who: str, headers: dict[str, str]) -> None:
+def _refuses_websocket(
+    env: Environment, who: str, headers: dict[str, str], path: str = "/websockify"
+) -> None:
     endpoint = env.endpoints["novnc"]
     try:
         with connect(endpoint, tls=env.tls) as connection:
-            websocket.upgrade(connection, endpoint, "/websockify", "binary", headers)
+            websocket.upgrade(connection, endpoint, path, "binary", headers)
     except websocket.Refused:
         return
     raise CheckFailed(f"the websocket lets {who} in")

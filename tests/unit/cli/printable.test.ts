@@ -12,13 +12,14 @@ describe("text from outside", () => {
         ["isolates", "\u2066x\u2069", "\\u2066x\\u2069"],
         ["what nobody sees", "pass\u200bword\u00ad\ufeff", "pass\\u200bword\\xad\\ufeff"],
         ["tags", "\u{e0041}", "\\u{e0041}"],
+        ["letters that leave no ink", "\u3164\u115f\u2800\u034f", "\\u3164\\u115f\\u2800\\u034f"],
         ["line separators", "a\u2028b\u2029", "a\\u2028b\\u2029"],
         ["half a character", "\ud800!", "\\ud800!"],
     ])("shows %s instead of obeying it", (_, text, shown) => {
         expect(printable(text)).toBe(shown);
     });
 
-    it.each(["Grüße, Ωmega, 日本語, שלום, مرحبا", "می‌خواهم", "👩‍💻 ✓ ─▶", "a\tb\nc", "C:\\x1b"])(
+    it.each(["Grüße, Ωmega, 日本語, שלום, مرحبا", "می‌خواهم", "👩‍💻 ✔️ ─▶", "a\tb\nc", "C:\\x1b"])(
         "leaves %j alone",
         (text) => {
             expect(printable(text)).toBe(text);

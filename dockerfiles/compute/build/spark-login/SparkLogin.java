@@ -85,9 +85,11 @@ public final class SparkLogin implements Filter {
                 || origin.endsWith("://" + request.getHeader("X-Forwarded-Host"));
     }
 
-    /** Whether the browser opens a page in a tab, as it does for a link. */
+    /** Whether the browser opens a page in a tab, as it does for a link. Spark ends jobs and stages by GET, too. */
     private static boolean opensPage(HttpServletRequest request) {
-        return "GET".equals(request.getMethod()) && "document".equals(request.getHeader("Sec-Fetch-Dest"));
+        return "GET".equals(request.getMethod())
+                && "document".equals(request.getHeader("Sec-Fetch-Dest"))
+                && !request.getRequestURI().contains("kill");
     }
 
     private static void refuse(HttpServletResponse response, int status, String reason) throws IOException {

@@ -119,6 +119,8 @@ ensure_certificate() {
 publish_certificates() {
     local user=$1 service=$2 other
     shift 2
+    # Root of another container of the stack writes here, too; there is no link of ours.
+    find -P "$keys_dir" -xdev -type l -delete
     install --directory --owner=root --group=root --mode=0700 "$keys_dir" "$keys_dir/tls"
     rm -rf "$tls_dir"
     install --directory --mode=0755 "$tls_dir"
