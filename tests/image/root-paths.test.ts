@@ -89,7 +89,8 @@ function fetchStrace(folder: string): void {
         "ldd /usr/bin/strace | grep --only-matching '/lib[^ ]*/lib\\(unwind\\|lzma\\|dw\\|elf\\)[^ ]*'";
     execaSync("docker", ["buildx", "build", ...caSecret(), `--output=${folder}`, "--file=-", "tests/image"], {
         input: [
-            `FROM ${base} AS strace`,
+            // By its tag: BuildKit does not find a local image by a digest.
+            `FROM ${base.replace(/@.*/, "")} AS strace`,
             `RUN --mount=type=secret,id=ca ${apt} update && ${apt} install --yes strace \\`,
             `    && mkdir /strace && cp --dereference /usr/bin/strace $(${libraries}) /strace/`,
             "FROM scratch",
