@@ -33,7 +33,7 @@ const hasDesktop = toolsets.includes("desktop");
 afterAll(removeAll);
 
 /** The secrets that the workspace must have with this image's toolsets. */
-const workspaceSecrets = { ssh: secrets.ssh, vnc: secrets.vnc, desktop: "DesktopPasswordDesktop24" };
+const workspaceSecrets = { ssh: secrets.ssh, vnc: secrets.vnc, desktop: secrets.desktop };
 
 function startWorkspace(args: Partial<RoleArgs> = {}) {
     return startRole({ image, role: "workspace", secrets: workspaceSecrets, ports: [2222], ...args });

@@ -20,14 +20,13 @@ const { toolsets } = readImageJson(image);
 afterAll(removeAll);
 
 const published = "/run/carbon/tls/cert.pem";
-const workspaceSecrets = { ...secrets, desktop: "DesktopPasswordDesktop24" };
 
 /** Starts a role with TLS on and waits until it is healthy. */
 async function start(role: string, args: Partial<RoleArgs> = {}): Promise<Docker.Container> {
     const container = await startRole({
         image,
         role,
-        secrets: role === "workspace" ? workspaceSecrets : { [role]: secrets[role as keyof typeof secrets] },
+        secrets: role === "workspace" ? secrets : { [role]: secrets[role as keyof typeof secrets] },
         ...args,
         env: { CARBON_TLS: "on", ...args.env },
     });
@@ -132,7 +131,7 @@ describe("a certificate", () => {
         const refused = await startRole({
             image,
             role: "workspace",
-            secrets: workspaceSecrets,
+            secrets: secrets,
             env: { CARBON_TLS_NAMES: "a,b c" },
         });
         expect((await refused.wait()).StatusCode).toBe(1);

@@ -20,7 +20,6 @@ const inBase = readImageJson(base).toolsets;
 const inCompute = readImageJson(compute).toolsets;
 const secrets = {
     ...passwords,
-    desktop: "DesktopPasswordDesktop24",
     spark: "SparkSecretSparkSecret24",
     llm: "LlmKeyLlmKeyLlmKeyLlmK24",
 };
