@@ -236,7 +236,6 @@ describe.runIf(hasDesktop)("noVNC on a network", () => {
         expect((await ask(`${address}/vnc.html`, cookie)).status).toBe(200);
         expect((await openSocket(socket, address, cookie)).body).toMatch(greeting);
         expect((await openSocket(socket, stranger, cookie)).status).toBe(403);
-        expect((await openSocket(socket, null, cookie)).status).toBe(403);
     });
 
     it("lets the right password in while others guess", async () => {
