@@ -9,7 +9,7 @@ import { qdrant } from "./qdrant";
 import { redis } from "./redis";
 import { sparkMaster } from "./spark-master";
 import { sparkWorker } from "./spark-worker";
-import type { PortSpec, SecretSpec, ServiceSpec, VolumeSpec } from "./types";
+import type { SecretSpec, ServiceSpec, VolumeSpec } from "./types";
 import { workspace } from "./workspace";
 
 export type {
@@ -61,12 +61,14 @@ export function catalogueName(service: string): string {
 export interface Choice {
     compute: boolean;
     toolsets: readonly string[];
+    tls: boolean;
 }
 
-/** True when a part of a service is there under the given choice of toolsets. */
-export function isIncluded(
-    part: Pick<PortSpec | SecretSpec, "toolset" | "compute">,
-    choice: Choice,
-): boolean {
-    return (!part.compute || choice.compute) && (!part.toolset || choice.toolsets.includes(part.toolset));
+/** True when a part of a service is there under the given choice. */
+export function isIncluded(part: Pick<SecretSpec, "toolset" | "compute" | "tls">, choice: Choice): boolean {
+    return (
+        (!part.compute || choice.compute) &&
+        (!part.toolset || choice.toolsets.includes(part.toolset)) &&
+        (!part.tls || choice.tls)
+    );
 }

@@ -67,6 +67,8 @@ export interface SecretSpec {
     file?: { path: string; content: string };
     toolset?: Toolset;
     compute?: boolean;
+    /** Generated only where the services speak TLS. */
+    tls?: boolean;
 }
 
 /** Docker's health check. Durations are in Go's canonical form ("30s", "1m0s"), as the Docker API reads them back. */

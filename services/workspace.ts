@@ -78,6 +78,7 @@ export const workspace: ServiceSpec = {
             field: "password",
             login: { user: "carbon" },
             toolset: "desktop",
+            tls: true,
         },
         { name: "jupyter", key: "jupyter", length: 24, field: "token", compute: true },
         {

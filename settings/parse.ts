@@ -206,7 +206,7 @@ function officialImages(
 }
 
 /** The ports that the chosen services publish. */
-export function portsInUse(settings: Pick<Settings, "services" | "compute" | "toolsets">) {
+export function portsInUse(settings: Pick<Settings, "services" | "compute" | "toolsets" | "tls">) {
     return [workspace, ...settings.services]
         .flatMap((service) => service.ports)
         .filter((port) => isIncluded(port, settings));

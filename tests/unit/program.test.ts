@@ -250,6 +250,13 @@ describe("the program", () => {
         ]);
     });
 
+    it("makes a password for the login in front of the browser's desktop only where there is one", async () => {
+        const passwords = async (settings: Record<string, unknown>) =>
+            names(await runProgram("dev", settings), "random:index/randomPassword:RandomPassword");
+        expect(await passwords({})).not.toContain("workspace-desktop-password");
+        expect(await passwords({ bindAddress: "0.0.0.0" })).toContain("workspace-desktop-password");
+    });
+
     it("tells those that speak TLS which names and addresses their certificates hold", async () => {
         const own = thisMachine(".").hostname?.().split(".")[0]?.toLowerCase();
         const expected = {
