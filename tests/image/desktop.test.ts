@@ -41,10 +41,13 @@ async function size(container: Docker.Container): Promise<string> {
     return /dimensions:\s+(\d+x\d+)/.exec(said)?.[1] ?? said;
 }
 
-/** The ids of the windows that the window manager keeps. */
+/** The ids of the windows that a window manager keeps: all but the dock's, which is started anew with each of them. */
 async function windows(container: Docker.Container): Promise<string[]> {
-    const said = await run(container, ["xprop", "-root", "-notype", "_NET_CLIENT_LIST"], "carbon");
-    return said.match(/0x[0-9a-f]+/g) ?? [];
+    const list = `for id in $(xprop -root -notype _NET_CLIENT_LIST | grep --only-matching "0x[0-9a-f]*"); do
+        class=$(xprop -id "$id" WM_CLASS 2> /dev/null) || continue
+        case $class in *plank*) ;; *) echo "$id" ;; esac
+    done`;
+    return (await run(container, ["sh", "-c", list], "carbon")).match(/0x[0-9a-f]+/g) ?? [];
 }
 
 const untilSize = (container: Docker.Container, wanted: string) =>
