@@ -52,14 +52,7 @@ def code_server(env: Environment) -> Outcome:
     front = _get(env, "code-server", "/")
     if front.status != 302 or "login" not in front.headers.get("Location", ""):
         raise CheckFailed(f"asks for no password: / answers {front.status}")
-    login = request(
-        env.endpoints["code-server"],
-        "/login",
-        tls=env.tls,
-        method="POST",
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
-        body=urlencode({"password": env.secret("code-server")}),
-    )
+    login = _log_in(env, "code-server", password=env.secret("code-server"))
     if login.status != 302 or "code-server-session" not in login.headers.get("Set-Cookie", ""):
         raise CheckFailed(f"answers, but refuses the right password ({login.status})")
     return passed(f"answers, asks for the password and takes the right one{_tls(env)}")
@@ -106,14 +99,7 @@ def _novnc_login(env: Environment) -> dict[str, str]:
     front = _get(env, "novnc", "/")
     if front.status != 303 or front.headers.get("Location") != "/login":
         raise CheckFailed(f"asks for no login: / answers {front.status}")
-    login = request(
-        env.endpoints["novnc"],
-        "/login",
-        tls=env.tls,
-        method="POST",
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
-        body=urlencode({"user": "carbon", "password": env.secret("desktop")}),
-    )
+    login = _log_in(env, "novnc", user="carbon", password=env.secret("desktop"))
     if login.status != 303:
         raise CheckFailed(f"refuses the right password ({login.status})")
     return {"Cookie": login.headers.get("Set-Cookie", "").split(";")[0]}
@@ -129,6 +115,18 @@ def _refuses_websocket(
     except websocket.Refused:
         return
     raise CheckFailed(f"the websocket lets {who} in")
+
+
+def _log_in(env: Environment, service: str, **form: str) -> Response:
+    """The answer to a login page's form."""
+    return request(
+        env.endpoints[service],
+        "/login",
+        tls=env.tls,
+        method="POST",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        body=urlencode(form),
+    )
 
 
 def _get(env: Environment, service: str, path: str, **headers: str) -> Response:
