@@ -1,9 +1,9 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { baseImage, computeImage } from "./catalogue/images";
+import { urls as suiteUrls } from "./catalogue/urls";
 import { Keys, PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
 import { loadSettings } from "./settings";
-import { baseImage, computeImage } from "./settings/images";
-import { urls as suiteUrls } from "./settings/urls";
 
 const settings = loadSettings();
 

@@ -11,13 +11,13 @@ export default defineConfig({
             {
                 test: {
                     name: "unit",
-                    include: ["tests/unit/**/*.test.ts"],
+                    include: ["tests/unit/**/*.test.ts", "engine/tests/unit/**/*.test.ts"],
                     testTimeout: 60_000,
                     // Goldens of tables hold no colours, which a CI system would turn on.
                     env: { NO_COLOR: "1" },
                 },
             },
-            { test: { name: "engine", include: ["tests/engine/**/*.test.ts"], ...withDocker } },
+            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker } },
             // On a busy machine runc at times fails to start a container ("waiting for init preliminary setup").
             { test: { name: "image", include: ["tests/image/**/*.test.ts"], ...withDocker, retry: 1 } },
             { test: { name: "acceptance", include: ["tests/acceptance/**/*.test.ts"], ...withDocker } },

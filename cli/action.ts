@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { EngineError } from "../engine/errors";
+import { EngineError } from "../engine/src/errors";
 import { SettingsError } from "../settings/parse";
 import { Declined, exitCodes, Interrupted, messageOf, UserError } from "./errors";
 import { interruptSignal } from "./interrupt";

@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from "node:crypto";
 import pc from "picocolors";
-import { everyService, workspace } from "../services";
-import { containerName } from "../settings/names";
+import { everyService, workspace } from "../catalogue";
+import { containerName } from "../catalogue/names";
 import { run } from "./process";
 
 /** SHA-256 fingerprints by what they are of: `ssh` (the host key), or the service whose certificate it is. */

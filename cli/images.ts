@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { baseImage, computeImage, type ImageBuild } from "../settings/images";
+import { baseImage, computeImage, type ImageBuild } from "../catalogue/images";
 import type { Settings } from "../settings/parse";
 import { buildMetadata, parseDocument } from "./documents";
 import { UserError } from "./errors";

@@ -1,4 +1,4 @@
-import { readStackFile } from "../engine/project";
+import { readStackFile } from "../engine/src/project";
 import { thisMachine } from "../settings/machine";
 import { parseSettings, type Settings } from "../settings/parse";
 import { UserError } from "./errors";

@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import pc from "picocolors";
-import { everyService, type PortSpec, type SecretSpec, type ServiceSpec } from "../services";
+import { everyService, type PortSpec, type SecretSpec, type ServiceSpec } from "../catalogue";
 import type { Check, Credentials, Verification } from "./documents";
 import { visibleLength } from "./output";
 import { printableLine } from "./printable";

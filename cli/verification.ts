@@ -1,5 +1,5 @@
-import { workspace } from "../services";
-import { containerName } from "../settings/names";
+import { workspace } from "../catalogue";
+import { containerName } from "../catalogue/names";
 import { longestVerification, parseDocument, type Verification, verification } from "./documents";
 import { exitCodes, Interrupted, UserError } from "./errors";
 import { run } from "./process";

@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { keysVolume } from "../services";
-import { volumeName } from "../settings/names";
+import { keysVolume } from "../catalogue";
+import { volumeName } from "../catalogue/names";
 
 /**
  * The volume of the keys that root keeps. The stack has one, which the services share. It stays when the stack goes

@@ -12,9 +12,9 @@ import {
     type SecretSpec,
     type ServiceLimits,
     type ServiceSpec,
-} from "../services";
+} from "../catalogue";
+import { containerName, volumeName } from "../catalogue/names";
 import type { Settings } from "../settings";
-import { containerName, volumeName } from "../settings/names";
 import { memoryLimit } from "../settings/services";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */

@@ -1,6 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { networkName } from "../settings/names";
+import { networkName } from "../catalogue/names";
 
 /** The stack's private network. Services find each other on it by their names: `postgres`, `redis`, … */
 export class SuiteNetwork extends pulumi.ComponentResource {

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { catalogueName, workspace } from "../services";
+import { catalogueName, workspace } from "../catalogue";
 import type { Settings } from "../settings";
 import { type GeneratedSecret, Service } from "./service";
 

@@ -1,7 +1,7 @@
 import * as dockerBuild from "@pulumi/docker-build";
 import * as pulumi from "@pulumi/pulumi";
+import type { ImageBuild } from "../catalogue/images";
 import type { Platform } from "../settings";
-import type { ImageBuild } from "../settings/images";
 
 /** Arguments of {@link WorkspaceImage}. */
 export interface WorkspaceImageArgs extends ImageBuild<pulumi.Output<string>> {

@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
-import { boundedLog, everyService, keysVolume, type PortSpec, type ServiceSpec } from "../services";
+import { boundedLog, everyService, keysVolume, type PortSpec, type ServiceSpec } from "../catalogue";
+import { baseToolsets, computeToolsets, toolsetNeeds } from "../catalogue/toolsets";
 import { type SettingDefinition, settingDefinitions } from "../settings/schema";
-import { baseToolsets, computeToolsets, toolsetNeeds } from "../settings/toolsets";
 import { type Extension, extensions } from "./extensions";
 
 /** Text of Pulumi.yaml: the project and its configuration schema. */
@@ -26,7 +26,7 @@ export function reference(): string {
     return [
         "# Reference",
         "",
-        "Written by `npm run generate` from `settings/`, `services/` and the list of code-server's extensions.",
+        "Written by `npm run generate` from `settings/`, `catalogue/` and the list of code-server's extensions.",
         "",
         "## Configuration",
         "",

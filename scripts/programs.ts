@@ -8,7 +8,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type BaseToolset, baseToolsets } from "../settings/toolsets";
+import { type BaseToolset, baseToolsets } from "../catalogue/toolsets";
 import { lockFile, parseLock } from "./lock";
 
 const PROJECT = resolve(__dirname, "..");

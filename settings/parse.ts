@@ -1,12 +1,12 @@
 import { X509Certificate } from "node:crypto";
 import * as path from "node:path";
-import { catalogueName, isIncluded, type ServiceSpec, serviceCatalogue, workspace } from "../services";
+import { catalogueName, isIncluded, type ServiceSpec, serviceCatalogue, workspace } from "../catalogue";
+import { tlsNames } from "../catalogue/names";
+import { baseToolsets, computeToolsets, type Toolset, toolsetNeeds } from "../catalogue/toolsets";
 import { unusualCertificates } from "./certificates";
 import { currentDockerContext } from "./dockerContext";
-import { tlsNames } from "./names";
 import { type SettingKey, type SettingValues, settingDefinitions } from "./schema";
 import { chosenServices } from "./services";
-import { baseToolsets, computeToolsets, type Toolset, toolsetNeeds } from "./toolsets";
 import { whyNotWorkspace } from "./workspaceDir";
 
 /** A platform that images are built for. */

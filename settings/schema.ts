@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { computeServices, everyService, officialServices, serviceCatalogue } from "../services";
-import { toolsets } from "./toolsets";
+import { computeServices, everyService, officialServices, serviceCatalogue } from "../catalogue";
+import { toolsets } from "../catalogue/toolsets";
 
 /** The types that Pulumi.yaml knows for configuration values. */
 export type ConfigType = "string" | "integer" | "boolean" | "array" | "object";

@@ -1,4 +1,4 @@
-import { type ServiceSpec, serviceCatalogue } from "../services";
+import { type ServiceSpec, serviceCatalogue } from "../catalogue";
 import type { SettingValues } from "./schema";
 
 /** The services that run, one for each container: `spark-worker` is `spark-worker-1`, `spark-worker-2`, … here. */

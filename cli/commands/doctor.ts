@@ -1,7 +1,7 @@
 import { accessSync, constants } from "node:fs";
 import type { Command } from "commander";
 import pc from "picocolors";
-import { workspace } from "../../services";
+import { workspace } from "../../catalogue";
 import { type Settings, SettingsError } from "../../settings/parse";
 import { memoryLimit } from "../../settings/services";
 import { action, type Handler } from "../action";

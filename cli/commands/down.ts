@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { everyVolume } from "../../services";
-import { imageTag, networkName, volumeName } from "../../settings/names";
+import { everyVolume } from "../../catalogue";
+import { imageTag, networkName, volumeName } from "../../catalogue/names";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { docker, existingVolumes, hasImage, lines, nameOf, stackContainers } from "../docker";

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import { type Command, InvalidArgumentError } from "commander";
 import { execa } from "execa";
 import pc from "picocolors";
-import { catalogueName, everyService } from "../../services";
+import { catalogueName, everyService } from "../../catalogue";
 import { action, type Handler } from "../action";
 import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
 import { UserError } from "../errors";

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import pc from "picocolors";
-import { everyService } from "../../services";
+import { everyService } from "../../catalogue";
 import { action, type Handler } from "../action";
 import { stackOutputs } from "../documents";
 import { UserError } from "../errors";

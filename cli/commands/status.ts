@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import pc from "picocolors";
-import { catalogueName, everyService } from "../../services";
+import { catalogueName, everyService } from "../../catalogue";
 import { action, type Handler } from "../action";
 import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
 import { exitCodes } from "../errors";

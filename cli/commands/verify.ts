@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import pc from "picocolors";
-import { workspace } from "../../services";
+import { workspace } from "../../catalogue";
 import { action, type Handler } from "../action";
 import { type ContainerDetails, serviceLabel, stackContainers } from "../docker";
 import { exitCodes, UserError } from "../errors";

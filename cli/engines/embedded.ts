@@ -8,7 +8,7 @@ import {
     stackOutputs,
     type UpdateOptions,
     up,
-} from "../../engine";
+} from "../../engine/src";
 import { readPassphrase } from "../project";
 import type { DeploymentEngine, DeploymentRequest, Drift, Outcome, PreviewOptions } from "./types";
 

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
-import { imageTag } from "../../settings/names";
+import { imageTag } from "../../catalogue/names";
+import type { Toolset } from "../../catalogue/toolsets";
 import type { Settings } from "../../settings/parse";
-import type { Toolset } from "../../settings/toolsets";
 import { type DockerInfo, hasImage, lines } from "../docker";
 import { formatBytes } from "../output";
 import { run } from "../process";

@@ -1,6 +1,6 @@
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { boundedLog, officialServices, workspace } from "../../services";
+import { boundedLog, officialServices, workspace } from "../../catalogue";
 import { Stack } from "./stack";
 
 // The real images come from Docker Hub. Stand-ins under names of their own show how the suite runs them.

@@ -5,7 +5,7 @@ import Docker from "dockerode";
 import { execa } from "execa";
 import { Client } from "ssh2";
 import { pack } from "tar-stream";
-import { boundedLog, everyService } from "../../services";
+import { boundedLog, everyService } from "../../catalogue";
 
 /** The engine that the tests use: the one of the environment, as for the docker command. */
 export const docker = new Docker();

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { execaSync } from "execa";
-import { baseToolsets } from "../../settings/toolsets";
+import { baseToolsets } from "../../catalogue/toolsets";
 
 const projectDir = join(__dirname, "..", "..");
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { execaSync } from "execa";
-import { computeToolsets, toolsetBuildArgs } from "../../settings/toolsets";
+import { computeToolsets, toolsetBuildArgs } from "../../catalogue/toolsets";
 import { hostPort, type RoleArgs, secrets, startRole, untilHealthy } from "./base-container";
 import { baseImage, caSecret, onlyListed } from "./base-image";
 import type { Jupyter } from "./jupyter";

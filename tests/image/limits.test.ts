@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { boundedLog, everyService, type ServiceSpec } from "../../services";
+import { boundedLog, everyService, type ServiceSpec } from "../../catalogue";
 import {
     docker,
     exec,

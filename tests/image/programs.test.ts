@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { baseToolsets } from "../../catalogue/toolsets";
 import { PAGE, pinnedPrograms, programsPage, readPrograms } from "../../scripts/programs";
-import { baseToolsets } from "../../settings/toolsets";
 import { baseImage, onlyListed, readImageJson } from "./base-image";
 
 const image = baseImage();

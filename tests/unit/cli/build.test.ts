@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { baseImage } from "../../../catalogue/images";
 import { buildxArgs } from "../../../cli/images";
-import { baseImage } from "../../../settings/images";
 import { parseSettings } from "../../../settings/parse";
 import { healthyDocker, sandbox } from "./harness";
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { certificateFingerprint, hostKeyFingerprint } from "../../../cli/fingerprints";
 import { healthyDocker, obedientPulumi, portOffset, type Rule, sandbox } from "./harness";
 
-const certificate = readFileSync(join(__dirname, "..", "ca.pem"), "utf8");
+const certificate = readFileSync(join(__dirname, "..", "program", "ca.pem"), "utf8");
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKr/D9ENeiH4SyKes8RAZuswu56tYzW4/axgKTEwZyO9 root@x\n";
 
 // As openssl x509 -fingerprint -sha256 and ssh-keygen -l show them.

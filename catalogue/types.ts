@@ -1,0 +1,138 @@
+import type { Toolset } from "./toolsets";
+
+/**
+ * Which image a service runs from: one of the suite's own two (`suite` is compute, or base where there is no compute),
+ * or an official one by its full reference.
+ */
+export type ServiceImage = "base" | "compute" | "suite" | { ref: string };
+
+/** A port that a service publishes on the host. */
+export interface PortSpec {
+    /** Key in the setting `ports` and in the stack output `urls`. */
+    name: string;
+    /** Port inside the container, and the default outside. */
+    port: number;
+    /** What answers there, in a user's words. */
+    title: string;
+    /** Address to open; `{host}` and `{port}` are filled in. */
+    url: string;
+    /** The same with TLS on, where it differs. */
+    tlsUrl?: string;
+    /** Name of the secret that opens it; absent where there is no login. */
+    secret?: string;
+    /** The same with TLS on, where it differs. */
+    tlsSecret?: string;
+    /** Published only when this toolset is on. */
+    toolset?: Toolset;
+    /** Published only when the compute image is on. */
+    compute?: boolean;
+}
+
+/** A named volume, kept when the stack goes down. */
+export interface VolumeSpec {
+    /** Short name; Docker's is `carbon-<stack>-<name>`. */
+    name: string;
+    /** Mount point in the container. */
+    path: string;
+    /** Mounted in the workspace too, at the same place. */
+    shared?: boolean;
+}
+
+/** A file of the project's that is put into the container before it starts. */
+export interface FileSpec {
+    /** Absolute path in the container. */
+    path: string;
+    /** Where it lies in the project. */
+    source: string;
+    /** Octal, such as 0555. */
+    permissions: string;
+}
+
+/**
+ * A generated password. It reaches the workspace, and its own service, as the file `/run/carbon/secrets/<name>`,
+ * readable by root.
+ */
+export interface SecretSpec {
+    /** File name. */
+    name: string;
+    /** Key in the stack output `credentials`. */
+    key: string;
+    /** Characters, all of them letters and digits. */
+    length: number;
+    /** Which field of the credential the password is. */
+    field: "password" | "token" | "apiKey";
+    /** What else a login takes, such as a user name. */
+    login?: Record<string, string>;
+    /** The file that its own service takes it from instead; `{secret}` is filled in. */
+    file?: { path: string; content: string };
+    toolset?: Toolset;
+    compute?: boolean;
+    /** Generated only where the services speak TLS. */
+    tls?: boolean;
+}
+
+/** Docker's health check. Durations are in Go's canonical form ("30s", "1m0s"), as the Docker API reads them back. */
+export interface HealthSpec {
+    /** Docker's test; `carbon-health`, which the suite's own images hold, when absent. */
+    test?: string[];
+    interval: string;
+    timeout: string;
+    startPeriod: string;
+    /** Interval during the start period, so that a healthy container is seen at once. */
+    startInterval: string;
+    retries: number;
+}
+
+/** What a container, root in it included, may do at most. */
+export interface ServiceLimits {
+    /**
+     * Linux capabilities that it has, sorted and without `CAP_`; all others are dropped, Docker's default ones too
+     * (capabilities(7)).
+     */
+    capabilities: string[];
+    /**
+     * True where no program gains rights when it is started, set-uid ones included
+     * (https://docs.kernel.org/userspace-api/no_new_privs.html).
+     */
+    noNewPrivileges: boolean;
+    /** Most processes and threads at a time. */
+    processes: number;
+}
+
+/** One container of the suite, as plain data. */
+export interface ServiceSpec extends ServiceLimits {
+    /** Name on the network, in the container's name and in the setting `services`. */
+    name: string;
+    /** What it is, in a user's words. */
+    title: string;
+    image: ServiceImage;
+    /** Toolset of the image that holds the service. */
+    toolset?: Toolset;
+    /** Arguments of the image's entry point, in the suite's own images the role; the image's own when absent. */
+    command?: string[];
+    /** The setting with the number of its containers, which are `<name>-1`, `<name>-2`, …; one when absent. */
+    count?: "sparkWorkers";
+    /** The service that must be up first; its secrets are this one's too. */
+    needs?: string;
+    /** Environment variables that hold the value of a setting. */
+    env?: Record<string, "uid" | "gid" | "sparkWorkerMemory" | "llmModel">;
+    /** True where the user's folder is mounted at /workspace. */
+    workspaceFolder?: boolean;
+    files?: FileSpec[];
+    ports: PortSpec[];
+    volumes: VolumeSpec[];
+    /** When the stack's volume of keys is mounted: always, or only with TLS on; never when absent. */
+    keys?: "always" | "tls";
+    secrets: SecretSpec[];
+    health: HealthSpec;
+    /** True where it speaks no TLS, so that it must not be reachable from other machines. */
+    loopbackOnly?: boolean;
+    /** Memory limit in MiB, or the setting that holds it. */
+    memory: number | "memory" | "sparkWorkerMemory";
+    /** Size of /dev/shm in MiB; Docker's 64 when absent. */
+    shmSize?: number;
+    /** Seconds that a stop may take before Docker kills the container. */
+    stopTimeout: number;
+    /** Signal that stops it cleanly; the image's own when absent. */
+    stopSignal?: string;
+}

@@ -1,0 +1,61 @@
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { connect, resolveEndpoint } from "../../src/docker/endpoint";
+
+let config: string;
+const desktop = "unix:///home/me/.docker/run/docker.sock";
+
+beforeAll(() => {
+    config = mkdtempSync(join(tmpdir(), "docker-config-"));
+    const id = createHash("sha256").update("desktop-linux").digest("hex");
+    mkdirSync(join(config, "contexts", "meta", id), { recursive: true });
+    const meta = { Name: "desktop-linux", Endpoints: { docker: { Host: desktop } } };
+    writeFileSync(join(config, "contexts", "meta", id, "meta.json"), JSON.stringify(meta));
+    writeFileSync(join(config, "config.json"), JSON.stringify({ currentContext: "desktop-linux" }));
+});
+afterAll(() => rmSync(config, { recursive: true }));
+
+describe("the Docker Engine is looked for", () => {
+    it.each([
+        [
+            "at the provider's context before DOCKER_HOST",
+            { context: "desktop-linux" },
+            { DOCKER_HOST: "tcp://x:1" },
+            desktop,
+        ],
+        [
+            "at the provider's host before DOCKER_HOST",
+            { host: "unix:///p" },
+            { DOCKER_HOST: "tcp://x:1" },
+            "unix:///p",
+        ],
+        [
+            "at DOCKER_HOST before DOCKER_CONTEXT",
+            {},
+            { DOCKER_HOST: "tcp://x:1", DOCKER_CONTEXT: "y" },
+            "tcp://x:1",
+        ],
+        [
+            "at DOCKER_CONTEXT before the current context",
+            {},
+            { DOCKER_CONTEXT: "default" },
+            "unix:///var/run/docker.sock",
+        ],
+        ["at the current context", {}, {}, desktop],
+    ])("%s", (_, provider, env, expected) => {
+        expect(resolveEndpoint(provider, env, config).host).toBe(expected);
+    });
+
+    it("and a context that does not exist is named", () => {
+        expect(() => resolveEndpoint({ context: "nowhere" }, {}, config)).toThrow(
+            'There is no Docker context "nowhere"',
+        );
+    });
+
+    it("but not over ssh", () => {
+        expect(() => connect({ host: "ssh://me@host" })).toThrow("cannot reach Docker over ssh://");
+    });
+});

@@ -1,0 +1,340 @@
+import { describe, expect, it } from "vitest";
+import { everyService, type ServiceSpec } from "../../../catalogue";
+import { thisMachine } from "../../../settings/machine";
+import { type Registered, type Run, runProgram, secretValue } from "./harness";
+
+const container = "docker:index/container:Container";
+const command = "command:local:Command";
+const image = "docker-build:index:Image";
+const official = ["mongodb", "qdrant", "ollama"];
+const ofCompute = ["spark-master", "spark-worker", "llm"];
+
+function only(run: Run, type: string, name: string): Registered {
+    const found = run.resources.filter((resource) => resource.type === type && resource.name === name);
+    expect(found, `${type} ${name}`).toHaveLength(1);
+    return found[0] as Registered;
+}
+
+function names(run: Run, type: string): string[] {
+    return run.resources.filter((resource) => resource.type === type).map((resource) => resource.name);
+}
+
+/** Every service but the workspace. */
+const every = everyService.map(({ name }) => name).filter((name) => name !== "workspace");
+
+/** What the catalogue says of a container: `spark-worker-2-container` is one of `spark-worker`. */
+function catalogued(resource: string): ServiceSpec {
+    const name = resource.replace(/(-\d+)?-container$/, "");
+    return everyService.find((service) => service.name === name) as ServiceSpec;
+}
+
+function isSecret(value: unknown): boolean {
+    return JSON.stringify(value).includes(secretValue);
+}
+
+describe("the program", () => {
+    it.each(["dev", "arm64", "amd64"])("registers every resource of stack %s", async (stack) => {
+        const run = await runProgram(stack);
+        await expect(`${JSON.stringify(run, null, 2)}\n`).toMatchFileSnapshot(`../../golden/${stack}.json`);
+    });
+
+    it("registers every resource of the services that run from official images", async () => {
+        const run = await runProgram("dev", { services: official });
+        const parts = new RegExp(`^(${official.join("|")})\\b`);
+        const resources = run.resources.filter(({ name }) => parts.test(name));
+        await expect(`${JSON.stringify(resources, null, 2)}\n`).toMatchFileSnapshot(
+            "../../golden/official-services.json",
+        );
+    });
+
+    it("registers every resource of the services that run from the compute image", async () => {
+        const run = await runProgram("dev", { services: ofCompute, sparkWorkers: 2 });
+        const parts = new RegExp(`^(${ofCompute.join("|")})\\b`);
+        const resources = run.resources.filter(({ name }) => parts.test(name));
+        await expect(`${JSON.stringify(resources, null, 2)}\n`).toMatchFileSnapshot(
+            "../../golden/compute-services.json",
+        );
+    });
+
+    it("runs as many Spark workers as asked, after the master and with its secret", async () => {
+        const run = await runProgram("dev", {
+            services: ofCompute,
+            sparkWorkers: 2,
+            sparkWorkerMemory: 4096,
+        });
+        for (const name of ["spark-worker-1", "spark-worker-2"]) {
+            const { inputs, options } = only(run, container, `${name}-container`);
+            expect(inputs).toMatchObject({
+                name: `carbon-dev-${name}`,
+                hostname: name,
+                memory: 4096,
+                networksAdvanced: [{ aliases: [name] }],
+                volumes: [{ containerPath: "/workspace" }],
+            });
+            expect(inputs.envs).toEqual(
+                expect.arrayContaining([
+                    "CARBON_UID=1000",
+                    "CARBON_GID=1000",
+                    "CARBON_SPARK_WORKER_MEMORY=4096",
+                ]),
+            );
+            expect(JSON.stringify(inputs.uploads)).toContain("<spark-master-spark-password>");
+            expect(JSON.stringify(options.dependencies)).toContain("spark-master-container");
+        }
+        expect(run.outputs.urls).toMatchObject({ sparkWorkerUi: "http://127.0.0.1:8081/" });
+        expect(only(run, container, "spark-worker-2-container").inputs.ports).toEqual([]);
+    });
+
+    it("gives the workspace what its Spark sessions and the LLM server's clients need", async () => {
+        const workspace = async (services: string[]) =>
+            only(await runProgram("dev", { services, sparkWorkers: 2 }), container, "workspace-container")
+                .inputs;
+        const { envs, volumes } = await workspace(ofCompute);
+        expect(envs).toEqual(
+            expect.arrayContaining([
+                "CARBON_SERVICES=spark-master spark-worker llm",
+                "CARBON_SPARK_WORKER_MEMORY=2048",
+                "CARBON_LLM_URL=http://llm:8001/v1",
+            ]),
+        );
+        const events = { volumeName: "carbon-dev-spark-events", containerPath: "/var/lib/spark/events" };
+        expect(volumes).toContainEqual(events);
+        const without = JSON.stringify(await workspace(["redis"]));
+        expect(without).not.toMatch(/spark|CARBON_LLM_URL/);
+    });
+
+    it("runs a service from the image that the settings name instead", async () => {
+        const serviceImages = { qdrant: "mirror.example.com/qdrant/qdrant:v1.18.1" };
+        const run = await runProgram("dev", { services: official, serviceImages });
+        expect(only(run, container, "qdrant-container").inputs.image).toBe(serviceImages.qdrant);
+        expect(only(run, container, "mongodb-container").inputs.image).toMatch(
+            /^docker\.io\/library\/mongo:/,
+        );
+    });
+
+    it("hands Qdrant its key in the file that Qdrant reads, and the workspace the key alone", async () => {
+        const run = await runProgram("dev", { services: ["qdrant"] });
+        const files = (name: string) =>
+            (only(run, container, name).inputs.uploads as { file: string }[]).map(({ file }) => file);
+        expect(files("qdrant-container")).toEqual(["/qdrant/config/local.yaml"]);
+        expect(files("workspace-container")).toContain("/run/carbon/secrets/qdrant");
+        const { uploads } = only(run, container, "qdrant-container").inputs;
+        expect(JSON.stringify(uploads)).toContain(
+            'api_key: \\"<qdrant-qdrant-password>\\"\\n  enable_cors: false',
+        );
+    });
+
+    it("points the workspace at Ollama: its service, the host's, or nowhere", async () => {
+        const workspace = async (changes: Record<string, unknown>) =>
+            only(await runProgram("dev", changes), container, "workspace-container").inputs;
+        const service = await workspace({ services: ["ollama"] });
+        expect(service.envs).toContain("OLLAMA_HOST=http://ollama:11434");
+        expect(service).not.toHaveProperty("hosts");
+        const host = await workspace({ ollama: "host" });
+        expect(host.envs).toContain("OLLAMA_HOST=http://host.docker.internal:11434");
+        expect(host.hosts).toEqual([{ host: "host.docker.internal", ip: "host-gateway" }]);
+        expect(JSON.stringify((await workspace({})).envs)).not.toContain("OLLAMA_HOST");
+    });
+
+    it("builds compute on the digest of base", async () => {
+        const run = await runProgram("dev");
+        const { buildArgs } = only(run, image, "compute-image").inputs as {
+            buildArgs: Record<string, string>;
+        };
+        expect(buildArgs.BASE_IMAGE).toBe("docker.io/carbon/base:dev");
+        expect(buildArgs.BASE_DIGEST).toMatch(/^sha256:[0-9a-f]{64}$/);
+    });
+
+    it("runs the workspace from base where compute is off", async () => {
+        const run = await runProgram("dev", { compute: false });
+        expect(names(run, image)).toEqual(["base-image"]);
+        expect(only(run, container, "workspace-container").inputs.image).toMatch(/\/base:dev@/);
+        expect(run.outputs.urls).not.toHaveProperty("jupyter");
+        expect(run.outputs.credentials).not.toHaveProperty("jupyter");
+    });
+
+    it("runs only the services that are asked for", async () => {
+        const run = await runProgram("dev", { services: ["redis"] });
+        expect(names(run, container)).toEqual(["redis-container", "workspace-container"]);
+        expect(only(run, container, "workspace-container").inputs.envs).toContain("CARBON_SERVICES=redis");
+    });
+
+    it("hands every password over as a file that only root reads, and in no other way", async () => {
+        const run = await runProgram("dev", {
+            services: ["postgres", "redis", "mosquitto", ...official, ...ofCompute],
+        });
+        for (const name of names(run, container)) {
+            const { uploads, ...rest } = only(run, container, name).inputs;
+            expect(JSON.stringify(rest), name).not.toMatch(/-password>/);
+            const files = uploads as { file: string; content: unknown; permissions: string }[];
+            for (const file of files.filter(({ file }) => file !== "/usr/local/bin/carbon-mongodb")) {
+                expect(isSecret(file.content), name).toBe(true);
+                expect(file.permissions).toBe("0400");
+            }
+        }
+    });
+
+    it("gives the workspace the passwords of the services it can reach", async () => {
+        const run = await runProgram("dev", { services: ["redis"] });
+        const { uploads } = only(run, container, "workspace-container").inputs;
+        expect(JSON.stringify(uploads)).toContain("/run/carbon/secrets/redis");
+        expect(JSON.stringify(uploads)).not.toContain("/run/carbon/secrets/postgres");
+    });
+
+    it("keeps volumes and images when the stack goes down", async () => {
+        const run = await runProgram("dev");
+        const kept = run.resources.filter(({ options }) => options.retainondelete).map(({ name }) => name);
+        expect(kept.sort()).toEqual([
+            "base-image",
+            "compute-image",
+            "keys-volume",
+            "mosquitto-mosquitto-volume",
+            "postgres-postgres-volume",
+            "redis-redis-volume",
+            "workspace-home-volume",
+        ]);
+    });
+
+    it("limits what each container may do to what the catalogue says", async () => {
+        const run = await runProgram("dev", { services: every, sparkWorkers: 2 });
+        for (const name of names(run, container)) {
+            const { capabilities, noNewPrivileges, processes } = catalogued(name);
+            const { inputs } = only(run, container, name);
+            expect(inputs.capabilities, name).toEqual({
+                drops: ["ALL"],
+                adds: capabilities.map((capability) => `CAP_${capability}`),
+            });
+            expect(inputs.securityOpts, name).toEqual(
+                noNewPrivileges ? ["no-new-privileges:true"] : undefined,
+            );
+            expect(inputs, name).toMatchObject({
+                logDriver: "json-file",
+                logOpts: { "max-size": "10m", "max-file": "3" },
+            });
+            const limit = only(run, command, name.replace("-container", "-processes")).inputs;
+            expect(limit.create, name).toBe(`docker update --pids-limit ${processes} ${inputs.name}`);
+            expect(limit.triggers, name).toEqual([`${name}-id`]);
+        }
+    });
+
+    it("lets no container open a raw socket, trace others or gain privileges, but the workspace through sudo", () => {
+        for (const { name, capabilities, noNewPrivileges } of everyService) {
+            expect(capabilities, name).toEqual([...capabilities].sort());
+            expect(capabilities, name).not.toEqual(
+                expect.arrayContaining([
+                    expect.stringMatching(/NET_RAW|NET_ADMIN|SYS_PTRACE|SYS_ADMIN|MKNOD/),
+                ]),
+            );
+            expect(noNewPrivileges, name).toBe(name !== "workspace");
+        }
+    });
+
+    it("mounts the keys in the workspace, and in other containers only where they speak TLS", async () => {
+        const keys = { containerPath: "/var/lib/carbon/keys", volumeName: "carbon-dev-keys" };
+        const withKeys = (run: Run) =>
+            names(run, container).filter((name) =>
+                (only(run, container, name).inputs.volumes as object[]).some(
+                    (volume) => JSON.stringify(volume) === JSON.stringify(keys),
+                ),
+            );
+        expect(withKeys(await runProgram("dev", { services: every }))).toEqual(["workspace-container"]);
+        const open = await runProgram("dev", { bindAddress: "0.0.0.0" });
+        expect(withKeys(open)).toEqual([
+            "mosquitto-container",
+            "postgres-container",
+            "redis-container",
+            "workspace-container",
+        ]);
+        expect(names(open, "docker:index/volume:Volume").filter((name) => /keys/.test(name))).toEqual([
+            "keys-volume",
+        ]);
+    });
+
+    it("makes a password for the login in front of the browser's desktop only where there is one", async () => {
+        const passwords = async (settings: Record<string, unknown>) =>
+            names(await runProgram("dev", settings), "random:index/randomPassword:RandomPassword");
+        expect(await passwords({})).not.toContain("workspace-desktop-password");
+        expect(await passwords({ bindAddress: "0.0.0.0" })).toContain("workspace-desktop-password");
+    });
+
+    it("tells those that speak TLS which names and addresses their certificates hold", async () => {
+        const own = thisMachine(".").hostname?.().split(".")[0]?.toLowerCase();
+        const expected = {
+            "0.0.0.0": `${own},${own}.local`,
+            "192.168.1.5": `192.168.1.5,${own},${own}.local`,
+        };
+        for (const [bindAddress, names] of Object.entries(expected)) {
+            const run = await runProgram("dev", { bindAddress });
+            for (const name of ["redis-container", "workspace-container"]) {
+                expect(only(run, container, name).inputs.envs, name).toEqual(
+                    expect.arrayContaining(["CARBON_TLS=on", `CARBON_TLS_NAMES=${names}`]),
+                );
+            }
+        }
+        expect(JSON.stringify(await runProgram("dev"))).not.toContain("CARBON_TLS_NAMES");
+    });
+
+    it("stops a container gently before it replaces it", async () => {
+        const run = await runProgram("dev");
+        for (const name of names(run, container)) {
+            const { inputs, options } = only(run, container, name);
+            expect(inputs.destroyGraceSeconds).toBe(inputs.stopTimeout);
+            expect(options.deletebeforereplace).toBe(true);
+            expect(options.replaceonchanges).toEqual(["healthcheck"]);
+        }
+    });
+
+    it("writes down the swap limit, so that it is no difference for ever", async () => {
+        const run = await runProgram("dev", { memory: 2048 });
+        expect(only(run, container, "workspace-container").inputs).toMatchObject({
+            memory: 2048,
+            memorySwap: 4096,
+        });
+    });
+
+    it("trusts the network's certificates in builds through a secret", async () => {
+        const run = await runProgram("dev", { extraCaCertificates: `${__dirname}/ca.pem` });
+        expect(isSecret(only(run, image, "base-image").inputs.secrets)).toBe(true);
+        expect(JSON.stringify(only(run, container, "workspace-container").inputs)).toContain(
+            "/run/carbon/ca.pem",
+        );
+    });
+
+    it("pushes through the export, and only where it is asked to", async () => {
+        const run = await runProgram("dev", { push: true, imagePrefix: "ghcr.io/ada/carbon" });
+        expect(only(run, image, "base-image").inputs.exports).toMatchObject([{ image: { push: true } }]);
+    });
+
+    it("publishes on the address and ports of the settings", async () => {
+        const run = await runProgram("dev", { portOffset: 100, bindAddress: "0.0.0.0" });
+        expect(only(run, container, "redis-container").inputs).toMatchObject({
+            ports: [{ internal: 6379, external: 6479, ip: "0.0.0.0", protocol: "tcp" }],
+        });
+    });
+
+    it("checks again after every change, and tolerates failures where it only reports", async () => {
+        const { inputs, options } = only(await runProgram("dev"), command, "verify-command");
+        expect(inputs.create).toBe("docker exec carbon-dev-workspace carbon-verify --json");
+        expect(inputs.triggers).toHaveLength(6);
+        for (const service of ["workspace", "postgres", "redis", "mosquitto"]) {
+            expect(JSON.stringify(options.dependencies)).toContain(`::${service}-processes`);
+        }
+        const reporting = only(await runProgram("dev", { verify: "report" }), command, "verify-command");
+        expect(reporting.inputs.create).toMatch(/ \|\| \[ \$\? -eq 1 \]$/);
+        const off = await runProgram("dev", { verify: "off" });
+        expect(names(off, command)).not.toContain("verify-command");
+        expect(off.outputs.verification).toBeNull();
+    });
+
+    it("uses the Docker context of the user", async () => {
+        const provider = "pulumi:providers:docker";
+        const desktop = await runProgram("dev", {}, { DOCKER_CONTEXT: "desktop-linux" });
+        expect(only(desktop, provider, "docker").inputs.context).toBe("desktop-linux");
+        expect(only(desktop, image, "base-image").inputs.builder).toEqual({ name: "desktop-linux" });
+        expect(only(await runProgram("dev"), provider, "docker").inputs).not.toHaveProperty("context");
+    });
+
+    it("refuses a bad configuration before it registers anything", async () => {
+        await expect(runProgram("dev", { uid: 0 })).rejects.toThrow(/carbon:uid = "0": not allowed/);
+    });
+});

@@ -1,0 +1,602 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { createServer } from "node:net";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { rootCertificates } from "node:tls";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { toolsetBuildArgs } from "../../../catalogue/toolsets";
+import { urls } from "../../../catalogue/urls";
+import { pulumiYaml, reference } from "../../../scripts/generated";
+import { thisMachine } from "../../../settings/machine";
+import { type Machine, parseSettings, SettingsError } from "../../../settings/parse";
+import { settingDefinitions } from "../../../settings/schema";
+import { projectFolders } from "../../../settings/workspaceDir";
+
+const certificate = readFileSync(`${__dirname}/ca.pem`, "utf8");
+const mac: Machine = {
+    env: {},
+    home: "/Users/ada",
+    projectDir: "/Users/ada/carbon",
+    arch: "arm64",
+    readFile: (file) => ({ "/ca.pem": certificate, "/empty.pem": "" })[file],
+    isNotFolder: (file) => file === "/Users/ada/carbon/notes.txt",
+    sockets: () => [],
+    realpath: (file) => file,
+    platform: "darwin",
+};
+
+function settings(raw: Record<string, unknown> = {}, machine: Partial<Machine> = {}) {
+    const texts = Object.entries(raw).map(([key, value]) => [
+        key,
+        typeof value === "string" ? value : JSON.stringify(value),
+    ]);
+    return parseSettings("dev", Object.fromEntries(texts), { ...mac, ...machine });
+}
+
+function problemsOf(raw: Record<string, unknown>, machine: Partial<Machine> = {}) {
+    try {
+        settings(raw, machine);
+    } catch (error) {
+        if (error instanceof SettingsError) {
+            return error.problems.map(({ key, reason }) => `${key}: ${reason}`);
+        }
+        throw error;
+    }
+    return [];
+}
+
+describe("settings", () => {
+    it("has a complete set of defaults", () => {
+        expect(settings()).toMatchObject({
+            platforms: ["linux/arm64"],
+            rootImage: "docker.io/library/debian:trixie-slim",
+            imagePrefix: "docker.io/carbon",
+            builder: "default",
+            bindAddress: "127.0.0.1",
+            tls: false,
+            workspaceDir: "/Users/ada/carbon/workspace",
+            ports: {
+                novnc: 6900,
+                vnc: 5900,
+                ssh: 2222,
+                jupyter: 8888,
+                codeServer: 9999,
+                postgres: 5432,
+                redis: 6379,
+                mqtt: 1883,
+            },
+            verify: "strict",
+        });
+        expect(settings().cpus).toBeUndefined();
+    });
+
+    it("writes CPUs as Docker reads them back", () => {
+        expect(settings({ cpus: "1.50" }).cpus).toBe("1.5");
+    });
+
+    it("takes the platform of the machine for native, and once", () => {
+        expect(settings({ platforms: ["native"] }, { arch: "x64" }).platforms).toEqual(["linux/amd64"]);
+        expect(settings({ platforms: ["native", "linux/arm64"] }).platforms).toEqual(["linux/arm64"]);
+    });
+
+    it("builds with the builder of the current Docker context", () => {
+        const desktop = { readFile: () => '{"currentContext":"desktop-linux"}' };
+        expect(settings({}, desktop)).toMatchObject({
+            builder: "desktop-linux",
+            dockerContext: "desktop-linux",
+        });
+        expect(settings({}, { env: { DOCKER_CONTEXT: "colima" } }).builder).toBe("colima");
+        expect(settings({}, { ...desktop, env: { DOCKER_HOST: "tcp://127.0.0.1:2375" } }).dockerContext).toBe(
+            "default",
+        );
+        expect(settings({ builder: "ci" }, desktop)).toMatchObject({
+            builder: "ci",
+            dockerContext: "desktop-linux",
+        });
+    });
+
+    it("adds portOffset to every port, also to those that are set", () => {
+        const { ports } = settings({ portOffset: 100, ports: { jupyter: 8890 } });
+        expect(ports).toMatchObject({ jupyter: 8990, ssh: 2322 });
+    });
+
+    it("leaves out the ports and toolsets of what is off", () => {
+        const slim = settings({ compute: false, toolsets: ["databases", "torch"], services: ["redis"] });
+        expect(slim.ports).toEqual({ ssh: 2222, redis: 6379 });
+        expect(slim.toolsets).toEqual(["databases"]);
+    });
+
+    it("runs what costs no download, unless it is told otherwise", () => {
+        expect(settings().services.map(({ name }) => name)).toEqual(["postgres", "redis", "mosquitto"]);
+        expect(settings().serviceImages).toEqual({});
+    });
+
+    it("runs a container for each Spark worker, and publishes the first one's page", () => {
+        const spark = { services: ["spark-worker", "spark-master"], sparkWorkers: 3 };
+        const { services, ports } = settings(spark);
+        expect(services.map(({ name }) => name)).toEqual([
+            "spark-master",
+            "spark-worker-1",
+            "spark-worker-2",
+            "spark-worker-3",
+        ]);
+        expect(ports).toMatchObject({ spark: 7077, sparkUi: 8080, sparkHistory: 18080, sparkWorkerUi: 8081 });
+        expect(settings({ services: ["spark-master"] }).ports).not.toHaveProperty("sparkWorkerUi");
+    });
+
+    it.each(["auto", "Qwen3-0.6B-Q8_0.gguf"])("takes %s for a model", (llmModel) => {
+        expect(settings({ llmModel }).llmModel).toBe(llmModel);
+    });
+
+    it("takes a service's own image from the catalogue, or from a mirror", () => {
+        const mirrored = "mirror.example.com:5000/qdrant/qdrant:v1.18.1";
+        const { serviceImages } = settings({
+            services: ["mongodb", "qdrant"],
+            serviceImages: { qdrant: mirrored, ollama: "ollama/ollama:0.35.0" },
+        });
+        expect(serviceImages).toEqual({
+            mongodb: expect.stringMatching(
+                /^docker\.io\/library\/mongo:8\.0\.\d+-noble@sha256:[0-9a-f]{64}$/,
+            ),
+            qdrant: mirrored,
+        });
+    });
+
+    it.each([
+        "mongo:8.0.28",
+        `mongo@sha256:${"a".repeat(64)}`,
+        `localhost:5000/a/b-c__d:1@sha256:${"a".repeat(64)}`,
+    ])("takes %s for a pinned image", (image) => {
+        expect(settings({ serviceImages: { mongodb: image } })).toBeDefined();
+    });
+
+    it("turns TLS on where other machines can connect", () => {
+        const open = settings({ bindAddress: "0.0.0.0" });
+        expect(open.tls).toBe(true);
+        expect(urls(open)).toMatchObject({
+            jupyter: "https://127.0.0.1:8888/lab",
+            redis: "rediss://127.0.0.1:6379",
+        });
+        expect(urls(settings({ bindAddress: "::1" })).ssh).toBe("ssh://carbon@[::1]:2222");
+    });
+
+    it("finds the workspace folder from the project and from the home folder", () => {
+        expect(settings({ workspaceDir: "~/code" }).workspaceDir).toBe("/Users/ada/code");
+        expect(settings({ workspaceDir: "../shared" }).workspaceDir).toBe("/Users/ada/shared");
+    });
+
+    it("reads the certificates that the environment names, those of a file, or none", () => {
+        expect(settings({}, { env: { NODE_EXTRA_CA_CERTS: "/ca.pem" } }).caCertificates).toBe(certificate);
+        expect(settings({}, { env: { SSL_CERT_FILE: "/ca.pem" } }).caCertificates).toBe(certificate);
+        expect(settings({ extraCaCertificates: "/ca.pem" }).caCertificates).toBe(certificate);
+        expect(
+            settings({ extraCaCertificates: "none" }, { env: { SSL_CERT_FILE: "/ca.pem" } }).caCertificates,
+        ).toBeUndefined();
+    });
+
+    it("passes on only the certificates that are not among the usual ones", () => {
+        const [usual = ""] = rootCertificates;
+        const files: Record<string, string> = {
+            "/both.pem": `# all\n${usual}\n${certificate}`,
+            "/usual.pem": usual,
+        };
+        const readFile = (file: string) => files[file];
+        expect(settings({ extraCaCertificates: "/both.pem" }, { readFile }).caCertificates).toBe(certificate);
+        expect(settings({ extraCaCertificates: "/usual.pem" }, { readFile }).caCertificates).toBeUndefined();
+    });
+
+    it("takes another Debian 13 root, from a mirror and by digest", () => {
+        const root = `mirror.example/library/debian:trixie-slim@sha256:${"a".repeat(64)}`;
+        expect(settings({ rootImage: root }).rootImage).toBe(root);
+    });
+});
+
+describe("a bad configuration", () => {
+    const bad: [string, Record<string, unknown>, RegExp][] = [
+        ["an unknown key", { portz: 1 }, /^portz: there is no such key. Allowed: platforms, /],
+        [
+            "an unknown platform",
+            { platforms: ["linux/riscv64"] },
+            /^platforms: .*native, linux\/amd64, linux\/arm64/,
+        ],
+        ["no platform", { platforms: [] }, /^platforms: .*at least one/],
+        ["a platform twice", { platforms: ["native", "native"] }, /^platforms: .*none twice/],
+        ["a list that is not one", { platforms: "linux/amd64" }, /^platforms: .*a list of/],
+        [
+            "another root than Debian 13",
+            { rootImage: "docker.io/library/ubuntu:22.04" },
+            /^rootImage: .*Debian 13 alone/,
+        ],
+        ["an older Debian", { rootImage: "docker.io/library/debian:bookworm" }, /^rootImage: .*trixie or 13/],
+        ["an image prefix without a host", { imagePrefix: "carbon" }, /^imagePrefix: .*a registry's host/],
+        ["an image prefix in upper case", { imagePrefix: "ghcr.io/Me" }, /^imagePrefix: .*lower case/],
+        [
+            "a push to nobody's registry",
+            { push: true },
+            /^push: docker.io\/carbon is not a registry of yours/,
+        ],
+        ["a push that is neither true nor false", { push: "yes" }, /^push: .*true or false/],
+        ["a builder with a space", { builder: "my builder" }, /^builder: .*docker buildx ls/],
+        ["compute as a number", { compute: 1 }, /^compute: .*true or false/],
+        ["an unknown toolset", { toolsets: ["cobol"] }, /^toolsets: .*python, node/],
+        ["a toolset twice", { toolsets: ["go", "go"], services: [] }, /^toolsets: .*none twice/],
+        [
+            "a desktop without graphics",
+            { toolsets: ["desktop"], services: [] },
+            /^toolsets: desktop needs graphics/,
+        ],
+        ["Spark without Java", { toolsets: ["spark"], services: [] }, /^toolsets: spark needs java/],
+        ["an unknown service", { services: ["oracle"] }, /^services: .*postgres, redis/],
+        ["a service twice", { services: ["redis", "redis"] }, /^services: .*none twice/],
+        [
+            "a service without its toolset",
+            { toolsets: [], services: ["redis"] },
+            /^services: redis needs the toolset databases/,
+        ],
+        [
+            "Spark workers without a master",
+            { services: ["spark-worker"], sparkWorkers: 2 },
+            /^services: spark-worker needs spark-master. Add spark-master, or leave spark-worker out/,
+        ],
+        [
+            "a service of the compute image without that",
+            { services: ["llm"], compute: false },
+            /^services: llm needs the compute image. Set compute to true, or leave llm out/,
+        ],
+        [
+            "a service of the compute image without its toolset",
+            { services: ["llm"], toolsets: ["java", "spark"] },
+            /^services: llm needs the toolset llm. Add it to toolsets, or leave llm out/,
+        ],
+        [
+            "Spark open to other machines",
+            { services: ["spark-master"], bindAddress: "0.0.0.0" },
+            /^services: spark-master speaks no TLS/,
+        ],
+        ["no Spark worker", { sparkWorkers: 0 }, /^sparkWorkers: .*1 to 16/],
+        ["more Spark workers than 16", { sparkWorkers: 17 }, /^sparkWorkers: .*1 to 16/],
+        ["a Spark worker without room", { sparkWorkerMemory: 1024 }, /^sparkWorkerMemory: .*from 2048/],
+        ["a model in a folder", { llmModel: "../a.gguf" }, /^llmModel: .*without a folder/],
+        ["a model of another kind", { llmModel: "a.safetensors" }, /^llmModel: .*a \.gguf file/],
+        [
+            "an image that moves",
+            { serviceImages: { qdrant: "qdrant/qdrant:latest" } },
+            /^serviceImages: .*a tag other than latest/,
+        ],
+        [
+            "an image that moves by default",
+            { serviceImages: { qdrant: "localhost:5000/qdrant" } },
+            /^serviceImages: .*a tag other than latest/,
+        ],
+        [
+            "an image for a service of the suite's own",
+            { serviceImages: { redis: "redis:8" } },
+            /^serviceImages: .*mongodb, qdrant, ollama/,
+        ],
+        [
+            "a service without TLS open to other machines",
+            { services: ["redis", "qdrant"], bindAddress: "0.0.0.0" },
+            /^services: qdrant speaks no TLS, and bindAddress 0.0.0.0 opens it .* set bindAddress to 127.0.0.1/,
+        ],
+        ["an unknown place of Ollama", { ollama: "cloud" }, /^ollama: .*service, host/],
+        [
+            "Ollama in two places",
+            { ollama: "host", services: ["ollama"] },
+            /^ollama: the workspace uses Ollama on the host, but services has ollama too/,
+        ],
+        ["an unknown port name", { ports: { gopher: 70 } }, /^ports: .*novnc, vnc/],
+        ["a port out of range", { ports: { ssh: 70000 } }, /^ports: .*1 to 65535/],
+        ["a port as a word", { ports: { ssh: "ssh" } }, /^ports: .*port numbers/],
+        [
+            "a host port used twice",
+            { ports: { ssh: 8888 } },
+            /^ports: jupyter and ssh are both on host port 8888/,
+        ],
+        ["a negative offset", { portOffset: -1 }, /^portOffset: .*0 to 50000/],
+        [
+            "an offset past the last port",
+            { portOffset: 50000, ports: { ssh: 20000 } },
+            /^portOffset: ssh would be on port 70000/,
+        ],
+        ["a bind address that is a name", { bindAddress: "localhost" }, /^bindAddress: .*IPv4 or IPv6/],
+        ["a file as workspace", { workspaceDir: "notes.txt" }, /^workspaceDir: .*is not a folder/],
+        ["a workspace with a colon", { workspaceDir: "a:b" }, /^workspaceDir: .*without a colon/],
+        ["root as user", { uid: 0 }, /^uid: .*1 to 60000/],
+        ["a uid with a fraction", { uid: 1.5 }, /^uid: .*whole number/],
+        ["a gid as a name", { gid: "staff" }, /^gid: .*whole number/],
+        ["a share of no CPU at all", { cpus: "many" }, /^cpus: .*0 to 512/],
+        ["more CPUs than there are", { cpus: "999" }, /^cpus: .*0 to 512/],
+        ["memory with a unit", { memory: "8g" }, /^memory: .*MiB/],
+        ["too little memory", { memory: 64 }, /^memory: .*from 512/],
+        ["too little shared memory", { shmSize: 1 }, /^shmSize: .*from 64/],
+        ["an unknown way to verify", { verify: "maybe" }, /^verify: .*strict, report, off/],
+        [
+            "certificates that are not there",
+            { extraCaCertificates: "/none.pem" },
+            /^extraCaCertificates: \/none.pem cannot be read/,
+        ],
+        [
+            "a file without certificates",
+            { extraCaCertificates: "/empty.pem" },
+            /^extraCaCertificates: \/empty.pem does not start/,
+        ],
+        ["an unknown torch index", { torchIndex: "conda" }, /^torchIndex: .*auto, cpu, pypi/],
+    ];
+
+    it.each(bad)("with %s is refused", (_, raw, message) => {
+        const problems = problemsOf(raw);
+        expect(problems).toHaveLength(1);
+        expect(problems[0]).toMatch(message);
+    });
+
+    it("with more certificates than a build can be handed is refused", () => {
+        const [first = "", ...rest] = certificate.split("\n");
+        // Each with another first line of base64, and so another certificate as far as the file can say.
+        const many = Array.from({ length: 300 }, (_, i) =>
+            [first, `${i}`.padStart(64, "A"), ...rest].join("\n"),
+        );
+        const readFile = () => certificate + many.join("");
+        expect(problemsOf({ extraCaCertificates: "/ca.pem" }, { readFile })[0]).toMatch(
+            /has \d+ bytes of certificates besides the usual ones, and builds take 122880/,
+        );
+    });
+
+    it("is reported whole, with the values and the file to change", () => {
+        expect(() => settings({ uid: "root", portz: 1, verify: "maybe" })).toThrow(
+            [
+                'The configuration of stack "dev" has 3 problems:',
+                `  carbon:portz = "1": there is no such key. Allowed: ${Object.keys(settingDefinitions).join(", ")}.`,
+                '  carbon:uid = "root": not allowed. Allowed: a whole number from 1 to 60000.',
+                '  carbon:verify = "maybe": not allowed. Allowed: strict, report, off.',
+                "Change it in Pulumi.dev.yaml; docs/reference.md describes every key.",
+            ].join("\n"),
+        );
+    });
+});
+
+describe("workspaceDir", () => {
+    const linux: Partial<Machine> = {
+        platform: "linux",
+        home: "/home/ada",
+        projectDir: "/home/ada/carbon",
+        readFile: (file) =>
+            ({
+                "/etc/passwd": "root:x:0:0::/root:/bin/sh\nbob:x:1001:1001::/srv/people/bob:/bin/sh\n",
+                "/etc/docker/daemon.json": '{"data-root": "/data/docker"}',
+            })[file],
+    };
+    const refusal = (workspaceDir: string, machine: Partial<Machine>) =>
+        problemsOf({ workspaceDir }, machine).join();
+
+    it.each([
+        ...["/", "/bin", "/boot/x", "/dev", "/dev/shm/x", "/etc", "/etc/", "/etc/.", "/home/../etc/ssh"],
+        ...[
+            "/lib",
+            "/lib64/x",
+            "/proc/self",
+            "/root",
+            "/root/x",
+            "/run",
+            "/run/user/1000/x",
+            "/run/media/ada",
+        ],
+        ...[
+            "/sbin",
+            "/sys/fs",
+            "/usr/local/x",
+            "/var",
+            "/var/run",
+            "/var/lib/docker/x",
+            "/var/tmp/x",
+            "../../../etc",
+        ],
+        ...["/home", "/tmp", "/mnt", "/media", "/opt", "~", "/home/ada/", "..", ".", "../carbon"],
+        ...[
+            ".carbon",
+            ".carbon/state/x",
+            ".git",
+            "cli",
+            "cli/x",
+            "node_modules",
+            "dockerfiles/base",
+            "host/x",
+        ],
+        ...["~/.ssh", "~/.gnupg/x", "~/.aws", "~/.config/x", "~/.carbon", "~/.local/share/x", "~/.anything"],
+        ...["~/bin", "~/snap/firefox/common", "/srv", "/efi", "/nix/store", "/host_mnt/Users/ada", "/mnt/c"],
+        ...["/tmp/.X11-unix", "/.snapshots/1/snapshot", "/data2/.hidden/x", "/mnt/wsl/docker-desktop"],
+        ...[
+            "/srv/people",
+            "/srv/people/bob",
+            "/srv/people/bob/.ssh",
+            "/data",
+            "/data/docker",
+            "/data/docker/x",
+        ],
+    ])("on Linux does not take %s", (workspaceDir) => {
+        expect(refusal(workspaceDir, linux)).toMatch(/^workspaceDir: \/.* Choose a folder for this alone, /);
+    });
+
+    it.each([
+        ...[
+            "workspace",
+            "workspace-2",
+            "workspace/deep",
+            "mine/here",
+            "~/code/ws",
+            "/tmp/xyz/ws",
+            "/srv/data",
+        ],
+        ...[
+            "/data2",
+            "/mnt/disk/ws",
+            "/media/ada/disk",
+            "/opt/ws",
+            "/home/shared/ws",
+            "/run/media/ada/disk/ws",
+        ],
+        ...["/srv/people/bob/ws", "/etcetera", "/variety/run", "/usrlocal"],
+    ])("on Linux takes %s", (workspaceDir) => {
+        expect(refusal(workspaceDir, linux)).toBe("");
+    });
+
+    it.each([
+        ...[
+            "/System",
+            "/Library/x",
+            "/Applications",
+            "/private",
+            "/private/etc/x",
+            "/private/var/db",
+            "/usr/local",
+        ],
+        ...[
+            "/etc",
+            "/ETC/x",
+            "/users",
+            "/Users/ADA",
+            "/Users",
+            "/Volumes",
+            "/volumes",
+            "/dev/x",
+            "/private/tmp",
+        ],
+        ...[
+            "~/Library",
+            "~/library/x",
+            "/Users/Ada/.SSH",
+            "/Users/ada/Carbon",
+            "CLI/x",
+            "/cores",
+            "~/.docker/run",
+        ],
+        ...["~/bin", "/opt/homebrew/bin", "/run/host-services", "/host_mnt/Users/ada/ws", "/proc/1", "/root"],
+    ])("on a Mac does not take %s", (workspaceDir) => {
+        expect(refusal(workspaceDir, {})).toMatch(/^workspaceDir: \/.* Choose a folder for this alone, /);
+    });
+
+    it.each([
+        ...["workspace", "~/code/ws", "/Volumes/Disk/ws", "/Volumes/Disk", "/Users/Shared/ws", "/opt/ws"],
+        ...["/private/tmp/ws", "/private/var/folders/xy/z/T/ws", "~/Libraries"],
+    ])("on a Mac takes %s", (workspaceDir) => {
+        expect(refusal(workspaceDir, {})).toBe("");
+    });
+
+    it("may lie in the project or the home, wherever these lie", () => {
+        const build = { ...linux, home: "/var/lib/ci", projectDir: "/var/lib/ci/jobs/carbon" };
+        expect(refusal("workspace", build)).toBe("");
+        expect(refusal("~/ws", build)).toBe("");
+        expect(refusal("/root/ws", { ...linux, home: "/root", projectDir: "/srv/carbon" })).toBe("");
+        expect(refusal("/var/lib/ws", build)).toContain("lies in the system's /var");
+        expect(refusal("/var/lib", build)).toContain("contains the project's own folder");
+        expect(refusal("~/.ssh", build)).toContain(
+            "is /var/lib/ci/.ssh, where programs and what they keep lie",
+        );
+    });
+
+    it("knows every folder of the repository as the project's own", () => {
+        const tracked = execFileSync("git", ["ls-files"], { encoding: "utf8" }).split("\n");
+        const folders = tracked.filter((file) => file.includes("/")).map((file) => file.split("/")[0] ?? "");
+        const shown = [...new Set(folders)].filter((folder) => !folder.startsWith("."));
+        expect(projectFolders).toEqual(expect.arrayContaining(shown));
+    });
+
+    describe("on this machine's own disk", () => {
+        let folder: string;
+        const here = (workspaceDir: string) => {
+            const projectDir = join(folder, "project");
+            return refusal(workspaceDir, { ...thisMachine(projectDir), env: {} });
+        };
+
+        beforeEach(() => {
+            folder = realpathSync(mkdtempSync(join(tmpdir(), "carbon-workspace-")));
+            mkdirSync(join(folder, "project/cli"), { recursive: true });
+        });
+        afterEach(() => rmSync(folder, { recursive: true }));
+
+        it("takes a link to a harmless folder, and leaves it as it was written", () => {
+            mkdirSync(join(folder, "real"));
+            symlinkSync("real", join(folder, "link"));
+            expect(here(join(folder, "link"))).toBe("");
+            expect(
+                settings(
+                    { workspaceDir: join(folder, "link") },
+                    { ...thisMachine(join(folder, "project")), env: {} },
+                ).workspaceDir,
+            ).toBe(join(folder, "link"));
+        });
+
+        it.each([
+            ["/", "contains the project's own folder"],
+            ["/etc", "the system's"],
+            ["/var/run", "the system's"],
+            ["/usr/no-such-folder/deep", "lies in the system's /usr"],
+            [homedir(), "your home folder"],
+            ["project", "is the project's own folder"],
+            ["project/cli", "is cli of the project"],
+            [".", "contains the project's own folder"],
+        ])("does not take a link to %s, nor what lies below it", (target, reason) => {
+            symlinkSync(target, join(folder, "link"));
+            const said = here(join(folder, "link"));
+            expect(said).toContain(`${join(folder, "link")} leads to /`);
+            expect(said).toContain(reason);
+        });
+
+        it("follows a link in the middle, a chain of links, and one to what does not exist yet", () => {
+            symlinkSync("/etc", join(folder, "one"));
+            symlinkSync("one", join(folder, "two"));
+            symlinkSync("/usr/not/there", join(folder, "three"));
+            expect(here(join(folder, "two/new/folder"))).toMatch(
+                /leads to \/(private\/)?etc\/new\/folder, which/,
+            );
+            expect(here(join(folder, "three/deep"))).toContain("leads to /usr/not/there/deep, which lies in");
+        });
+
+        it("does not take a circle of links", () => {
+            symlinkSync("two", join(folder, "one"));
+            symlinkSync("one", join(folder, "two"));
+            expect(here(join(folder, "one"))).toContain("go round in a circle");
+        });
+
+        it("does not take a folder with Docker's socket in it, nor a socket, nor a device", async () => {
+            const server = createServer();
+            await new Promise<void>((listening) => server.listen(join(folder, "docker.sock"), listening));
+            try {
+                mkdirSync(join(folder, "linked"));
+                symlinkSync("../docker.sock", join(folder, "linked/docker.sock"));
+                expect(here(join(folder, "linked"))).toContain("holds the socket docker.sock");
+                expect(here(join(folder, "docker.sock"))).toContain("is not a folder");
+                mkdirSync(join(folder, "tmux-1000"));
+                symlinkSync("../docker.sock", join(folder, "tmux-1000/default"));
+                expect(here(join(folder, "tmux-1000"))).toContain("holds the socket default");
+                expect(here("/dev/null")).toMatch(/is not a folder|the system's \/dev/);
+            } finally {
+                server.close();
+            }
+        });
+    });
+});
+
+describe("what is generated", () => {
+    it("gives Pulumi.yaml every key with type, description and default", () => {
+        expect(readFileSync("Pulumi.yaml", "utf8")).toBe(pulumiYaml());
+        const { config } = parse(pulumiYaml());
+        expect(Object.keys(config)).toEqual(Object.keys(settingDefinitions));
+        for (const key of Object.values(config)) {
+            expect(key).toMatchObject({ type: expect.any(String), description: expect.any(String) });
+            expect(key).toHaveProperty("default");
+        }
+    });
+
+    it("describes every key, service and output in the reference", () => {
+        expect(readFileSync("docs/reference.md", "utf8")).toBe(reference());
+    });
+
+    it("names the Dockerfile's build argument after the toolset", () => {
+        expect(toolsetBuildArgs(["go", "codeServer"], ["codeServer"])).toEqual({
+            TOOLSET_GO: "false",
+            TOOLSET_CODE_SERVER: "true",
+        });
+    });
+});
