@@ -1,5 +1,5 @@
+import { EngineError } from "@carbon/engine";
 import type { Command } from "commander";
-import { EngineError } from "../engine/src/errors";
 import { SettingsError } from "../settings/parse";
 import { Declined, exitCodes, Interrupted, messageOf, UserError } from "./errors";
 import { interruptSignal } from "./interrupt";

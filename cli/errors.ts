@@ -1,3 +1,5 @@
+export { messageOf } from "@carbon/engine";
+
 /** Exit codes of the `carbon` command; `carbon --help` lists them. */
 export const exitCodes = {
     /** Something is wrong, and the output says what. */
@@ -34,9 +36,4 @@ export class Interrupted extends Declined {
     constructor(message = "Interrupted.") {
         super(message, exitCodes.interrupted);
     }
-}
-
-/** The text of anything that was thrown. */
-export function messageOf(error: unknown): string {
-    return error instanceof Error ? error.message : String(error);
 }

@@ -1,27 +1,16 @@
-/** What moves a terminal's cursor, starts a command for it, or changes the order of what stands there. */
-const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}\u2800]/gu;
-/** The joiners U+200C and U+200D, and U+FE0E and U+FE0F, belong to how Persian, Hindi and emoji are spelt. */
-const harmless = new Set(["\u200c", "\u200d", "\ufe0e", "\ufe0f"]);
+import { printable, unprintable } from "@carbon/engine";
+
+export { printable };
+
 /** The colours that picocolors makes for this command: bold, dim, the eight usual ones, and back. */
 const ownColour = new RegExp(`(${"\x1b"}\\[(?:0|1|2|22|3[1-79])m)`);
 
-/**
- * A text from outside (a log, an engine's answer, a file, an error of another program) as it may go to a terminal:
- * control and format characters (C0, C1, DEL, bidi, invisible ones, lone surrogates) stand there as `\x1b`, `\u202e`.
- * Line feeds and tabs stay. It is for reading, not for turning back: a text that holds `\x1b` in letters looks the same.
- */
-export function printable(text: string): string {
-    return text.replace(unprintable, (character) =>
-        harmless.has(character) || character === "\n" || character === "\t" ? character : spellOut(character),
-    );
-}
-
-/** The same on one line: line feeds, carriage returns and tabs become blanks. */
+/** A printable text on one line: line feeds, carriage returns and tabs become blanks. */
 export function printableLine(text: string): string {
     return printable(text.replace(/[\t\r\n]+/g, " "));
 }
 
-/** The same for a text that this command has put together, and coloured: its own colours stay. */
+/** A text that this command has put together, and coloured, made printable: its own colours stay. */
 export function printableColoured(text: string): string {
     return text
         .split(ownColour)
@@ -37,19 +26,7 @@ export function printableJson(document: unknown): string {
             ? characters
             : Array.from(
                   { length: characters.length },
-                  (_, index) => `\\u${hex(characters.charCodeAt(index), 4)}`,
+                  (_, index) => `\\u${characters.charCodeAt(index).toString(16).padStart(4, "0")}`,
               ).join(""),
     );
-}
-
-function spellOut(character: string): string {
-    const code = character.codePointAt(0) ?? 0;
-    if (code <= 0xff) {
-        return `\\x${hex(code, 2)}`;
-    }
-    return code <= 0xffff ? `\\u${hex(code, 4)}` : `\\u{${hex(code, 1)}}`;
-}
-
-function hex(code: number, digits: number): string {
-    return code.toString(16).padStart(digits, "0");
 }

@@ -43,7 +43,7 @@ function parsePlatforms(list: string): Platform[] {
 const build: Handler<BuildFlags> = async (session, flags) => {
     const started = Date.now();
     const settings: Settings = session.settings(overrides(flags));
-    await ensureReady(settings, "build");
+    await ensureReady(settings, "build", session.output);
     const images = await buildImages(settings, session);
     const seconds = (Date.now() - started) / 1000;
     const done = flags.push ? "Built and pushed" : "Built";

@@ -8,7 +8,7 @@ import {
     stackOutputs,
     type UpdateOptions,
     up,
-} from "../../engine/src";
+} from "@carbon/engine";
 import { readPassphrase } from "../project";
 import type { DeploymentEngine, DeploymentRequest, Drift, Outcome, PreviewOptions } from "./types";
 
@@ -21,9 +21,8 @@ export class EmbeddedEngine implements DeploymentEngine {
     constructor(readonly description: string) {}
 
     preview(request: DeploymentRequest, { refresh, diff }: PreviewOptions): Promise<Outcome> {
-        const options = updateOptions(request);
-        const display = diff ? options.display : condense(options.display);
-        return preview({ ...options, display, refresh });
+        const display = createDisplay({ stream: request.output.progress, newProperties: diff });
+        return preview({ ...updateOptions(request), display, refresh });
     }
 
     up(request: DeploymentRequest): Promise<Outcome> {
@@ -65,25 +64,8 @@ function location({ project, stack }: StackRequest): StackLocation {
 }
 
 function updateOptions(request: DeploymentRequest): UpdateOptions {
-    const { output, signal, settings } = request;
-    return {
-        ...location(request),
-        display: createDisplay({ stream: output.progress }),
-        signal,
-        // Attestations change an image's digest at every build, and with it every container.
-        env: settings?.push ? process.env : { ...process.env, BUILDX_NO_DEFAULT_ATTESTATIONS: "1" },
-    };
-}
-
-/** Leaves out the properties of what is new: they would bury the rest, and are all there is to a first preview. */
-function condense(display: Display): Display {
-    return {
-        show: (event) =>
-            display.show(
-                event.kind === "planned" && event.operation === "create" ? { ...event, changes: [] } : event,
-            ),
-        close: () => display.close(),
-    };
+    const { output, signal } = request;
+    return { ...location(request), display: createDisplay({ stream: output.progress }), signal };
 }
 
 /** Notes every resource that a preview would change, and shows it as before. */
@@ -95,6 +77,5 @@ function collectDifferences(display: Display, differences: NonNullable<Drift["di
             }
             display.show(event);
         },
-        close: () => display.close(),
     };
 }

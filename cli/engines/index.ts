@@ -4,6 +4,7 @@ import { lines } from "../docker";
 import { UserError } from "../errors";
 import { run } from "../process";
 import type { Project } from "../project";
+import { EmbeddedEngine } from "./embedded";
 import { PulumiCli } from "./pulumi";
 import type { DeploymentEngine } from "./types";
 
@@ -19,7 +20,7 @@ export type EngineChoice = (typeof engineChoices)[number];
  */
 export async function chooseEngine(choice: EngineChoice, project: Project): Promise<DeploymentEngine> {
     if (choice === "embedded") {
-        return embeddedEngine("Engine: embedded, as --engine asks.");
+        return new EmbeddedEngine("Engine: embedded, as --engine asks.");
     }
     const found = findPulumi(project, process.env.PATH ?? "");
     if (found) {
@@ -34,7 +35,7 @@ export async function chooseEngine(choice: EngineChoice, project: Project): Prom
             "There is no pulumi on PATH. Install it (https://www.pulumi.com/docs/install/), or leave out --engine pulumi.",
         );
     }
-    return embeddedEngine("Engine: embedded, as there is no pulumi on PATH.");
+    return new EmbeddedEngine("Engine: embedded, as there is no pulumi on PATH.");
 }
 
 /** Finds the Pulumi CLI. */
@@ -61,10 +62,4 @@ function isExecutable(file: string): boolean {
     } catch {
         return false;
     }
-}
-
-/** Loaded when it is needed: most commands, and every run with the Pulumi CLI, do without its libraries. */
-function embeddedEngine(description: string): DeploymentEngine {
-    const { EmbeddedEngine } = require("./embedded") as typeof import("./embedded");
-    return new EmbeddedEngine(description);
 }

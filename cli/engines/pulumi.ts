@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import { pathToFileURL } from "node:url";
+import { attestationEnvironment } from "@carbon/engine";
 import { z } from "zod";
 import { parseDocument } from "../documents";
 import { UserError } from "../errors";
@@ -25,8 +26,7 @@ export function pulumiEnv(project: Project, env: NodeJS.ProcessEnv, push: boolea
         PULUMI_BACKEND_URL: env.PULUMI_BACKEND_URL || pathToFileURL(project.stateDir).href,
         ...passphraseEnv(project, env),
         PULUMI_SKIP_UPDATE_CHECK: "true",
-        // Attestations change an image's digest at every build, and with it every container.
-        ...(push ? {} : { BUILDX_NO_DEFAULT_ATTESTATIONS: "1" }),
+        ...attestationEnvironment(push),
     };
 }
 

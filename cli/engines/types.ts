@@ -35,7 +35,7 @@ export interface Drift {
 export interface PreviewOptions {
     /** Ask Docker what is really there first. */
     refresh?: boolean;
-    /** Show each property that differs. */
+    /** Show every property of what is new, too. */
     diff?: boolean;
 }
 

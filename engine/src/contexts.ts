@@ -14,7 +14,6 @@ export class Contexts {
     constructor(
         private readonly common: {
             projectDir: string;
-            env: NodeJS.ProcessEnv;
             signal: AbortSignal;
             display: Display;
         },
@@ -23,20 +22,20 @@ export class Contexts {
     /** Takes note of the settings of a provider. */
     addProvider(state: Pick<ResourceState, "urn" | "type" | "inputs">): void {
         if (isProviderType(state.type)) {
-            this.providers.set(state.urn, reveal(state.inputs) as Props);
+            this.providers.set(state.urn, reveal(state.inputs));
             this.clients.delete(state.urn);
         }
     }
 
-    /** @param provider reference of the resource's provider, if it has one. */
-    for(subject: Subject, provider: string | undefined, interrupted?: Props): Context {
-        const { projectDir, env, signal, display } = this.common;
+    for(resource: Pick<ResourceState, "urn" | "type" | "provider">, interrupted?: Props): Context {
+        const { provider } = resource;
+        const subject = subjectOf(resource);
+        const { projectDir, signal, display } = this.common;
         const settings = provider ? (this.providers.get(providerUrn(provider)) ?? {}) : {};
         return {
-            urn: subject.urn,
             name: subject.name,
             projectDir,
-            env: commandEnvironment(env, provider, settings),
+            env: commandEnvironment(provider, settings),
             signal,
             interrupted,
             docker: () => this.client(provider ?? "", settings),
@@ -51,26 +50,20 @@ export class Contexts {
             return known;
         }
         const wanted = { context: text(settings, "context"), host: text(settings, "host") };
-        const client = connect(resolveEndpoint(wanted, this.common.env));
+        const client = connect(resolveEndpoint(wanted, process.env));
         this.clients.set(provider, client);
         return client;
     }
 }
 
 /** The docker command works where the resource's own provider does: a docker or docker-build provider's settings. */
-function commandEnvironment(
-    env: NodeJS.ProcessEnv,
-    provider: string | undefined,
-    settings: Props,
-): NodeJS.ProcessEnv {
+function commandEnvironment(provider: string | undefined, settings: Props): NodeJS.ProcessEnv {
     const name = provider && packageOf(providerUrn(provider).split("::")[2] ?? "");
     const { context, host } = settings;
     if (name === "docker" && context) {
-        return { ...env, DOCKER_CONTEXT: String(context), DOCKER_HOST: undefined };
+        return { DOCKER_CONTEXT: String(context), DOCKER_HOST: undefined };
     }
-    return (name === "docker" || name === "docker-build") && host
-        ? { ...env, DOCKER_HOST: String(host) }
-        : env;
+    return (name === "docker" || name === "docker-build") && host ? { DOCKER_HOST: String(host) } : {};
 }
 
 /** How an event names a resource. */

@@ -1,8 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
-import { subjectOf } from "./contexts";
-import { applyIgnoreChanges, applyReplaceOnChanges, type Change, diffProps } from "./diff";
+import { applyReplaceOnChanges, type Change, diffProps } from "./diff";
 import { driverFor } from "./drivers";
-import { EngineError } from "./errors";
+import { EngineError } from "./engine-error";
 import { dependentsOf, inDeletionOrder } from "./graph";
 import { type MonitorHandler, type Registered, type Registration, type Severity, Stopping } from "./monitor";
 import type { PendingOperation, ResourceState } from "./state";
@@ -124,7 +123,7 @@ export class Deployment implements MonitorHandler {
         for (const operation of preview ? [] : this.interrupted.values()) {
             const { resource } = operation;
             if (!living.has(resource.urn)) {
-                const context = contexts.for(subjectOf(resource), resource.provider);
+                const context = contexts.for(resource);
                 await driverFor(resource.type).removeLeftover?.(resource.inputs, context);
             }
             await snapshot.settle(undefined, undefined, operation);
@@ -141,7 +140,10 @@ export class Deployment implements MonitorHandler {
         const old = this.findOld(urn, registration.aliases);
         const state = registration.custom
             ? await this.registerCustom(urn, registration, old)
-            : await this.registerComponent(urn, registration, old);
+            : await this.keepOrAdd(
+                  this.stateFor(urn, registration, registration.inputs, undefined, old),
+                  old,
+              );
         this.registered.set(urn, state);
         return { urn, id: state.id, outputs: registration.custom ? state.outputs : {} };
     }
@@ -155,24 +157,15 @@ export class Deployment implements MonitorHandler {
         return old;
     }
 
-    private async registerComponent(
-        urn: string,
-        registration: Registration,
-        old: ResourceState | undefined,
-    ): Promise<ResourceState> {
-        const state = this.stateFor(urn, registration, registration.inputs, undefined, old);
-        await this.keepOrAdd(state, old);
-        return state;
-    }
-
     /** Records a resource about which nothing has to be done. */
-    private async keepOrAdd(state: ResourceState, old: ResourceState | undefined): Promise<void> {
+    private async keepOrAdd(state: ResourceState, old: ResourceState | undefined): Promise<ResourceState> {
         if (old && isDeepStrictEqual(record(old), record(state))) {
             this.options.snapshot.keep(state, old);
         } else {
             await this.options.snapshot.settle(state, old);
         }
         this.steps.count("same", state);
+        return state;
     }
 
     private async registerCustom(
@@ -183,14 +176,10 @@ export class Deployment implements MonitorHandler {
         const { type } = registration;
         const driver = driverFor(type);
         const provider = isProviderType(type) ? undefined : await this.providerOf(registration);
-        const context = this.options.contexts.for({ urn, type, name: registration.name }, provider);
+        const context = this.options.contexts.for({ urn, type, provider });
         const given = isProviderType(type) ? withVersion(registration) : registration.inputs;
         const old = this.deletedFirst.has(urn) ? undefined : known;
-        const checked = driver.check(given, context);
-        const inputs = known
-            ? applyIgnoreChanges(known.inputs, checked, registration.ignoreChanges)
-            : checked;
-        const state = this.stateFor(urn, registration, inputs, provider, old);
+        const state = this.stateFor(urn, registration, driver.check(given, context), provider, old);
         const done = old
             ? await this.change(state, old, await this.plan(registration, state, old), registration)
             : await this.makeNew(state, this.deletedFirst.get(urn));
@@ -211,26 +200,15 @@ export class Deployment implements MonitorHandler {
     }
 
     private async plan(registration: Registration, state: ResourceState, old: ResourceState): Promise<Plan> {
-        const context = this.options.contexts.for(subjectOf(state), state.provider);
+        const context = this.options.contexts.for(state);
         const diff = await driverFor(state.type).diff(old, state.inputs, context);
-        const changes = applyReplaceOnChanges(diff.changes, registration.replaceOnChanges);
+        const changes = applyReplaceOnChanges(diff.changes, registration.replaceOnChanges ?? []);
+        const replacing = { kind: "update", replace: true } as const;
         if (old.initErrors?.length) {
-            changes.push({
-                path: ["(unfinished)"],
-                kind: "update",
-                old: old.initErrors[0],
-                new: null,
-                replace: true,
-            });
+            changes.push({ ...replacing, path: ["(unfinished)"], old: old.initErrors[0], new: null });
         }
         if (providerChanged(old.provider, state.provider)) {
-            changes.push({
-                path: ["provider"],
-                kind: "update",
-                old: old.provider,
-                new: state.provider,
-                replace: true,
-            });
+            changes.push({ ...replacing, path: ["provider"], old: old.provider, new: state.provider });
         }
         const replace = changes.some((change) => change.replace);
         return {
@@ -248,8 +226,7 @@ export class Deployment implements MonitorHandler {
     ): Promise<ResourceState> {
         switch (plan.operation) {
             case "same":
-                await this.keepOrAdd(state, old);
-                return state;
+                return this.keepOrAdd(state, old);
             case "update":
                 this.forgetChanging(state);
                 return this.steps.update(state, old, plan.changes);
@@ -278,16 +255,12 @@ export class Deployment implements MonitorHandler {
                 `${name} is protected and would have to be replaced: take "protect" away first.`,
             );
         }
-        const fresh: ResourceState = {
-            ...state,
-            id: undefined,
-            outputs: this.options.preview ? state.inputs : {},
-        };
-        if (!plan.deleteBeforeReplace) {
-            return this.steps.create(fresh, "replace", plan.changes, this.takeInterrupted(state.urn), old);
+        const fresh = { ...state, id: undefined, outputs: this.options.preview ? state.inputs : {} };
+        if (plan.deleteBeforeReplace) {
+            await this.deleteFirst(old);
         }
-        await this.deleteFirst(old);
-        return this.steps.create(fresh, "replace", plan.changes, this.takeInterrupted(state.urn));
+        const staying = plan.deleteBeforeReplace ? undefined : old;
+        return this.steps.create(fresh, "replace", plan.changes, this.takeInterrupted(state.urn), staying);
     }
 
     /** Deletes the resource, but before it all that could not outlive it and is yet to be registered. */
@@ -330,7 +303,7 @@ export class Deployment implements MonitorHandler {
             return false;
         }
         const unknown = Object.fromEntries(touched.map((key) => [key, UNKNOWN]));
-        const context = this.options.contexts.for(subjectOf(resource), resource.provider);
+        const context = this.options.contexts.for(resource);
         const { changes } = await driverFor(resource.type).diff(
             resource,
             { ...resource.inputs, ...unknown },
@@ -353,13 +326,10 @@ export class Deployment implements MonitorHandler {
         return known;
     }
 
-    private async registerDefault(pkg: string, name: string, version: string): Promise<string> {
-        const { urn, id } = await this.register({
-            ...EMPTY_REGISTRATION,
-            type: `pulumi:providers:${pkg}`,
-            name,
-            version,
-        });
+    private async registerDefault(pkg: string, name: string, version: string | undefined): Promise<string> {
+        const nothing = { inputs: {}, dependencies: [], propertyDependencies: {}, aliases: [] };
+        const type = `pulumi:providers:${pkg}`;
+        const { urn, id } = await this.register({ ...nothing, type, name, custom: true, version });
         return `${urn}::${id ?? ""}`;
     }
 
@@ -370,55 +340,31 @@ export class Deployment implements MonitorHandler {
         provider: string | undefined,
         old: ResourceState | undefined,
     ): ResourceState {
-        const { delete: _delete, ...others } = old?.others ?? {};
         const preview = this.options.preview ? inputs : {};
         return {
-            others,
+            others: old?.others ?? {},
             urn,
             custom: registration.custom,
             type: registration.type,
             id: old?.id,
             inputs,
             outputs: old?.outputs ?? preview,
-            parent: registration.parent || undefined,
-            protect: registration.protect || undefined,
+            parent: registration.parent,
+            protect: registration.protect,
             dependencies: registration.dependencies,
             propertyDependencies: registration.propertyDependencies,
             provider,
-            additionalSecretOutputs: unlessEmpty(registration.additionalSecretOutputs),
-            retainOnDelete: registration.retainOnDelete || undefined,
-            ignoreChanges: unlessEmpty(registration.ignoreChanges),
-            replaceOnChanges: unlessEmpty(registration.replaceOnChanges),
+            additionalSecretOutputs: registration.additionalSecretOutputs,
+            retainOnDelete: registration.retainOnDelete,
+            replaceOnChanges: registration.replaceOnChanges,
             created: old?.created ?? new Date().toISOString(),
             modified: old?.modified ?? new Date().toISOString(),
         };
     }
 }
 
-const EMPTY_REGISTRATION: Registration = {
-    type: "",
-    name: "",
-    custom: true,
-    parent: "",
-    inputs: {},
-    provider: "",
-    version: "",
-    protect: false,
-    dependencies: [],
-    propertyDependencies: {},
-    ignoreChanges: [],
-    replaceOnChanges: [],
-    additionalSecretOutputs: [],
-    aliases: [],
-    retainOnDelete: false,
-};
-
 function withVersion({ inputs, version }: Registration): Props {
     return version ? { ...inputs, version } : inputs;
-}
-
-function unlessEmpty(list: string[]): string[] | undefined {
-    return list.length > 0 ? list : undefined;
 }
 
 /** Default providers of different versions stand for the same; any other change of provider is another place. */
@@ -434,5 +380,5 @@ function record({ created, modified, delete: _delete, initErrors, ...rest }: Res
 
 /** Inputs as a user knows them. */
 function visible(inputs: Props): Props {
-    return withoutBookkeeping(inputs) as Props;
+    return withoutBookkeeping(inputs);
 }

@@ -1,4 +1,4 @@
-import { hasUnknown, isObject, type Props, Secret, sameValue, UNKNOWN, Unknown, type Value } from "./values";
+import { hasUnknown, isObject, type Props, Secret, sameValue, Unknown, type Value } from "./values";
 
 /** One property that differs, by its path: `["ports", 0, "external"]`. */
 export interface Change {
@@ -74,40 +74,4 @@ export function applyReplaceOnChanges(changes: Change[], patterns: readonly stri
     return changes.map((change) =>
         parsed.some((pattern) => touches(pattern, change.path)) ? { ...change, replace: true } : change,
     );
-}
-
-/** The option `ignoreChanges`: the named top-level or nested inputs keep their old value. */
-export function applyIgnoreChanges(olds: Props, news: Props, patterns: readonly string[]): Props {
-    return patterns.map(parsePath).reduce<Props>((props, path) => keepOld(olds, props, path) as Props, news);
-}
-
-function keepOld(
-    old: Value | undefined,
-    now: Value | undefined,
-    path: (string | number)[],
-): Value | undefined {
-    const [head, ...rest] = path;
-    if (head === undefined) {
-        return old;
-    }
-    if (Array.isArray(now) && Array.isArray(old)) {
-        return now.map((item, i) =>
-            head === "*" || head === i ? (keepOld(old[i], item, rest) ?? UNKNOWN) : item,
-        );
-    }
-    if (!isObject(now)) {
-        return now;
-    }
-    const olds = isObject(old) ? old : {};
-    const keys = head === "*" ? [...new Set([...Object.keys(olds), ...Object.keys(now)])] : [String(head)];
-    const copy = { ...now };
-    for (const key of keys) {
-        const kept = keepOld(olds[key], now[key], rest);
-        if (kept === undefined) {
-            delete copy[key];
-        } else {
-            copy[key] = kept;
-        }
-    }
-    return copy;
 }

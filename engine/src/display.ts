@@ -2,17 +2,14 @@ import { stripVTControlCharacters } from "node:util";
 import pc from "picocolors";
 import { type Change, formatPath } from "./diff";
 import type { Counts, Display, EngineEvent, Operation, Subject } from "./events";
+import { printable } from "./printable";
 import { isObject, maskSecrets, type Value } from "./values";
 
 export interface DisplayOptions {
-    /** Where the text goes; default standard output. */
-    stream?: NodeJS.WriteStream;
-    /** Colours; default as the terminal and NO_COLOR ask. */
-    color?: boolean;
-    /** A live line about what runs, at the bottom; default where the stream is a terminal. */
-    live?: boolean;
-    /** Show the properties of what is created, and during `up` of each change; a preview shows changes anyway. */
-    diff?: boolean;
+    /** Where the text goes; a terminal gets colours, unless NO_COLOR is set, and a live line about what runs. */
+    stream: NodeJS.WriteStream;
+    /** In a preview show the properties of what is new, too; default false. */
+    newProperties?: boolean;
 }
 
 /** Sign, what is being done, what was done. */
@@ -26,48 +23,42 @@ const WORDS: Record<Operation, [string, string, string]> = {
 const MAX_VALUE = 120;
 const LIVE_MS = 200;
 
-/** Turns events into lines of text, with a live line at the bottom of a terminal. */
-export function createDisplay(options: DisplayOptions = {}): Display {
+/** Turns events into lines of text. */
+export function createDisplay(options: DisplayOptions): Display {
     return new TextDisplay(options);
 }
 
 class TextDisplay implements Display {
     private readonly stream: NodeJS.WriteStream;
     private readonly color: ReturnType<typeof pc.createColors>;
-    private readonly live: boolean;
-    private readonly diff: boolean;
+    private readonly newProperties: boolean;
     private readonly running = new Map<string, { subject: Subject; began: number; line: string }>();
-    private readonly timer: NodeJS.Timeout | undefined;
     private liveShown = false;
 
-    constructor({ stream = process.stdout, color, live, diff }: DisplayOptions) {
+    constructor({ stream, newProperties = false }: DisplayOptions) {
         this.stream = stream;
-        this.color = pc.createColors(color ?? (pc.isColorSupported && stream.isTTY === true));
-        this.live = live ?? stream.isTTY === true;
-        this.diff = diff ?? false;
-        this.timer = this.live ? setInterval(() => this.drawLive(), LIVE_MS).unref() : undefined;
+        this.color = pc.createColors(stream.isTTY && stream.hasColors());
+        this.newProperties = newProperties;
+        if (stream.isTTY) {
+            setInterval(() => this.drawLive(), LIVE_MS).unref();
+        }
     }
 
     show(given: EngineEvent): void {
-        const event = printable(given) as EngineEvent;
+        const event = clean(given);
         switch (event.kind) {
             case "planned":
                 this.print(
-                    `${this.sign(event.operation)} ${this.label(event.subject)}  ${this.color.dim(event.operation)}`,
+                    this.heading(event.operation, event.subject, ` ${this.color.dim(event.operation)}`),
                 );
                 // All of a new resource's properties are new; they are a detail.
-                if (event.operation !== "create" || this.diff) {
+                if (event.operation !== "create" || this.newProperties) {
                     this.printChanges(event.changes);
                 }
                 break;
             case "started":
                 this.running.set(event.subject.urn, { subject: event.subject, began: Date.now(), line: "" });
-                this.print(
-                    `${this.sign(event.operation)} ${this.label(event.subject)} ${WORDS[event.operation][1]}`,
-                );
-                if (this.diff) {
-                    this.printChanges(event.changes);
-                }
+                this.print(this.heading(event.operation, event.subject, WORDS[event.operation][1]));
                 break;
             case "progress":
                 this.progress(event.subject, event.line);
@@ -75,8 +66,7 @@ class TextDisplay implements Display {
             case "finished":
                 this.running.delete(event.subject.urn);
                 this.print(
-                    `${this.sign(event.operation)} ${this.label(event.subject)} ${WORDS[event.operation][2]} ` +
-                        this.color.dim(`(${formatSeconds(event.seconds)})`),
+                    `${this.heading(event.operation, event.subject, WORDS[event.operation][2])} ${this.duration(event.seconds)}`,
                 );
                 break;
             case "failed":
@@ -84,9 +74,7 @@ class TextDisplay implements Display {
                 this.print(`${this.color.red(`✗ ${event.subject.name} failed:`)} ${event.message}`);
                 break;
             case "drifted":
-                this.print(
-                    `${this.sign("update")} ${this.label(event.subject)} ${event.gone ? "is gone" : "was changed"}`,
-                );
+                this.print(this.heading("update", event.subject, event.gone ? "is gone" : "was changed"));
                 this.printChanges(event.changes);
                 break;
             case "message":
@@ -96,11 +84,6 @@ class TextDisplay implements Display {
                 this.print(this.summary(event.preview, event.counts, event.seconds));
                 break;
         }
-    }
-
-    close(): void {
-        clearInterval(this.timer);
-        this.clearLive();
     }
 
     private progress(subject: Subject, line: string): void {
@@ -121,21 +104,14 @@ class TextDisplay implements Display {
         this.print(`${prefix}${paint(severity === "info" ? text : `${severity}: ${text}`)}`);
     }
 
-    private sign(operation: Operation): string {
-        const { green, yellow, magenta, red } = this.color;
-        const paint = {
-            create: green,
-            update: yellow,
-            replace: magenta,
-            delete: red,
-            same: String,
-            refresh: yellow,
-        };
-        return paint[operation](WORDS[operation][0].padStart(2));
+    private heading(operation: Operation, { name, type }: Subject, rest: string): string {
+        const { green, yellow, magenta, red, bold, dim } = this.color;
+        const paint = { create: green, update: yellow, replace: magenta, delete: red }[operation];
+        return `${paint(WORDS[operation][0].padStart(2))} ${bold(name)} ${dim(type)} ${rest}`;
     }
 
-    private label({ name, type }: Subject): string {
-        return `${this.color.bold(name)} ${this.color.dim(type)}`;
+    private duration(seconds: number): string {
+        return this.color.dim(`(${formatSeconds(seconds)})`);
     }
 
     private printChanges(changes: Change[]): void {
@@ -166,7 +142,7 @@ class TextDisplay implements Display {
             ["same", "unchanged"],
         ];
         const parts = words.filter(([key]) => counts[key] > 0).map(([key, word]) => `${counts[key]} ${word}`);
-        return `${parts.join(", ") || "nothing to do"} ${this.color.dim(`(${formatSeconds(seconds)})`)}`;
+        return `${parts.join(", ") || "nothing to do"} ${this.duration(seconds)}`;
     }
 
     private print(line: string): void {
@@ -196,27 +172,23 @@ class TextDisplay implements Display {
     }
 }
 
-/** Control characters but line feed and tab; format and invisible ones but joiners and variations, as emoji have them. */
-const UNPRINTABLE =
-    /(?![\n\t\u200c]|\u200d|\ufe0e|\ufe0f)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}\u2800]/gu;
-
 /**
  * An event may quote a container, a registry, a program or a stack file: in all its texts, escape sequences are left
- * out and what is still no character to look at is shown by its number, so that none of it commands the terminal.
+ * out and what is still no character to look at is spelt out, so that none of it commands the terminal.
  */
-function printable(value: unknown): unknown {
-    if (typeof value === "string") {
-        return stripVTControlCharacters(value.replaceAll("\r\n", "\n")).replace(
-            UNPRINTABLE,
-            (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-        );
-    }
-    if (Array.isArray(value)) {
-        return value.map(printable);
-    }
-    return isObject(value)
-        ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [printable(key), printable(inner)]))
-        : value;
+function clean<T>(value: T): T {
+    const inside = (inner: unknown): unknown => {
+        if (typeof inner === "string") {
+            return printable(stripVTControlCharacters(inner.replaceAll("\r\n", "\n")));
+        }
+        if (Array.isArray(inner)) {
+            return inner.map(inside);
+        }
+        return isObject(inner)
+            ? Object.fromEntries(Object.entries(inner).map(([key, each]) => [inside(key), inside(each)]))
+            : inner;
+    };
+    return inside(value) as T;
 }
 
 /** A value as a diff shows it: secrets and unknowns by name, long ones cut. */

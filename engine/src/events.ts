@@ -15,7 +15,7 @@ export interface Subject {
 export type EngineEvent =
     /** A preview's finding. `changes` are the properties that differ, secrets still wrapped. */
     | { kind: "planned"; operation: Operation; subject: Subject; changes: Change[] }
-    | { kind: "started"; operation: Operation; subject: Subject; changes: Change[] }
+    | { kind: "started"; operation: Operation; subject: Subject }
     /** A line about a step that runs, such as a build's. */
     | { kind: "progress"; subject: Subject; line: string }
     | { kind: "finished"; operation: Operation; subject: Subject; seconds: number }
@@ -31,6 +31,4 @@ export type Counts = Record<"create" | "update" | "replace" | "delete" | "same",
 /** Where events go. */
 export interface Display {
     show(event: EngineEvent): void;
-    /** Nothing follows; restores the terminal. */
-    close(): void;
 }

@@ -9,24 +9,17 @@ function needs(resource: ResourceState): Set<string> {
     return new Set([...resource.dependencies, ...byProperty, ...provider, ...parent]);
 }
 
-/** The resources that need `urn`, directly or through others, in the order of `resources`. */
+/** The resources that need `urn`, directly or through others; in `resources` dependencies come first. */
 export function dependentsOf(urn: string, resources: readonly ResourceState[]): ResourceState[] {
     const reached = new Set([urn]);
-    const found = new Set<ResourceState>();
-    for (let before = -1; before !== found.size; ) {
-        before = found.size;
-        for (const resource of resources) {
-            if (
-                !found.has(resource) &&
-                resource.urn !== urn &&
-                [...needs(resource)].some((n) => reached.has(n))
-            ) {
-                found.add(resource);
-                reached.add(resource.urn);
-            }
+    const found: ResourceState[] = [];
+    for (const resource of resources) {
+        if (resource.urn !== urn && [...needs(resource)].some((needed) => reached.has(needed))) {
+            reached.add(resource.urn);
+            found.push(resource);
         }
     }
-    return resources.filter((resource) => found.has(resource));
+    return found;
 }
 
 /** Runs `remove` for each resource once everything that needs it is gone; independent ones side by side. */

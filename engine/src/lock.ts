@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import { checkDocument } from "./documents";
-import { EngineError } from "./errors";
+import { checkDocument } from "./check-document";
+import { EngineError } from "./engine-error";
 import { privateFolder } from "./state";
 
 /** What a lock file says; the same as the real CLI's (pkg/backend/diy/lock.go), so each respects the other's. */

@@ -1,14 +1,12 @@
 import { mkdtempSync, realpathSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as grpc from "@grpc/grpc-js";
-import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
-import engine from "@pulumi/pulumi/proto/engine_pb";
-import { ResourceMonitorService } from "@pulumi/pulumi/proto/resource_grpc_pb";
-import resource from "@pulumi/pulumi/proto/resource_pb";
-import { Empty } from "google-protobuf/google/protobuf/empty_pb";
-import { type JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb";
-import { EngineError, messageOf } from "./errors";
+import type * as grpc from "@grpc/grpc-js";
+import type engine from "@pulumi/pulumi/proto/engine_pb";
+import type resource from "@pulumi/pulumi/proto/resource_pb";
+import type { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import type { JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb";
+import { EngineError, messageOf } from "./engine-error";
 import { fromJson, type Json, type Props, toJson } from "./values";
 
 /** A resource as the program asks for it: one RegisterResource call, its options checked. */
@@ -16,21 +14,20 @@ export interface Registration {
     type: string;
     name: string;
     custom: boolean;
-    parent: string;
+    parent?: string;
     inputs: Props;
-    provider: string;
+    provider?: string;
     /** Version of the SDK package; part of its default provider's name. */
-    version: string;
-    protect: boolean;
+    version?: string;
+    protect?: boolean;
     dependencies: string[];
     propertyDependencies: Record<string, string[]>;
     deleteBeforeReplace?: boolean;
-    ignoreChanges: string[];
-    replaceOnChanges: string[];
-    additionalSecretOutputs: string[];
+    replaceOnChanges?: string[];
+    additionalSecretOutputs?: string[];
     /** URNs that the resource had before. */
     aliases: string[];
-    retainOnDelete: boolean;
+    retainOnDelete?: boolean;
 }
 
 export interface Registered {
@@ -64,12 +61,28 @@ const FEATURES = new Set(["secrets"]);
 
 type Unary<Request, Response> = grpc.handleUnaryCall<Request, Response>;
 
+/** The protocol's libraries, loaded when a program is run: they take a fifth of a second, which most commands do without. */
+function loadProtocol() {
+    return {
+        grpc: require("@grpc/grpc-js") as typeof grpc,
+        services: {
+            ...(require("@pulumi/pulumi/proto/engine_grpc_pb") as typeof import("@pulumi/pulumi/proto/engine_grpc_pb")),
+            ...(require("@pulumi/pulumi/proto/resource_grpc_pb") as typeof import("@pulumi/pulumi/proto/resource_grpc_pb")),
+        },
+        engine: require("@pulumi/pulumi/proto/engine_pb") as typeof engine,
+        resource: require("@pulumi/pulumi/proto/resource_pb") as typeof resource,
+        ...(require("google-protobuf/google/protobuf/empty_pb") as { Empty: typeof Empty }),
+        ...(require("google-protobuf/google/protobuf/struct_pb") as { Struct: typeof Struct }),
+    };
+}
+
 /**
  * Serves the Pulumi protocol's ResourceMonitor and Engine on a unix socket in a folder that only this user can enter.
  * The protocol has no login, and a registered command runs as this user: a TCP port would take orders from everybody.
  */
 export class Monitor {
-    private readonly server = new grpc.Server({
+    private readonly protocol = loadProtocol();
+    private readonly server = new this.protocol.grpc.Server({
         "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
     });
@@ -77,6 +90,7 @@ export class Monitor {
     private folder: string | undefined;
 
     constructor(private readonly handler: MonitorHandler) {
+        const { EngineService, ResourceMonitorService } = this.protocol.services;
         this.server.addService(ResourceMonitorService as unknown as grpc.ServiceDefinition, {
             supportsFeature: this.supportsFeature,
             registerResource: this.answer(this.registerResource),
@@ -102,7 +116,7 @@ export class Monitor {
     async listen(): Promise<string> {
         this.folder = makeSocketFolder();
         const address = `unix:${join(this.folder, "s")}`;
-        const credentials = grpc.ServerCredentials.createInsecure();
+        const credentials = this.protocol.grpc.ServerCredentials.createInsecure();
         await new Promise<void>((resolve, reject) => {
             this.server.bindAsync(address, credentials, (error) => (error ? reject(error) : resolve()));
         });
@@ -128,7 +142,7 @@ export class Monitor {
                         this.handler.fail(error);
                     }
                     // The SDK takes CANCELLED as "the engine is stopping" and ends without a word.
-                    callback({ code: grpc.status.CANCELLED, message: messageOf(error) });
+                    callback({ code: this.protocol.grpc.status.CANCELLED, message: messageOf(error) });
                 },
             );
         };
@@ -146,39 +160,41 @@ export class Monitor {
         resource.SupportsFeatureRequest,
         resource.SupportsFeatureResponse
     > = (call, callback) => {
-        const response = new resource.SupportsFeatureResponse();
+        const response = new this.protocol.resource.SupportsFeatureResponse();
         response.setHassupport(FEATURES.has(call.request.getId()));
         callback(null, response);
     };
 
     private readonly registerResource = async (request: resource.RegisterResourceRequest) => {
         const registered = await this.handler.registerResource(readRegistration(request));
-        const response = new resource.RegisterResourceResponse();
+        const response = new this.protocol.resource.RegisterResourceResponse();
         response.setUrn(registered.urn);
         response.setId(registered.id ?? "");
         response.setObject(
-            Struct.fromJavaScript(toJson(registered.outputs) as { [key: string]: JavaScriptValue }),
+            this.protocol.Struct.fromJavaScript(
+                toJson(registered.outputs) as { [key: string]: JavaScriptValue },
+            ),
         );
         return response;
     };
 
     private readonly registerResourceOutputs = async (request: resource.RegisterResourceOutputsRequest) => {
         await this.handler.registerOutputs(request.getUrn(), readStruct(request.getOutputs()));
-        return new Empty();
+        return new this.protocol.Empty();
     };
 
     private readonly log: Unary<engine.LogRequest, Empty> = (call, callback) => {
         if (!call.request.getEphemeral()) {
             this.handler.log(SEVERITIES[call.request.getSeverity()] ?? "info", call.request.getMessage());
         }
-        callback(null, new Empty());
+        callback(null, new this.protocol.Empty());
     };
 
     private readonly getRootResource: Unary<engine.GetRootResourceRequest, engine.GetRootResourceResponse> = (
         _call,
         callback,
     ) => {
-        const response = new engine.GetRootResourceResponse();
+        const response = new this.protocol.engine.GetRootResourceResponse();
         response.setUrn(this.rootUrn);
         callback(null, response);
     };
@@ -188,7 +204,7 @@ export class Monitor {
         callback,
     ) => {
         this.rootUrn = call.request.getUrn();
-        callback(null, new engine.SetRootResourceResponse());
+        callback(null, new this.protocol.engine.SetRootResourceResponse());
     };
 }
 
@@ -237,11 +253,11 @@ function readRegistration(request: resource.RegisterResourceRequest): Registrati
         type: request.getType(),
         name: request.getName(),
         custom: request.getCustom(),
-        parent: request.getParent(),
+        parent: request.getParent() || undefined,
         inputs: readStruct(request.getObject()),
-        provider: request.getProvider(),
-        version: request.getVersion(),
-        protect: request.getProtect() ?? false,
+        provider: request.getProvider() || undefined,
+        version: request.getVersion() || undefined,
+        protect: request.getProtect() || undefined,
         dependencies: request.getDependenciesList(),
         propertyDependencies: Object.fromEntries(
             byProperty.getEntryList().map(([key]) => [key, byProperty.get(key)?.getUrnsList() ?? []]),
@@ -249,12 +265,15 @@ function readRegistration(request: resource.RegisterResourceRequest): Registrati
         deleteBeforeReplace: request.getDeletebeforereplacedefined()
             ? request.getDeletebeforereplace()
             : undefined,
-        ignoreChanges: request.getIgnorechangesList(),
-        replaceOnChanges: request.getReplaceonchangesList(),
-        additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+        replaceOnChanges: unlessEmpty(request.getReplaceonchangesList()),
+        additionalSecretOutputs: unlessEmpty(request.getAdditionalsecretoutputsList()),
         aliases: request.getAliasurnsList(),
-        retainOnDelete: request.getRetainondelete() ?? false,
+        retainOnDelete: request.getRetainondelete() || undefined,
     };
+}
+
+function unlessEmpty(list: string[]): string[] | undefined {
+    return list.length > 0 ? list : undefined;
 }
 
 /** @throws EngineError naming an option that the engine does not carry out. */
@@ -265,6 +284,7 @@ function refuseOptions(request: resource.RegisterResourceRequest): void {
         "a remote component (remote: true)": request.getRemote(),
         import: request.getImportid() !== "",
         customTimeouts: Boolean(timeouts?.getCreate() || timeouts?.getUpdate() || timeouts?.getDelete()),
+        ignoreChanges: request.getIgnorechangesList().length > 0,
         deletedWith: request.getDeletedwith() !== "",
         replaceWith: request.getReplaceWithList().length > 0,
         replacementTrigger: request.getReplacementTrigger() !== undefined,

@@ -25,7 +25,7 @@ export async function refreshSnapshot(
     const readable = resources.filter((resource) => resource.custom && driverFor(resource.type).read);
     await Promise.all(
         readable.map(async (resource) => {
-            const context = contexts.for(subjectOf(resource), resource.provider);
+            const context = contexts.for(resource);
             const outputs = await limiter.run(async () => driverFor(resource.type).read?.(resource, context));
             counts[await note(snapshot, display, resource, outputs)]++;
         }),

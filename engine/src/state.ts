@@ -2,9 +2,9 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync
 import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
+import { checkDocument, mapping } from "./check-document";
 import type { Crypter } from "./crypto";
-import { checkDocument, mapping } from "./documents";
-import { EngineError, messageOf } from "./errors";
+import { EngineError, messageOf } from "./engine-error";
 import { fromJson, type Json, type Props, toJson, type Value } from "./values";
 
 /** A resource as a checkpoint records it (sdk/go/common/apitype, ResourceV3). */
@@ -28,7 +28,6 @@ export interface ResourceState {
     delete?: boolean;
     /** Why the resource, though created, is not as it should be; it is replaced by the next update. */
     initErrors?: string[];
-    ignoreChanges?: string[];
     replaceOnChanges?: string[];
     created?: string;
     modified?: string;
@@ -46,7 +45,7 @@ type JsonObject = { [key: string]: Json };
 
 const names = z.array(z.string()).nullish();
 const flag = z.boolean().optional();
-/** What is read of a resource in a checkpoint; anything else passes through. */
+/** What is read of a resource in a checkpoint; any other field passes through in `others`. */
 const resourceSchema = z.looseObject({
     urn: z.string(),
     type: z.string(),
@@ -63,8 +62,9 @@ const resourceSchema = z.looseObject({
     propertyDependencies: z.record(z.string(), names).nullish(),
     additionalSecretOutputs: names,
     initErrors: names,
-    ignoreChanges: names,
     replaceOnChanges: names,
+    created: z.string().optional(),
+    modified: z.string().optional(),
 });
 const latestSchema = z.looseObject({
     secrets_providers: z
@@ -213,42 +213,17 @@ export async function writeCheckpoint(
     });
 }
 
-/** The fields that a checkpoint holds as they are; the type keeps the list complete. */
-type PlainField = Exclude<
-    keyof ResourceState,
-    "inputs" | "outputs" | "dependencies" | "propertyDependencies" | "delete" | "others"
->;
-const plainFields: Record<PlainField, true> = {
-    urn: true,
-    custom: true,
-    type: true,
-    id: true,
-    parent: true,
-    protect: true,
-    provider: true,
-    additionalSecretOutputs: true,
-    retainOnDelete: true,
-    initErrors: true,
-    ignoreChanges: true,
-    replaceOnChanges: true,
-    created: true,
-    modified: true,
-};
-
 function readResource(json: JsonObject, crypter: Crypter): ResourceState {
     const decrypt = (ciphertext: string) => JSON.parse(crypter.decrypt(ciphertext)) as Json;
-    const { inputs, outputs, dependencies, propertyDependencies, ...rest } = json;
-    const isPlain = ([name]: [string, Json]) => Object.hasOwn(plainFields, name);
-    const plain = Object.fromEntries(Object.entries(rest).filter(isPlain));
-    const others = Object.fromEntries(Object.entries(rest).filter((field) => !isPlain(field)));
+    const isKnown = ([name]: [string, Json]) => Object.hasOwn(resourceSchema.shape, name);
+    const known = Object.fromEntries(Object.entries(json).filter(isKnown));
     return {
-        ...(plain as unknown as ResourceState),
-        inputs: fromJson(inputs ?? {}, decrypt) as Props,
-        outputs: fromJson(outputs ?? {}, decrypt) as Props,
-        dependencies: (dependencies as string[]) ?? [],
-        propertyDependencies: (propertyDependencies as Record<string, string[]>) ?? {},
-        delete: others.delete === true || undefined,
-        others,
+        ...(known as unknown as ResourceState),
+        inputs: fromJson(json.inputs ?? {}, decrypt) as Props,
+        outputs: fromJson(json.outputs ?? {}, decrypt) as Props,
+        dependencies: (json.dependencies as string[]) ?? [],
+        propertyDependencies: (json.propertyDependencies as Record<string, string[]>) ?? {},
+        others: Object.fromEntries(Object.entries(json).filter((field) => !isKnown(field))),
     };
 }
 

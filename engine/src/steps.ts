@@ -1,7 +1,7 @@
 import { type Contexts, subjectOf } from "./contexts";
 import type { Change } from "./diff";
 import { driverFor } from "./drivers";
-import { EngineError, messageOf } from "./errors";
+import { EngineError, messageOf } from "./engine-error";
 import type { Counts, Display, Operation } from "./events";
 import type { Limiter } from "./limiter";
 import type { Snapshot } from "./snapshot";
@@ -41,7 +41,7 @@ export class Steps {
         old?: ResourceState,
     ): Promise<ResourceState> {
         const { snapshot, contexts } = this.environment;
-        const context = contexts.for(subjectOf(state), state.provider, interrupted?.resource.inputs);
+        const context = contexts.for(state, interrupted?.resource.inputs);
         await this.run(shown, state, changes, { type: "creating", resource: state }, async (pending) => {
             const created = await driverFor(state.type).create(state.inputs, context);
             const made: ResourceState = {
@@ -69,7 +69,7 @@ export class Steps {
     /** Changes the resource in place and completes `state` with its new outputs. */
     async update(state: ResourceState, old: ResourceState, changes: Change[]): Promise<ResourceState> {
         const driver = driverFor(state.type);
-        const context = this.environment.contexts.for(subjectOf(state), state.provider);
+        const context = this.environment.contexts.for(state);
         await this.run("update", state, changes, { type: "updating", resource: old }, async (pending) => {
             const outputs = (await driver.update?.(old, state.inputs, context)) ?? state.inputs;
             state.outputs = markSecret(outputs, state.additionalSecretOutputs ?? []);
@@ -93,7 +93,7 @@ export class Steps {
             : undefined;
         await this.run(shown, old, [], pending, async () => {
             if (isReal) {
-                await driverFor(old.type).delete(old, contexts.for(subjectOf(old), old.provider));
+                await driverFor(old.type).delete(old, contexts.for(old));
             }
             await snapshot.settle(undefined, old, pending);
         });
@@ -124,7 +124,7 @@ export class Steps {
             const began = Date.now();
             const seconds = () => (Date.now() - began) / 1000;
             if (tell) {
-                display.show({ kind: "started", operation, subject, changes });
+                display.show({ kind: "started", operation, subject });
             }
             try {
                 if (pending && !isProviderType(state.type)) {

@@ -3,7 +3,13 @@ export const STACK_TYPE = "pulumi:pulumi:Stack";
 const PROVIDER_PREFIX = "pulumi:providers:";
 
 /** `urn:pulumi:<stack>::<project>::<parent type>$<type>::<name>`; the root stack's type is left out. */
-export function makeUrn(stack: string, project: string, parent: string, type: string, name: string): string {
+export function makeUrn(
+    stack: string,
+    project: string,
+    parent: string | undefined,
+    type: string,
+    name: string,
+): string {
     const parentType = parent ? qualifiedType(parent) : "";
     const prefix = parentType && parentType !== STACK_TYPE ? `${parentType}$` : "";
     return `urn:pulumi:${stack}::${project}::${prefix}${type}::${name}`;

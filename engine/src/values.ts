@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { EngineError } from "./errors";
+import { EngineError } from "./engine-error";
 
 /** A value that must never be shown or stored in clear. */
 export class Secret {
@@ -25,8 +25,8 @@ export type Props = { [key: string]: Value };
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /** The property that marks a JSON object as something else (sdk/go/common/resource/sig). */
-export const SIGNATURE_KEY = "4dabf18193072939515e22adb298388d";
-export const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
+const SIGNATURE_KEY = "4dabf18193072939515e22adb298388d";
+const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
 /** Stands for an unknown of any type on the wire (pulumi's `UnknownStringValue`). */
 const UNKNOWN_WIRE = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const OTHER_SIGNATURES: Record<string, string> = {
@@ -104,6 +104,8 @@ export function toJson(value: Value, encrypt?: (plain: Json) => string): Json {
 }
 
 /** The same value without its secret marks: for drivers and comparison only, never for display or storage. */
+export function reveal(value: Props): Props;
+export function reveal(value: Value): Value;
 export function reveal(value: Value): Value {
     return value instanceof Secret ? reveal(value.value) : mapInside(value, reveal);
 }
@@ -159,6 +161,8 @@ export function sameValue(a: Value, b: Value): boolean {
 }
 
 /** Without the bookkeeping keys (`__defaults` and the like) that providers add. */
+export function withoutBookkeeping(value: Props): Props;
+export function withoutBookkeeping(value: Value): Value;
 export function withoutBookkeeping(value: Value): Value {
     if (value instanceof Secret) {
         return new Secret(withoutBookkeeping(value.value));

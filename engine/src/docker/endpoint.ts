@@ -2,21 +2,20 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import Docker from "dockerode";
+import type Docker from "dockerode";
 import { z } from "zod";
-import { checkDocument } from "../documents";
-import { EngineError, messageOf } from "../errors";
+import { checkDocument } from "../check-document";
+import { EngineError, messageOf } from "../engine-error";
 
 /** How to reach a Docker Engine. */
 export interface Endpoint {
-    /** `unix:///…`, `npipe:///…`, `tcp://host:port`. */
+    /** `unix:///…` or `tcp://host:port`. */
     host: string;
     /** Folder of ca.pem, cert.pem and key.pem, where the engine asks for TLS. */
     certs?: string;
 }
 
-const DEFAULT_HOST =
-    process.platform === "win32" ? "npipe:////./pipe/docker_engine" : "unix:///var/run/docker.sock";
+const DEFAULT_HOST = "unix:///var/run/docker.sock";
 
 const configSchema = z.looseObject({ currentContext: z.string().optional() });
 const contextSchema = z.looseObject({
@@ -81,15 +80,15 @@ export function connect(endpoint: Endpoint): Docker {
         );
     }
     const url = new URL(endpoint.host);
+    // Loaded here: with what it depends on it takes a tenth of a second, which most commands do without.
+    const Client = require("dockerode") as typeof Docker;
     switch (url.protocol) {
         case "unix:":
-            return new Docker({ socketPath: url.pathname });
-        case "npipe:":
-            return new Docker({ socketPath: endpoint.host.slice("npipe://".length) });
+            return new Client({ socketPath: url.pathname });
         case "tcp:":
         case "http:":
         case "https:":
-            return new Docker({ host: url.hostname, port: url.port || 2375, ...tls(endpoint, url) });
+            return new Client({ host: url.hostname, port: url.port || 2375, ...tls(endpoint, url) });
         default:
             throw new EngineError(
                 `The embedded engine cannot reach Docker over ${url.protocol}// (${endpoint.host}): use a local ` +

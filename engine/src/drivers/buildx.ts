@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EngineError } from "../errors";
-import { runProcess } from "../process";
-import type { Props } from "../values";
+import { EngineError } from "../engine-error";
+import { runProcess } from "../run-process";
+import type { Props, Value } from "../values";
 import { BuildProgress } from "./build-progress";
 import { type Context, objects, text, texts } from "./driver";
 
@@ -23,7 +23,7 @@ export async function buildImage(inputs: Props, context: Context): Promise<strin
         const metadata = join(scratch, "metadata.json");
         const secrets = passSecrets((inputs.secrets ?? {}) as Record<string, string>, scratch);
         const args = ["buildx", "build", "--progress", "plain", "--metadata-file", metadata, ...secrets.args];
-        await runBuildx([...args, ...buildArguments(inputs)], secrets.env, inputs, context);
+        await runBuildx([...args, ...buildxArguments(inputs)], secrets.env, inputs, context);
         const written = JSON.parse(readFileSync(metadata, "utf8")) as Record<string, unknown>;
         return String(written["containerimage.digest"] ?? "");
     } finally {
@@ -38,13 +38,11 @@ async function runBuildx(
     context: Context,
 ): Promise<void> {
     const progress = new BuildProgress((line) => context.progress(line));
-    // An attestation records the time and would give every build a digest of its own.
-    const attest = isPushed(inputs) ? {} : { BUILDX_NO_DEFAULT_ATTESTATIONS: "1" };
     try {
         const result = await runProcess("docker", args, {
             cwd: context.projectDir,
-            env: { ...context.env, ...attest, ...secrets },
-            signal: context.signal,
+            env: { ...context.env, ...attestationEnvironment(isPushed(inputs)), ...secrets },
+            cancelSignal: context.signal,
             onLine: (line) => progress.read(line),
         });
         if (result.stopped) {
@@ -55,7 +53,7 @@ async function runBuildx(
                 "There is no docker command: install Docker's command line client with buildx.",
             );
         }
-        if (!result.succeeded) {
+        if (result.exitCode !== 0) {
             throw new EngineError(`The build of ${context.name} failed at ${progress.failure()}`);
         }
     } finally {
@@ -82,8 +80,8 @@ function passSecrets(
     return { args, env };
 }
 
-/** The flags that the inputs stand for, the context last. */
-export function buildArguments(inputs: Props): string[] {
+/** Flags of `docker buildx build` that the inputs of a docker-build:index:Image stand for, the context last. */
+export function buildxArguments(inputs: Props): string[] {
     const pairs = (flag: string, key: string) =>
         Object.entries((inputs[key] ?? {}) as Record<string, string>).flatMap(([k, v]) => [
             flag,
@@ -106,7 +104,9 @@ export function buildArguments(inputs: Props): string[] {
 }
 
 function exportFlags(inputs: Props): string[] {
-    const flags = objects(inputs, "exports").map((entry) => imageExport(entry.image as Props));
+    const flags = objects(inputs, "exports").map(({ image }) =>
+        image ? imageExport(image as Props) : "type=cacheonly",
+    );
     return inputs.push === true ? [...flags, "type=registry"] : flags;
 }
 
@@ -119,18 +119,31 @@ function imageExport(image: Props): string {
     const names = texts(image, "names").join(",");
     const attributes = [
         "type=image",
-        image.push !== undefined && `push=${image.push}`,
-        `store=${image.store}`,
-        `oci-mediatypes=${image.ociMediaTypes}`,
-        `compression=${image.compression}`,
-        level > 0 && `compression-level=${Math.min(level, 22)}`,
-        `force-compression=${image.forceCompression}`,
+        ...given("push", image.push),
+        ...given("store", image.store),
+        ...given("oci-mediatypes", image.ociMediaTypes),
+        ...given("compression", image.compression),
+        ...given("compression-level", level > 0 ? Math.min(level, 22) : undefined),
+        ...given("force-compression", image.forceCompression),
         names && (names.includes(",") ? `"name=${names}"` : `name=${names}`),
     ];
     return attributes.filter(Boolean).join(",");
 }
 
+function given(attribute: string, value: Value | undefined): string[] {
+    return value === undefined ? [] : [`${attribute}=${value}`];
+}
+
 /** Whether the build ends in a registry. */
 export function isPushed(inputs: Props): boolean {
-    return inputs.push === true || objects(inputs, "exports").some((e) => (e.image as Props).push === true);
+    const images = objects(inputs, "exports").map(({ image }) => image as Props | undefined);
+    return inputs.push === true || images.some((image) => image?.push === true);
+}
+
+/**
+ * Switches attestations off for builds that stay here: one records the time, so that every build has a digest of its
+ * own and replaces every container.
+ */
+export function attestationEnvironment(pushed: boolean): Record<string, string> {
+    return pushed ? {} : { BUILDX_NO_DEFAULT_ATTESTATIONS: "1" };
 }

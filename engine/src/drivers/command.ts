@@ -1,14 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { resolve } from "node:path";
 import { diffProps } from "../diff";
-import { EngineError } from "../errors";
-import { type ProcessResult, runProcess } from "../process";
+import { EngineError } from "../engine-error";
+import { runProcess } from "../run-process";
 import { hasSecret, type Props, reveal, Secret } from "../values";
-import { type Context, type Driver, fields, refuseUnhandled, text, texts } from "./driver";
+import { type Context, type Driver, fields, refuseUnhandled, text } from "./driver";
 
 const TYPE = "command:local:Command";
-const DEFAULT_INTERPRETER = process.platform === "win32" ? ["cmd", "/C"] : ["/bin/sh", "-c"];
-const SHAPE = fields("create update delete triggers environment dir logging interpreter stdin");
+const SHAPE = fields("create update delete triggers environment logging");
 
 /** Runs a command on this machine when it is created, updated or deleted. It never runs in a preview. */
 export const localCommand: Driver = {
@@ -22,15 +20,15 @@ export const localCommand: Driver = {
         deleteBeforeReplace: false,
     }),
     async create(inputs, context) {
-        const outputs = await run(text(reveal(inputs) as Props, "create"), inputs, {}, context);
+        const outputs = await run(text(reveal(inputs), "create"), inputs, {}, context);
         return { id: `${context.name}${randomBytes(4).toString("hex")}`, outputs };
     },
     async update(old, news, context) {
-        const plain = reveal(news) as Props;
+        const plain = reveal(news);
         return run(text(plain, "update") ?? text(plain, "create"), news, old.outputs, context);
     },
     async delete(old, context) {
-        const command = text(reveal(old.inputs) as Props, "delete");
+        const command = text(reveal(old.inputs), "delete");
         if (command) {
             await run(command, old.inputs, old.outputs, context);
         }
@@ -44,37 +42,29 @@ async function run(
     previous: Props,
     context: Context,
 ): Promise<Props> {
-    const plain = reveal(inputs) as Props;
+    const plain = reveal(inputs);
     const wrap = (value: string) => (hasSecret(inputs) ? new Secret(value) : value);
     if (!command) {
         return { ...inputs, stdout: previous.stdout ?? wrap(""), stderr: previous.stderr ?? wrap("") };
     }
-    const [shell = "", ...shellArgs] = plain.interpreter ? texts(plain, "interpreter") : DEFAULT_INTERPRETER;
-    const result = await runProcess(shell, [...shellArgs, command], {
-        cwd: resolve(context.projectDir, text(plain, "dir") ?? "."),
+    const result = await runProcess("/bin/sh", ["-c", command], {
+        cwd: context.projectDir,
         env: {
             ...context.env,
             ...previousOutput(previous),
             ...(plain.environment as Record<string, string>),
         },
-        input: text(plain, "stdin"),
-        signal: context.signal,
+        cancelSignal: context.signal,
     });
     logOutput(text(plain, "logging") ?? "stdoutAndStderr", result, hasSecret(inputs), context);
-    if (!result.succeeded) {
+    if (result.exitCode !== 0) {
         const said = [result.stdout, result.stderr].filter(Boolean).join("\n");
-        throw new EngineError(`${reason(result)}${said && !hasSecret(inputs) ? `:\n${said}` : "."}`);
+        const reason = result.stopped
+            ? "The command was interrupted"
+            : `The command failed with exit code ${result.exitCode}`;
+        throw new EngineError(`${reason}${said && !hasSecret(inputs) ? `:\n${said}` : "."}`);
     }
     return { ...inputs, stdout: wrap(result.stdout), stderr: wrap(result.stderr) };
-}
-
-function reason({ stopped, missing, exitCode }: ProcessResult): string {
-    if (stopped) {
-        return "The command was interrupted";
-    }
-    return missing
-        ? "The command's interpreter does not exist"
-        : `The command failed with exit code ${exitCode}`;
 }
 
 function previousOutput({ stdout, stderr }: Props): Record<string, string> {

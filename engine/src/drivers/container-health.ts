@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
-import { attempt } from "../docker/errors";
-import { EngineError } from "../errors";
+import { attempt } from "../docker/calls";
+import { EngineError } from "../engine-error";
 import type { Props } from "../values";
 import { type Context, objects } from "./driver";
 

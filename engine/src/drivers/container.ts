@@ -1,8 +1,8 @@
 import type Docker from "dockerode";
 import { pack } from "tar-stream";
 import { type Change, diffProps } from "../diff";
-import { attempt, explain, isConflict, isNotFound, isNotModified, unlessMissing } from "../docker/errors";
-import { EngineError, messageOf } from "../errors";
+import { attempt, attemptRemoval, explain, isConflict, unlessDone, unlessMissing } from "../docker/calls";
+import { EngineError, messageOf } from "../engine-error";
 import type { ResourceState } from "../state";
 import {
     hasUnknown,
@@ -17,7 +17,7 @@ import {
 } from "../values";
 import { waitHealthy } from "./container-health";
 import { CONTAINER_SHAPE, containerDefaults, containerSpec, memoryLimits, portKey } from "./container-spec";
-import { type Context, type Created, type Driver, objects, refuseUnhandled, text } from "./driver";
+import { type Context, type Created, checkNamed, type Driver, objects, text } from "./driver";
 import { ensureImage } from "./pull";
 
 const TYPE = "docker:index/container:Container";
@@ -45,10 +45,7 @@ const READ = "name image hostname restart memory memorySwap shmSize networkMode 
 /** A container. As the real provider does, it pulls an image that is not here. */
 export const container: Driver = {
     check(inputs) {
-        refuseUnhandled(TYPE, inputs, CONTAINER_SHAPE);
-        if (inputs.name === undefined) {
-            throw new EngineError(`${TYPE} needs a "name": the embedded engine invents none.`);
-        }
+        checkNamed(TYPE, inputs, CONTAINER_SHAPE, {});
         return hoistSecrets(containerDefaults(inputs));
     },
     diff(old, news) {
@@ -72,8 +69,8 @@ function replaces(change: Change): boolean {
 
 /** Inputs without bookkeeping, sets in a fixed order. */
 function comparable(inputs: Props): Props {
-    const props = containerDefaults(withoutBookkeeping(inputs) as Props);
-    const clean = withoutBookkeeping(props) as Props;
+    const props = containerDefaults(withoutBookkeeping(inputs));
+    const clean = withoutBookkeeping(props);
     for (const key of SETS) {
         const value = clean[key];
         if (value instanceof Secret) {
@@ -115,11 +112,11 @@ function networkNames(props: Props): Value {
 }
 
 function outputsOf(inputs: Props, id: string): Props {
-    return { ...(withoutBookkeeping(inputs) as Props), id };
+    return { ...withoutBookkeeping(inputs), id };
 }
 
 async function create(inputs: Props, context: Context): Promise<Created> {
-    const plain = withoutBookkeeping(reveal(inputs)) as Props;
+    const plain = withoutBookkeeping(reveal(inputs));
     const name = String(plain.name);
     if (context.interrupted) {
         await clearName(name, context);
@@ -199,11 +196,9 @@ async function upload(made: Docker.Container, files: Props[], name: string): Pro
 
 async function start(made: Docker.Container, inputs: Props, context: Context): Promise<void> {
     try {
-        await startTwice(made);
+        await unlessDone(() => startTwice(made));
     } catch (error) {
-        if (!isNotModified(error)) {
-            throw new EngineError(await explainStart(error, inputs, context));
-        }
+        throw new EngineError(await explainStart(error, inputs, context));
     }
     await waitHealthy(made, inputs, context);
 }
@@ -240,7 +235,7 @@ async function explainStart(error: unknown, inputs: Props, context: Context): Pr
 
 /** Restart policy and memory limits change in place; a stopped or paused container runs again. */
 async function update(old: ResourceState, news: Props, context: Context): Promise<Props> {
-    const plain = withoutBookkeeping(reveal(news)) as Props;
+    const plain = withoutBookkeeping(reveal(news));
     const living = context.docker().getContainer(String(old.id));
     const changed = (keys: string[]) =>
         keys.some((key) => !sameValue(old.inputs[key] ?? null, news[key] ?? null) || driftOf(old, news, key));
@@ -289,7 +284,7 @@ async function observe(
         return undefined;
     }
     const { HostConfig: host, State: state, Config: config } = found;
-    const inputs = withoutBookkeeping(reveal(given)) as Props;
+    const inputs = withoutBookkeeping(reveal(given));
     const cpus = (host.NanoCpus ?? 0) / 1e9;
     return {
         ...outputs,
@@ -335,22 +330,10 @@ function joinedNetworks(found: Docker.ContainerInspectInfo, declared: Props[]): 
 async function remove(id: string, inputs: Props, context: Context): Promise<void> {
     const doomed = context.docker().getContainer(id);
     const grace = Number(reveal(inputs.destroyGraceSeconds ?? 0));
-    await attempt(`The container ${id.slice(0, 12)} cannot be removed`, async () => {
-        try {
-            if (grace > 0) {
-                await doomed.stop({ t: grace }).catch(ignoreStopped);
-            }
-            await doomed.remove({ force: true, v: true });
-        } catch (error) {
-            if (!isNotFound(error)) {
-                throw error;
-            }
+    await attemptRemoval(`The container ${id.slice(0, 12)} cannot be removed`, async () => {
+        if (grace > 0) {
+            await unlessDone(() => doomed.stop({ t: grace }));
         }
+        await doomed.remove({ force: true, v: true });
     });
-}
-
-function ignoreStopped(error: unknown): void {
-    if (!isNotModified(error) && !isNotFound(error)) {
-        throw error;
-    }
 }

@@ -2,7 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import { type Dirent, existsSync, lstatSync, readdirSync, readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import dockerignore from "@balena/dockerignore";
-import { EngineError, messageOf } from "../errors";
+import { EngineError, messageOf } from "../engine-error";
 
 /**
  * The hash by which the docker-build provider decides whether to build again (provider/internal/context.go): the

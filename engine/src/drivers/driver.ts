@@ -1,15 +1,15 @@
 import type Docker from "dockerode";
-import type { Change } from "../diff";
-import { EngineError } from "../errors";
+import { type Change, diffProps } from "../diff";
+import { EngineError } from "../engine-error";
 import type { ResourceState } from "../state";
-import type { Props, Value } from "../values";
+import { type Props, type Value, withoutBookkeeping } from "../values";
 
 /** What a driver knows of the world around its resource. */
 export interface Context {
-    urn: string;
     name: string;
     /** Relative paths in inputs start here. */
     projectDir: string;
+    /** Leads the docker command to the Docker Engine of the resource's provider; added to this process's variables. */
     env: NodeJS.ProcessEnv;
     signal: AbortSignal;
     /** The Docker Engine of the resource's provider. */
@@ -91,6 +91,25 @@ export function withDefaults(props: Props, defaults: Props): Props {
     const missing = Object.keys(defaults).filter((key) => props[key] === undefined);
     const filled = Object.fromEntries(missing.map((key) => [key, defaults[key] as Value]));
     return { __defaults: missing.sort(), ...filled, ...props };
+}
+
+/**
+ * The check of a Docker object with labels, which must have a name.
+ * @throws EngineError naming what is not supported, or missing.
+ */
+export function checkNamed(type: string, inputs: Props, shape: Shape, defaults: Props): Props {
+    refuseUnhandled(type, inputs, shape);
+    if (inputs.name === undefined) {
+        throw new EngineError(`${type} needs a "name": the embedded engine invents none.`);
+    }
+    const labels = inputs.labels && objects(inputs, "labels").map((label) => withDefaults(label, {}));
+    return { ...withDefaults(inputs, defaults), ...(labels && { labels }) };
+}
+
+/** The diff of a resource of which every change makes a new one. */
+export function replacingDiff(old: ResourceState, news: Props, deleteBeforeReplace: boolean): Diff {
+    const changes = diffProps(withoutBookkeeping(old.inputs), withoutBookkeeping(news));
+    return { changes: changes.map((change) => ({ ...change, replace: true })), deleteBeforeReplace };
 }
 
 /** A text input that may be missing. */

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
-import { isAbsolute, join, normalize, resolve } from "node:path";
+import { join, normalize, resolve } from "node:path";
 import { type Change, diffProps } from "../diff";
-import { explain, isNotFound, unlessMissing } from "../docker/errors";
-import { EngineError } from "../errors";
-import { runProcess } from "../process";
+import { explain, isNotFound, unlessMissing } from "../docker/calls";
+import { EngineError } from "../engine-error";
+import { runProcess } from "../run-process";
 import type { ResourceState } from "../state";
-import { hasUnknown, markSecret, type Props, reveal, type Value } from "../values";
+import { hasUnknown, markSecret, type Props, reveal, Secret, type Value } from "../values";
 import { buildImage, isPushed } from "./buildx";
 import { hashBuildContext } from "./context-hash";
 import {
@@ -27,7 +27,12 @@ const SHAPE: Shape = {
     context: fields("location"),
     dockerfile: fields("location"),
     builder: fields("name"),
-    exports: [{ image: fields("names compression compressionLevel forceCompression ociMediaTypes push") }],
+    exports: [
+        {
+            image: fields("names compression compressionLevel forceCompression ociMediaTypes push"),
+            cacheonly: {},
+        },
+    ],
 };
 const DEFAULTS: Props = {
     load: false,
@@ -64,11 +69,7 @@ export const image: Driver = {
         return markSecret(checked, ["secrets"]);
     },
     diff(old, news, context) {
-        const ignored = texts(news, "ignoreSecretsInDiffCalculation");
-        const changes = diffProps(
-            withoutSecrets(old, news, ignored),
-            withoutSecrets(news, old.inputs, ignored),
-        );
+        const changes = diffProps(...withoutIgnoredSecrets(old.inputs, news));
         return { changes: [...changes, ...contextChange(old, news, context)], deleteBeforeReplace: false };
     },
     async create(inputs, context) {
@@ -88,16 +89,19 @@ function dockerfileOf(inputs: Props): Props {
 }
 
 function exportDefaults(entry: Props, context: Context): Props {
-    if (!entry.image) {
-        throw new EngineError(`The embedded engine supports exports of kind "image" only (${context.name}).`);
+    const { image, cacheonly } = entry;
+    if ((image === undefined) === (cacheonly === undefined)) {
+        throw new EngineError(
+            `The embedded engine supports exports of the kinds "image" and "cacheonly", one in each (${context.name}).`,
+        );
     }
-    return { disabled: false, raw: "", image: { ...EXPORT_DEFAULTS, ...(entry.image as Props) } };
+    const kind: Props = image ? { image: { ...EXPORT_DEFAULTS, ...(image as Props) } } : { cacheonly: {} };
+    return { disabled: false, raw: "", ...kind };
 }
 
 /** The folder and Dockerfile as absolute paths. */
 function files(inputs: Props, context: Context): { folder: string; dockerfile: string } {
-    const at = (path: Value | undefined) =>
-        isAbsolute(String(path)) ? String(path) : resolve(context.projectDir, String(path));
+    const at = (path: Value | undefined) => resolve(context.projectDir, String(path));
     return {
         folder: at((inputs.context as Props | undefined)?.location ?? "."),
         dockerfile: at((inputs.dockerfile as Props).location),
@@ -115,23 +119,17 @@ function refuseMissingFiles(inputs: Props, context: Context): void {
     }
 }
 
-/** The inputs less the build secrets whose change is to be ignored. */
-function withoutSecrets(of: ResourceState | Props, other: ResourceState | Props, ignored: string[]): Props {
-    const inputs = inputsOf(of);
-    const [mine, theirs] = [inputs, inputsOf(other)].map((p) => (reveal(p.secrets ?? {}) ?? {}) as Props);
-    const kept = Object.entries(mine ?? {}).filter(
-        ([key]) => !(ignored.includes(key) && key in (theirs ?? {})),
+/** Both sets of inputs less the build secrets that both have and whose change is to be ignored. */
+function withoutIgnoredSecrets(olds: Props, news: Props): [Props, Props] {
+    const secretsOf = (inputs: Props) => (reveal(inputs.secrets ?? null) ?? {}) as Props;
+    const ignored = texts(news, "ignoreSecretsInDiffCalculation").filter(
+        (key) => key in secretsOf(olds) && key in secretsOf(news),
     );
-    return {
-        ...inputs,
-        ...(inputs.secrets === undefined
-            ? {}
-            : markSecret({ secrets: Object.fromEntries(kept) }, ["secrets"])),
+    const without = (inputs: Props): Props => {
+        const kept = Object.entries(secretsOf(inputs)).filter(([key]) => !ignored.includes(key));
+        return inputs.secrets ? { ...inputs, secrets: new Secret(Object.fromEntries(kept)) } : inputs;
     };
-}
-
-function inputsOf(of: ResourceState | Props): Props {
-    return typeof of.urn === "string" ? ((of as ResourceState).inputs as Props) : (of as Props);
+    return [without(olds), without(news)];
 }
 
 /** A build context that differs from the one that was built. */
@@ -148,7 +146,7 @@ function contextChange(old: ResourceState, news: Props, context: Context): Chang
 }
 
 async function build(inputs: Props, context: Context): Promise<Created> {
-    const plain = reveal(inputs) as Props;
+    const plain = reveal(inputs);
     const { folder, dockerfile } = files(plain, context);
     const contextHash = hashBuildContext(folder, dockerfile);
     const digest = await buildImage(plain, context);
@@ -166,16 +164,21 @@ function referenceOf(tags: string[], digest: string): string {
     return `${tagged}@${digest}`;
 }
 
+/** False where the build only filled the builder's cache. */
+function leavesImage({ inputs }: ResourceState): boolean {
+    return inputs.push === true || objects(inputs, "exports").some(({ image }) => image !== undefined);
+}
+
 /**
  * A pushed image is looked up in its registry, as by the real provider; a local one, which the real provider takes
  * on trust, in the Docker Engine.
  */
 async function read(old: ResourceState, context: Context): Promise<Props | undefined> {
     const ref = String(old.outputs.ref ?? "");
-    if (!ref) {
+    if (!ref || !leavesImage(old)) {
         return old.outputs;
     }
-    if (isPushed(reveal(old.inputs) as Props)) {
+    if (isPushed(reveal(old.inputs))) {
         return (await isInRegistry(ref, context)) ? old.outputs : undefined;
     }
     const found = await unlessMissing(() => context.docker().getImage(ref).inspect());
@@ -185,16 +188,16 @@ async function read(old: ResourceState, context: Context): Promise<Props | undef
 /** Only a clear "not found" counts; a registry that does not answer changes nothing. */
 async function isInRegistry(ref: string, context: Context): Promise<boolean> {
     const args = ["buildx", "imagetools", "inspect", ref];
-    const { succeeded, stderr } = await runProcess("docker", args, {
+    const { exitCode, stderr } = await runProcess("docker", args, {
         env: context.env,
-        signal: context.signal,
+        cancelSignal: context.signal,
     });
-    return succeeded || !/not found/i.test(stderr);
+    return exitCode === 0 || !/not found/i.test(stderr);
 }
 
 async function remove(old: ResourceState, context: Context): Promise<void> {
     const digest = String(old.outputs.digest ?? "");
-    for (const tag of texts(old.outputs, "tags")) {
+    for (const tag of leavesImage(old) ? texts(old.outputs, "tags") : []) {
         try {
             await context
                 .docker()

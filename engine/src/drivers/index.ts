@@ -1,4 +1,4 @@
-import { EngineError } from "../errors";
+import { EngineError } from "../engine-error";
 import { isProviderType, packageOf } from "../urn";
 import { localCommand } from "./command";
 import { container } from "./container";

@@ -1,17 +1,15 @@
-import { diffProps } from "../diff";
-import { attempt, isNotFound, unlessMissing } from "../docker/errors";
-import { EngineError } from "../errors";
-import { type Props, reveal, withoutBookkeeping } from "../values";
+import { attempt, attemptRemoval, unlessMissing } from "../docker/calls";
+import { EngineError } from "../engine-error";
+import { reveal, withoutBookkeeping } from "../values";
 import {
     type Context,
+    checkNamed,
     type Driver,
     fields,
     labelMap,
-    objects,
-    refuseUnhandled,
+    replacingDiff,
     type Shape,
     text,
-    withDefaults,
 } from "./driver";
 
 const TYPE = "docker:index/network:Network";
@@ -19,26 +17,10 @@ const SHAPE: Shape = { ...fields("name driver"), labels: [fields("label value")]
 
 /** A user-defined network. Every change makes a new one; its name must be free first. */
 export const network: Driver = {
-    check(inputs) {
-        refuseUnhandled(TYPE, inputs, SHAPE);
-        if (inputs.name === undefined) {
-            throw new EngineError(`${TYPE} needs a "name": the embedded engine invents none.`);
-        }
-        const checked = withDefaults(inputs, { ipamDriver: "default" });
-        if (inputs.labels) {
-            checked.labels = objects(inputs, "labels").map((label) => withDefaults(label, {}));
-        }
-        return checked;
-    },
-    diff: (old, news) => {
-        const changes = diffProps(withoutBookkeeping(old.inputs) as Props, withoutBookkeeping(news) as Props);
-        return {
-            changes: changes.map((change) => ({ ...change, replace: true })),
-            deleteBeforeReplace: true,
-        };
-    },
+    check: (inputs) => checkNamed(TYPE, inputs, SHAPE, { ipamDriver: "default" }),
+    diff: (old, news) => replacingDiff(old, news, true),
     async create(inputs, context) {
-        const plain = reveal(inputs) as Props;
+        const plain = reveal(inputs);
         const name = String(plain.name);
         await refuseTaken(name, context);
         const created = await attempt(`The network ${name} cannot be created`, () =>
@@ -49,7 +31,8 @@ export const network: Driver = {
                 Labels: labelMap(plain),
             }),
         );
-        return { id: created.id, outputs: outputsOf(inputs, created.id, text(plain, "driver") ?? "bridge") };
+        const outputs = { id: created.id, driver: text(plain, "driver") ?? "bridge" };
+        return { id: created.id, outputs: { ...withoutBookkeeping(inputs), ...outputs } };
     },
     async read(old, context) {
         const found = await unlessMissing(() => context.docker().getNetwork(String(old.id)).inspect());
@@ -64,10 +47,6 @@ export const network: Driver = {
         }
     },
 };
-
-function outputsOf(inputs: Props, id: string, driver: string): Props {
-    return { ...(withoutBookkeeping(inputs) as Props), id, driver };
-}
 
 async function named(name: string, context: Context) {
     const found = await attempt("Networks cannot be listed", () =>
@@ -91,13 +70,7 @@ async function refuseTaken(name: string, context: Context): Promise<void> {
 }
 
 async function remove(id: string, context: Context): Promise<void> {
-    await attempt(`The network ${id.slice(0, 12)} cannot be removed`, async () => {
-        try {
-            await context.docker().getNetwork(id).remove();
-        } catch (error) {
-            if (!isNotFound(error)) {
-                throw error;
-            }
-        }
-    });
+    await attemptRemoval(`The network ${id.slice(0, 12)} cannot be removed`, () =>
+        context.docker().getNetwork(id).remove(),
+    );
 }

@@ -28,7 +28,7 @@ export function providerDriver(name: string): Driver {
             return { __internal: {}, ...ADDED[name], ...inputs };
         },
         diff: (old, news) => ({
-            changes: diffProps(withoutBookkeeping(old.inputs) as Props, withoutBookkeeping(news) as Props),
+            changes: diffProps(withoutBookkeeping(old.inputs), withoutBookkeeping(news)),
             deleteBeforeReplace: false,
         }),
         create: async (inputs) => ({ id: randomUUID(), outputs: outputsOf(inputs) }),

@@ -1,6 +1,6 @@
-import { unlessMissing } from "../docker/errors";
-import { EngineError } from "../errors";
-import { runProcess } from "../process";
+import { unlessMissing } from "../docker/calls";
+import { EngineError } from "../engine-error";
+import { runProcess } from "../run-process";
 import type { Context } from "./driver";
 
 /**
@@ -15,9 +15,9 @@ export async function ensureImage(image: string, container: string, context: Con
     context.progress(`pulling ${image}`);
     let last = "";
     let layers = 0;
-    const { succeeded, stopped, missing } = await runProcess("docker", ["pull", image], {
+    const { exitCode, stopped, missing } = await runProcess("docker", ["pull", image], {
         env: context.env,
-        signal: context.signal,
+        cancelSignal: context.signal,
         onLine(line) {
             last = line;
             if (line.endsWith(": Pull complete")) {
@@ -29,7 +29,7 @@ export async function ensureImage(image: string, container: string, context: Con
     if (stopped) {
         throw new EngineError(`Pulling ${image} was interrupted.`);
     }
-    if (!succeeded) {
+    if (exitCode !== 0) {
         const reason = missing ? "there is no docker command" : last;
         throw new EngineError(
             `The container ${container} cannot be created, because its image ${image} is not here and cannot be ` +

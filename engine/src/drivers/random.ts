@@ -1,22 +1,21 @@
 import { randomInt } from "node:crypto";
 import { hash } from "bcryptjs";
-import { diffProps } from "../diff";
-import { EngineError } from "../errors";
+import { EngineError } from "../engine-error";
 import { type Props, reveal, Secret } from "../values";
-import { type Driver, fields, refuseUnhandled } from "./driver";
+import { type Driver, fields, refuseUnhandled, replacingDiff } from "./driver";
 
 const TYPE = "random:index/randomPassword:RandomPassword";
 /** The cost that the provider uses (Go's bcrypt.DefaultCost). */
 const BCRYPT_COST = 10;
 
 const CLASSES = [
-    { flag: "lower", minimum: "minLower", letters: "abcdefghijklmnopqrstuvwxyz" },
-    { flag: "upper", minimum: "minUpper", letters: "ABCDEFGHIJKLMNOPQRSTUVWXYZ" },
-    { flag: "numeric", minimum: "minNumeric", letters: "0123456789" },
-    { flag: "special", minimum: "minSpecial", letters: "!@#$%&*()-_=+[]{}<>:?" },
+    { flag: "lower", letters: "abcdefghijklmnopqrstuvwxyz" },
+    { flag: "upper", letters: "ABCDEFGHIJKLMNOPQRSTUVWXYZ" },
+    { flag: "numeric", letters: "0123456789" },
+    { flag: "special", letters: "!@#$%&*()-_=+[]{}<>:?" },
 ] as const;
 
-const SHAPE = fields("length lower upper numeric special minLower minUpper minNumeric minSpecial");
+const SHAPE = fields("length lower upper numeric special");
 
 /** What the bridge adds to the outputs so that the real provider reads them without a change. */
 const BRIDGE_STATE: Props = {
@@ -31,33 +30,28 @@ const BRIDGE_STATE: Props = {
     },
 };
 
+/** Defaults of inputs that the engine refuses; the real provider records them. */
+const MINIMUMS: Props = { minLower: 0, minUpper: 0, minNumeric: 0, minSpecial: 0 };
+
 /** A password that is made once and kept in the state. Every change of its inputs makes a new one. */
 export const randomPassword: Driver = {
     check(inputs) {
         refuseUnhandled(TYPE, inputs, SHAPE);
         return inputs;
     },
-    diff: (old, news) => ({
-        changes: diffProps(old.inputs, news).map((change) => ({ ...change, replace: true })),
-        deleteBeforeReplace: false,
-    }),
+    diff: (old, news) => replacingDiff(old, news, false),
     async create(inputs) {
         const plain = reveal(inputs) as Record<string, number | boolean>;
         const password = generatePassword(plain);
-        const settings: Props = { length: Number(plain.length) };
-        for (const { flag, minimum } of CLASSES) {
-            settings[flag] = plain[flag] ?? true;
-            settings[minimum] = plain[minimum] ?? 0;
-        }
-        const secrets = {
-            result: new Secret(password),
-            bcryptHash: new Secret(await hash(password, BCRYPT_COST)),
-        };
+        const flags: Props = Object.fromEntries(CLASSES.map(({ flag }) => [flag, plain[flag] ?? true]));
         const outputs = {
             ...BRIDGE_STATE,
-            ...settings,
-            number: settings.numeric ?? true,
-            ...secrets,
+            ...MINIMUMS,
+            ...flags,
+            length: Number(plain.length),
+            number: plain.numeric ?? true,
+            result: new Secret(password),
+            bcryptHash: new Secret(await hash(password, BCRYPT_COST)),
             id: "none",
         };
         return { id: "none", outputs };
@@ -65,27 +59,15 @@ export const randomPassword: Driver = {
     delete: async () => {},
 };
 
-/** Draws the minimum of each class, fills up from all classes that are on, and shuffles. */
+/** Draws each letter from all classes that are on. */
 export function generatePassword(inputs: Record<string, number | boolean>): string {
-    const length = Number(inputs.length);
-    const classes = CLASSES.filter(({ flag }) => inputs[flag] !== false);
-    const letters = classes.map((c) => c.letters).join("");
-    const drawn = CLASSES.flatMap((c) =>
-        Array.from({ length: Number(inputs[c.minimum] ?? 0) }, () => pick(c.letters)),
-    );
-    if (drawn.length > length || letters === "") {
-        throw new EngineError(`${TYPE}: a password of length ${length} cannot meet its minimums.`);
+    const letters = CLASSES.filter(({ flag }) => inputs[flag] !== false)
+        .map((each) => each.letters)
+        .join("");
+    if (letters === "") {
+        throw new EngineError(`${TYPE}: a password needs letters of one kind at least.`);
     }
-    while (drawn.length < length) {
-        drawn.push(pick(letters));
-    }
-    for (let i = drawn.length - 1; i > 0; i--) {
-        const j = randomInt(i + 1);
-        [drawn[i], drawn[j]] = [drawn[j] ?? "", drawn[i] ?? ""];
-    }
-    return drawn.join("");
-}
-
-function pick(letters: string): string {
-    return letters.charAt(randomInt(letters.length));
+    return Array.from({ length: Number(inputs.length) }, () =>
+        letters.charAt(randomInt(letters.length)),
+    ).join("");
 }

@@ -43,7 +43,6 @@ export class TestStack {
         this.events = [];
         const display = {
             show: (event: engine.EngineEvent) => void this.events.push(event),
-            close: () => {},
         };
         return operation({ ...this.location, display, ...options });
     }

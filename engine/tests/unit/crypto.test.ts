@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Crypter } from "../../src/crypto";
-import { EngineError } from "../../src/errors";
+import { EngineError } from "../../src/engine-error";
 import { samplePassphrase, samplePath } from "./sample";
 
 const checkpoint = readFileSync(join(samplePath, "checkpoint.json"), "utf8");

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { applyIgnoreChanges, applyReplaceOnChanges, diffProps, formatPath, parsePath } from "../../src/diff";
+import { applyReplaceOnChanges, diffProps, formatPath, parsePath } from "../../src/diff";
 import { Secret, UNKNOWN } from "../../src/values";
 
 const paths = (olds: object, news: object) =>
@@ -37,17 +37,6 @@ describe("replaceOnChanges", () => {
     ])("%s and a change of %j: %s", (pattern, path, expected) => {
         const change = { path, kind: "update" as const, replace: false };
         expect(applyReplaceOnChanges([change], [pattern])[0]?.replace).toBe(expected);
-    });
-});
-
-describe("ignoreChanges", () => {
-    it("keeps the old value at the named place alone", () => {
-        const kept = applyIgnoreChanges({ a: { b: 1, c: 1 } }, { a: { b: 2, c: 2 } }, ["a.b"]);
-        expect(kept).toEqual({ a: { b: 1, c: 2 } });
-    });
-
-    it("leaves out what was not there before", () => {
-        expect(applyIgnoreChanges({}, { a: 1, b: 2 }, ["a"])).toEqual({ b: 2 });
     });
 });
 

@@ -14,12 +14,11 @@ const change = {
 };
 
 /** What a terminal would get. */
-function shown(event: EngineEvent, color = false): string {
+function shown(event: EngineEvent, isTTY = false, newProperties = false): string {
     let text = "";
-    const stream = { write: (part: string) => (text += part), isTTY: false } as unknown as NodeJS.WriteStream;
-    const display = createDisplay({ stream, color, live: false, diff: true });
+    const stream = { write: (part: string) => (text += part), isTTY, hasColors: () => true };
+    const display = createDisplay({ stream: stream as unknown as NodeJS.WriteStream, newProperties });
     display.show(event);
-    display.close();
     return text;
 }
 
@@ -37,7 +36,7 @@ describe("the display lets no control character through", () => {
             { kind: "planned", operation: "update", subject, changes: [change] },
         ],
         ["in what drifted", { kind: "drifted", subject, gone: false, changes: [change] }],
-        ["in what starts", { kind: "started", operation: "create", subject, changes: [change] }],
+        ["in what starts", { kind: "started", operation: "create", subject }],
         ["in what ends", { kind: "finished", operation: "create", subject, seconds: 1 }],
     ])("%s", (_, event) => {
         expect(shown(event)).not.toMatch(/(?![\n\t])[\p{Cc}\p{Cf}]/u);
@@ -53,7 +52,7 @@ describe("the display lets no control character through", () => {
 
     it("and shows the number of what it cannot leave out", () => {
         expect(shown({ kind: "message", severity: "info", text: "a\u202eb\u0007c" })).toBe(
-            "a\\u{202e}b\\u{7}c\n",
+            "a\\u202eb\\x07c\n",
         );
     });
 
@@ -62,5 +61,16 @@ describe("the display lets no control character through", () => {
         const text = shown({ kind: "planned", operation: "update", subject, changes });
         expect(text).toContain("[secret]");
         expect(text).not.toContain("password");
+    });
+});
+
+describe("the display of a preview", () => {
+    it("shows what differs, and the properties of what is new only when asked", () => {
+        const planned = { kind: "planned" as const, subject: { urn: "urn", type: "t", name: "n" } };
+        const changes = [{ path: ["memory"], kind: "add" as const, new: 64, replace: false }];
+        expect(shown({ ...planned, operation: "update", changes })).toContain("+ memory: 64");
+        const created: EngineEvent = { ...planned, operation: "create", changes };
+        expect(shown(created)).not.toContain("memory");
+        expect(shown(created, false, true)).toContain("+ memory: 64");
     });
 });

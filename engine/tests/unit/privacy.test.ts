@@ -37,7 +37,7 @@ const deploy = () =>
         stateDir,
         stack: "dev",
         passphrase: "x",
-        display: { show: () => {}, close: () => {} },
+        display: { show: () => {} },
     });
 
 /** Everything in the state whose mode lets others in, as `path mode`. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { readProject, readStackFile, resolveConfig } from "../../src/project";
+import { readProject, readStackFile, resolveConfig } from "../../src/pulumi-files";
 
 let dir: string;
 beforeEach(() => {
@@ -25,7 +25,7 @@ function resolved(project: string, stackFile?: string) {
     if (stackFile !== undefined) {
         writeFileSync(join(dir, "Pulumi.dev.yaml"), stackFile);
     }
-    return resolveConfig(readProject(dir), "dev", readStackFile(dir, "dev"), (text) => `opened ${text}`);
+    return resolveConfig(readProject(dir), readStackFile(dir, "dev"), (text) => `opened ${text}`);
 }
 
 describe("the stack's configuration", () => {
@@ -52,20 +52,6 @@ describe("the stack's configuration", () => {
         expect(config.values["demo:token"]).toBe("opened v1:abc");
         expect(config.values["demo:list"]).toBe('["opened x"]');
         expect(config.secretKeys).toEqual(["demo:token", "demo:list"]);
-    });
-
-    it.each([
-        ["demo:size: big", "'size' must be of type 'integer'"],
-        ["demo:push: 1", "'push' must be of type 'boolean'"],
-        ["demo:platforms: native", "'platforms' must be of type 'array<string>'"],
-        ["demo:platforms: [1]", "'platforms' must be of type 'array<string>'"],
-    ])("refuses %s", (line, message) => {
-        expect(() => resolved(schema, `config: {${line}}`)).toThrow(message);
-    });
-
-    it("names a value that is missing", () => {
-        const project = "name: demo\nruntime: nodejs\nconfig: {name: {type: string}, other: {type: string}}";
-        expect(() => resolved(project)).toThrow("missing configuration values 'name', 'other'");
     });
 });
 

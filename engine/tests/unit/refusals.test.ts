@@ -5,7 +5,7 @@ import { Struct } from "google-protobuf/google/protobuf/struct_pb";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { driverFor } from "../../src/drivers";
 import type { Context } from "../../src/drivers/driver";
-import { messageOf } from "../../src/errors";
+import { messageOf } from "../../src/engine-error";
 import { Monitor } from "../../src/monitor";
 
 type Request = resource.RegisterResourceRequest;
@@ -50,6 +50,7 @@ describe("the monitor", () => {
     it.each<[string, (request: Request) => void]>([
         ["remote: true", (r) => r.setRemote(true)],
         ["import", (r) => r.setImportid("x")],
+        ["ignoreChanges", (r) => r.setIgnorechangesList(["a"])],
         ["deletedWith", (r) => r.setDeletedwith("urn")],
         ["replaceWith", (r) => r.setReplaceWithList(["urn"])],
         ["hideDiffs", (r) => r.setHidediffsList(["a"])],
@@ -102,9 +103,21 @@ describe("a driver", () => {
         ],
         ["docker:index/container:Container", { image: "i" }, 'needs a "name"'],
         ["random:index/randomPassword:RandomPassword", { length: 8, keepers: {} }, '"keepers"'],
+        ["random:index/randomPassword:RandomPassword", { length: 8, minUpper: 2 }, '"minUpper"'],
         ["command:local:Command", { create: "true", assetPaths: [] }, '"assetPaths"'],
         ["docker-build:index:Image", { ...image, cacheFrom: [] }, '"cacheFrom"'],
         ["docker-build:index:Image", { ...image, exports: [{ tar: {} }] }, '"exports[].tar"'],
+        ["docker-build:index:Image", { ...image, exports: [{}] }, '"image" and "cacheonly"'],
+        [
+            "docker-build:index:Image",
+            { ...image, exports: [{ image: {}, cacheonly: {} }] },
+            '"image" and "cacheonly"',
+        ],
+        [
+            "docker-build:index:Image",
+            { ...image, exports: [{ cacheonly: { x: 1 } }] },
+            '"exports[].cacheonly.x"',
+        ],
         ["docker-build:index:Image", { ...image, exec: false }, '"exec: true"'],
         [
             "docker-build:index:Image",

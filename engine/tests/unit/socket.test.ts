@@ -53,7 +53,7 @@ async function whileRunning(look: (address: string, programPid: number) => unkno
             stop.abort();
         }
     };
-    const display = { show, close: () => {} };
+    const display = { show };
     const location = { projectDir: dir, stateDir: join(dir, "state"), stack: "dev", passphrase: "test" };
     const end = await up({ ...location, display, signal: stop.signal }).catch((error: unknown) => error);
     if (failure) {

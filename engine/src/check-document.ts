@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { EngineError } from "./errors";
+import { EngineError } from "./engine-error";
 
 /** A mapping of names to values of any kind. */
 export const mapping = z.record(z.string(), z.unknown());

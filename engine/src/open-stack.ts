@@ -1,10 +1,10 @@
 import { Contexts } from "./contexts";
 import { Crypter } from "./crypto";
-import { EngineError } from "./errors";
+import { EngineError } from "./engine-error";
 import type { Display } from "./events";
 import { Limiter } from "./limiter";
 import { lockStack } from "./lock";
-import { type Project, readProject, readStackFile, type StackFile } from "./project";
+import { type Project, readProject, readStackFile, type StackFile } from "./pulumi-files";
 import { Snapshot } from "./snapshot";
 import { CheckpointFile, checkpointPath, type PendingOperation, prepareState } from "./state";
 
@@ -18,26 +18,11 @@ export interface StackLocation {
     passphrase: string;
 }
 
-export interface EngineOptions extends StackLocation {
-    /** Steps at a time; default 16. */
-    parallel?: number;
-    /** Environment of the program and of what it runs; default this process's. */
-    env?: NodeJS.ProcessEnv;
-    display: Display;
-    /**
-     * Ends the run: running builds and commands and the program are stopped, the state is saved, and the call
-     * rejects with an EngineError. To end at once, exit: the state on disk is whole at any moment.
-     */
-    signal?: AbortSignal;
-}
-
-/** An opened stack with all that an operation on it needs. */
-export interface Session {
+/** A stack with all that an operation on it needs. */
+export interface OpenStack {
+    name: string;
     project: Project;
     stackFile: StackFile;
-    stack: string;
-    env: NodeJS.ProcessEnv;
-    parallel: number;
     display: Display;
     signal: AbortSignal;
     /** Aborts `signal`. */
@@ -45,63 +30,64 @@ export interface Session {
     contexts: Contexts;
     limiter: Limiter;
     /** The stack's resources, once the passphrase has opened them. */
-    state: Promise<SessionState>;
+    state: Promise<StackState>;
     close(): void;
 }
 
-export interface SessionState {
+interface StackState {
     crypter: Crypter;
     snapshot: Snapshot;
     /** Creations that an interrupted run began and never recorded. */
     interrupted: PendingOperation[];
 }
 
-const DEFAULT_PARALLEL = 16;
+/** Steps at a time. */
+const PARALLEL = 16;
 
 /**
  * Opens a stack. Only what writes takes the lock.
  * @throws EngineError when the project cannot be read or the stack is locked.
  */
-export function openSession(options: EngineOptions, mode: "read" | "write"): Session {
-    const project = readProject(options.projectDir);
-    const stackFile = readStackFile(options.projectDir, options.stack);
-    const release = mode === "write" ? lockStack(options.stateDir, project.name, options.stack) : () => {};
+export function openStack(
+    { display, signal, ...location }: StackLocation & { display: Display; signal?: AbortSignal },
+    mode: "read" | "write",
+): OpenStack {
+    const { projectDir, stateDir, stack: name } = location;
+    const project = readProject(projectDir);
+    const stackFile = readStackFile(projectDir, name);
+    const release = mode === "write" ? lockStack(stateDir, project.name, name) : () => {};
     const stopping = new AbortController();
     const stop = () => stopping.abort();
-    options.signal?.addEventListener("abort", stop);
-    if (options.signal?.aborted) {
+    signal?.addEventListener("abort", stop);
+    if (signal?.aborted) {
         stop();
     }
-    const { display, env = process.env, parallel = DEFAULT_PARALLEL } = options;
-    const state = openState(options, project, stackFile, mode);
+    const state = openState(location, project, stackFile, mode);
     // Whoever needs the state awaits it and meets the error there.
     state.catch(() => {});
     return {
+        name,
         project,
         stackFile,
-        stack: options.stack,
-        env,
-        parallel,
         display,
         signal: stopping.signal,
         stop,
-        contexts: new Contexts({ projectDir: project.dir, env, signal: stopping.signal, display }),
-        limiter: new Limiter(parallel),
+        contexts: new Contexts({ projectDir, signal: stopping.signal, display }),
+        limiter: new Limiter(PARALLEL),
         state,
         close() {
-            options.signal?.removeEventListener("abort", stop);
+            signal?.removeEventListener("abort", stop);
             release();
         },
     };
 }
 
 async function openState(
-    options: StackLocation,
+    { stateDir, stack, passphrase }: StackLocation,
     project: Project,
     stackFile: StackFile,
     mode: "read" | "write",
-): Promise<SessionState> {
-    const { stateDir, stack, passphrase } = options;
+): Promise<StackState> {
     const path = checkpointPath(stateDir, project.name, stack);
     if (mode === "write") {
         prepareState(stateDir, project.name, stack);

@@ -1,4 +1,4 @@
-import { EngineError, messageOf } from "../errors";
+import { EngineError, messageOf } from "../engine-error";
 
 /** What the Docker Engine answers to a refused request. */
 interface ApiError extends Error {
@@ -15,11 +15,6 @@ export function isNotFound(error: unknown): boolean {
 
 export function isConflict(error: unknown): boolean {
     return (error as ApiError).statusCode === 409;
-}
-
-/** Nothing to do: the container runs, or is stopped, already. */
-export function isNotModified(error: unknown): boolean {
-    return (error as ApiError).statusCode === 304;
 }
 
 /** The Docker Engine's own words, or a sentence about why it cannot be reached. */
@@ -39,6 +34,30 @@ export async function attempt<T>(doing: string, call: () => Promise<T>): Promise
         return await call();
     } catch (error) {
         throw error instanceof EngineError ? error : new EngineError(`${doing}: ${explain(error)}`);
+    }
+}
+
+/** As `attempt`, for taking something away: what is gone already is fine. */
+export function attemptRemoval(doing: string, call: () => Promise<unknown>): Promise<void> {
+    return attempt(doing, async () => {
+        try {
+            await call();
+        } catch (error) {
+            if (!isNotFound(error)) {
+                throw error;
+            }
+        }
+    });
+}
+
+/** Starts or stops a container; one that runs, or is stopped, already (304) is fine. */
+export async function unlessDone(call: () => Promise<unknown>): Promise<void> {
+    try {
+        await call();
+    } catch (error) {
+        if ((error as ApiError).statusCode !== 304) {
+            throw error;
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { EngineError } from "./errors";
-import { runProcess } from "./process";
-import type { Project, StackConfig } from "./project";
+import { EngineError } from "./engine-error";
+import type { Project, StackConfig } from "./pulumi-files";
+import { type ProcessResult, runProcess } from "./run-process";
+
+/** Registrations that the SDK has in flight at a time. */
+const PARALLEL = 16;
 
 /** How to start the program. */
 export interface ProgramOptions {
@@ -11,23 +14,16 @@ export interface ProgramOptions {
     config: StackConfig;
     /** Address of the monitor. */
     monitor: string;
-    parallel: number;
     preview: boolean;
-    env: NodeJS.ProcessEnv;
     signal: AbortSignal;
     /** A line that the program printed. */
     output(line: string): void;
 }
 
-export interface ProgramResult {
-    succeeded: boolean;
-    exitCode: number | undefined;
-}
-
 /** Runs the program under the SDK's own runner, as the Node.js language host of the real CLI does. */
-export async function runProgram(options: ProgramOptions): Promise<ProgramResult> {
-    const { project, stack, config, monitor, parallel, preview, env, signal } = options;
-    const { succeeded, exitCode } = await runProcess(
+export function runProgram(options: ProgramOptions): Promise<ProcessResult> {
+    const { project, stack, config, monitor, preview, signal, output } = options;
+    return runProcess(
         process.execPath,
         [
             findRunner(project.dir),
@@ -38,25 +34,23 @@ export async function runProgram(options: ProgramOptions): Promise<ProgramResult
             `--stack=${stack}`,
             `--root-directory=${project.dir}`,
             `--pwd=${resolve(project.dir, project.main)}`,
-            `--parallel=${parallel}`,
+            `--parallel=${PARALLEL}`,
             ...(preview ? ["--dry-run"] : []),
             ".",
         ],
         {
             cwd: project.dir,
             env: {
-                ...env,
                 PULUMI_NODEJS_TYPESCRIPT: "true",
                 // Type checking would take seconds at every start; it is the business of the project's tests.
                 PULUMI_NODEJS_TRANSPILE_ONLY: "true",
                 PULUMI_CONFIG: JSON.stringify(config.values),
                 PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(config.secretKeys),
             },
-            signal,
-            onLine: options.output,
+            cancelSignal: signal,
+            onLine: output,
         },
     );
-    return { succeeded, exitCode };
 }
 
 function findRunner(projectDir: string): string {
