@@ -1,16 +1,13 @@
-import { readStackFile } from "../engine/src/project";
+import { readStackFile } from "@carbon/engine";
 import { thisMachine } from "../settings/machine";
 import { parseSettings, type Settings } from "../settings/parse";
-import { UserError } from "./errors";
 import type { Project } from "./project";
-
-const namespace = "carbon:";
 
 /**
  * The stack's settings as the program will see them, without running it. The engines stop at the first value of
  * a wrong type; here every problem of the configuration is reported at once.
  *
- * @param overrides Values, as text, that take the place of the stack's own.
+ * @param overrides Values, as text and by key without namespace, that take the place of the stack's own.
  * @throws SettingsError naming every problem; EngineError for a file that cannot be read.
  */
 export function readSettings(
@@ -19,22 +16,11 @@ export function readSettings(
     overrides: Record<string, string> = {},
 ): Settings {
     const { config } = readStackFile(project.dir, stack);
-    const raw = Object.entries(config)
-        .map(([key, value]) => [key.includes(":") ? key : `${namespace}${key}`, value] as const)
-        .filter(([key]) => key.startsWith(namespace))
-        .map(([key, value]) => [key.slice(namespace.length), asText(stack, key, value)]);
-    return parseSettings(stack, { ...Object.fromEntries(raw), ...overrides }, thisMachine(project.dir));
+    const texts = Object.entries(config).map(([key, value]) => [key, asText(value)] as const);
+    return parseSettings(stack, { ...Object.fromEntries(texts), ...overrides }, thisMachine(project.dir));
 }
 
-/** Pulumi hands every value over as text: arrays and objects as JSON, the rest as it is written. */
-function asText(stack: string, key: string, value: unknown): string {
-    if (typeof value !== "object" || value === null) {
-        return String(value);
-    }
-    if ("secure" in value) {
-        throw new UserError(
-            `${key} is encrypted in Pulumi.${stack}.yaml, but no setting is a secret: write it in plain text.`,
-        );
-    }
-    return JSON.stringify(value);
+/** As Pulumi hands it over: arrays and objects as JSON, nothing as the empty text, the rest as it is written. */
+function asText(value: unknown): string {
+    return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value ?? "");
 }

@@ -1,7 +1,7 @@
 /** Writes what follows from the code: Pulumi.yaml's configuration schema and docs/reference.md. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { pulumiYaml, reference } from "./generated";
+import { pulumiYaml, reference } from "./reference";
 
 const project = path.resolve(__dirname, "..");
 

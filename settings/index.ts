@@ -11,18 +11,8 @@ export type { Platform, Settings } from "./parse";
  */
 export function loadSettings(): Settings {
     try {
-        return parseSettings(pulumi.getStack(), rawConfig(), thisMachine(process.cwd()));
+        return parseSettings(pulumi.getStack(), pulumi.runtime.allConfig(), thisMachine(process.cwd()));
     } catch (error) {
         throw error instanceof SettingsError ? new pulumi.RunError(error.message) : error;
     }
-}
-
-/** Every value under the project's namespace, also those under keys that do not exist. */
-function rawConfig(): Record<string, string> {
-    const namespace = `${pulumi.getProject()}:`;
-    return Object.fromEntries(
-        Object.entries(pulumi.runtime.allConfig())
-            .filter(([key]) => key.startsWith(namespace))
-            .map(([key, value]) => [key.slice(namespace.length), value]),
-    );
 }

@@ -10,7 +10,38 @@ import {
 } from "node:fs";
 import { homedir, hostname } from "node:os";
 import * as path from "node:path";
-import type { Machine } from "./parse";
+
+/** The machine as far as the settings depend on it; tests hand in one of their own. */
+export interface Machine {
+    env: Record<string, string | undefined>;
+    /** Home folder of the user. */
+    home: string;
+    /** Folder of Pulumi.yaml. */
+    projectDir: string;
+    /** Node's name of the processor: `arm64`, `x64`, … */
+    arch: string;
+    /** Name that stays the same in every network; absent where there is none. */
+    hostname?(): string;
+    /** Contents of a text file, or undefined where there is none that can be read. */
+    readFile(file: string): string | undefined;
+    /** True when the path exists and is not a folder. */
+    isNotFolder(file: string): boolean;
+    /** Names of the sockets that lie directly in the folder; none where there is no such folder. */
+    sockets(folder: string): string[];
+    /**
+     * The path without links, also of what does not exist yet: of its nearest folder that does, and of links that
+     * lead to nothing. Undefined where links lead in a circle.
+     */
+    realpath(file: string): string | undefined;
+    /** Node's name of the operating system: `darwin`, `linux`, … */
+    platform: string;
+}
+
+/** A path as users write it in the configuration: relative to the project's folder, or to their home with `~`. */
+export function absolutePath(file: string, { home, projectDir }: Machine): string {
+    const expanded = file === "~" || file.startsWith("~/") ? path.join(home, file.slice(1)) : file;
+    return path.resolve(projectDir, expanded);
+}
 
 /** The machine that this process runs on. */
 export function thisMachine(projectDir: string): Machine {
@@ -23,7 +54,7 @@ export function thisMachine(projectDir: string): Machine {
         readFile: (file) => (isFile(file) ? readFileSync(file, "utf8") : undefined),
         isNotFolder: (file) => existsSync(file) && !statSync(file).isDirectory(),
         sockets,
-        realpath: (file) => realpath(file),
+        realpath,
         platform: process.platform,
     };
 }

@@ -1,5 +1,5 @@
 import * as path from "node:path";
-import type { Machine } from "./parse";
+import type { Machine } from "./machine";
 
 /**
  * The system's own folders, on whichever system: neither they nor what lies in them goes into a container. `/run` is
@@ -64,7 +64,7 @@ export const projectFolders = [
         "host",
         "node_modules",
     ],
-    ...["scripts", "services", "settings", "tests", "verify"],
+    ...["scripts", "settings", "tests", "verify"],
 ];
 
 /**

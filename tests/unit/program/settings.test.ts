@@ -8,10 +8,10 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { toolsetBuildArgs } from "../../../catalogue/toolsets";
 import { urls } from "../../../catalogue/urls";
-import { pulumiYaml, reference } from "../../../scripts/generated";
-import { thisMachine } from "../../../settings/machine";
-import { type Machine, parseSettings, SettingsError } from "../../../settings/parse";
-import { settingDefinitions } from "../../../settings/schema";
+import { pulumiYaml, reference } from "../../../scripts/reference";
+import { type Machine, thisMachine } from "../../../settings/machine";
+import { parseSettings, SettingsError } from "../../../settings/parse";
+import { type Setting, settingDefinitions } from "../../../settings/schema";
 import { projectFolders } from "../../../settings/workspaceDir";
 
 const certificate = readFileSync(`${__dirname}/ca.pem`, "utf8");
@@ -193,8 +193,53 @@ describe("settings", () => {
     });
 });
 
+describe("the rules of the settings", () => {
+    const all = Object.entries<Setting>(settingDefinitions);
+    const ofType = (type: string) => all.filter(([, { rule }]) => rule.type === type);
+    const accepts = ({ rule }: Setting, value: unknown) => rule.schema.safeParse(value).success;
+
+    it.each(all)("take the default of %s", (_, setting) => {
+        expect(accepts(setting, setting.default)).toBe(true);
+    });
+
+    it.each(ofType("integer"))("take for %s what its words say, and not one more", (_, setting) => {
+        const [, min, max] =
+            setting.rule.allowed.match(/^a whole number (?:of MiB )?from (\d+) to (\d+)$/) ?? [];
+        expect(
+            [Number(min) - 1, Number(min), Number(max), Number(max) + 1].map((n) => accepts(setting, n)),
+        ).toEqual([false, true, true, false]);
+        expect(accepts(setting, Number(min) + 0.5)).toBe(false);
+    });
+
+    it.each(ofType("array"))("take for %s each item that its words name, and no other", (_, setting) => {
+        const [, named = ""] =
+            setting.rule.allowed.match(/^a list of (.*?), (?:none twice|with at least one)/) ?? [];
+        for (const item of named.split(", ")) {
+            expect(accepts(setting, [item])).toBe(true);
+            expect(accepts(setting, [`${item}x`])).toBe(false);
+        }
+    });
+
+    it.each(ofType("object"))("take for %s each name that its words have, and no other", (key, setting) => {
+        const value = key === "ports" ? 70 : "qdrant/qdrant:v1";
+        const [, named = ""] = setting.rule.allowed.match(/s being (.*)$/) ?? [];
+        for (const name of named.split(", ")) {
+            expect(accepts(setting, { [name]: value })).toBe(true);
+            expect(accepts(setting, { [`${name}x`]: value })).toBe(false);
+        }
+    });
+
+    it.each(["ollama", "verify", "torchIndex"] as const)("take for %s each of its words", (key) => {
+        const { rule } = settingDefinitions[key];
+        for (const word of rule.allowed.split(", ")) {
+            expect(rule.schema.safeParse(word).success).toBe(true);
+        }
+    });
+});
+
 describe("a bad configuration", () => {
     const bad: [string, Record<string, unknown>, RegExp][] = [
+        ["a key of JavaScript's own", { constructor: 1 }, /^constructor: there is no such key/],
         ["an unknown key", { portz: 1 }, /^portz: there is no such key. Allowed: platforms, /],
         [
             "an unknown platform",
@@ -288,7 +333,7 @@ describe("a bad configuration", () => {
         ],
         ["an unknown port name", { ports: { gopher: 70 } }, /^ports: .*novnc, vnc/],
         ["a port out of range", { ports: { ssh: 70000 } }, /^ports: .*1 to 65535/],
-        ["a port as a word", { ports: { ssh: "ssh" } }, /^ports: .*port numbers/],
+        ["a port as a word", { ports: { ssh: "ssh" } }, /^ports: .*a whole number/],
         [
             "a host port used twice",
             { ports: { ssh: 8888 } },
@@ -308,6 +353,7 @@ describe("a bad configuration", () => {
         ["a gid as a name", { gid: "staff" }, /^gid: .*whole number/],
         ["a share of no CPU at all", { cpus: "many" }, /^cpus: .*0 to 512/],
         ["more CPUs than there are", { cpus: "999" }, /^cpus: .*0 to 512/],
+        ["CPUs with three decimals", { cpus: "1.125" }, /^cpus: .*at most two decimals/],
         ["memory with a unit", { memory: "8g" }, /^memory: .*MiB/],
         ["too little memory", { memory: 64 }, /^memory: .*from 512/],
         ["too little shared memory", { shmSize: 1 }, /^shmSize: .*from 64/],
@@ -321,6 +367,12 @@ describe("a bad configuration", () => {
             "a file without certificates",
             { extraCaCertificates: "/empty.pem" },
             /^extraCaCertificates: \/empty.pem does not start/,
+        ],
+        ["no certificates' file at all", { extraCaCertificates: "" }, /^extraCaCertificates: .*auto, none/],
+        [
+            "an encrypted value",
+            { builder: '{"secure":"v1:abc"}' },
+            /^builder: no setting is a secret. Write it in plain text/,
         ],
         ["an unknown torch index", { torchIndex: "conda" }, /^torchIndex: .*auto, cpu, pypi/],
     ];

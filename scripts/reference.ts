@@ -1,15 +1,15 @@
 import { stringify } from "yaml";
 import { boundedLog, everyService, keysVolume, type PortSpec, type ServiceSpec } from "../catalogue";
 import { baseToolsets, computeToolsets, toolsetNeeds } from "../catalogue/toolsets";
-import { type SettingDefinition, settingDefinitions } from "../settings/schema";
+import { type Setting, settingDefinitions } from "../settings/schema";
 import { type Extension, extensions } from "./extensions";
 
 /** Text of Pulumi.yaml: the project and its configuration schema. */
 export function pulumiYaml(): string {
     const config = Object.fromEntries(
-        Object.entries(settingDefinitions).map(([key, { type, items, default: value, description }]) => [
+        Object.entries<Setting>(settingDefinitions).map(([key, { rule, description, default: value }]) => [
             key,
-            { type, ...(items && { items }), description, default: value },
+            { type: rule.type, ...(rule.items && { items: rule.items }), description, default: value },
         ]),
     );
     const project = {
@@ -32,7 +32,9 @@ export function reference(): string {
         "",
         "Set these in `Pulumi.<stack>.yaml` under the prefix `carbon:`, or with `pulumi config set`.",
         "",
-        ...Object.entries(settingDefinitions).flatMap(([key, definition]) => settingSection(key, definition)),
+        ...Object.entries<Setting>(settingDefinitions).flatMap(([key, setting]) =>
+            settingSection(key, setting),
+        ),
         "## Toolsets",
         "",
         `- base image: ${baseToolsets.map(code).join(", ")}; [every program of theirs](programs.md), with versions`,
@@ -86,10 +88,8 @@ export function reference(): string {
     ].join("\n");
 }
 
-function settingSection(
-    key: string,
-    { type, items, default: value, description, allowed }: SettingDefinition,
-): string[] {
+function settingSection(key: string, { rule, default: value, description }: Setting): string[] {
+    const { type, items, allowed } = rule;
     return [
         `### ${key}`,
         "",

@@ -1,0 +1,38 @@
+import { type Choice, isIncluded, type PortSpec, type ServiceSpec, serviceCatalogue, workspace } from ".";
+
+/** The setting that says how many containers a service has, by its key. */
+type Counts = Record<NonNullable<ServiceSpec["count"]>, number>;
+
+/** The services that run, one for each container: `spark-worker` is `spark-worker-1`, `spark-worker-2`, … here. */
+export function chosenServices(names: readonly string[], counts: Counts): ServiceSpec[] {
+    return serviceCatalogue
+        .filter(({ name }) => names.includes(name))
+        .flatMap((service) => (service.count ? several(service, counts[service.count]) : [service]));
+}
+
+/** Only the first publishes its ports, as each can be held only once. */
+function several(service: ServiceSpec, count: number): ServiceSpec[] {
+    return Array.from({ length: count }, (_, index) => ({
+        ...service,
+        name: `${service.name}-${index + 1}`,
+        ports: index === 0 ? service.ports : [],
+    }));
+}
+
+/** The ports that the workspace and the chosen services publish. */
+export function portsInUse({
+    services,
+    ...choice
+}: Choice & { services: readonly ServiceSpec[] }): PortSpec[] {
+    return [workspace, ...services]
+        .flatMap((service) => service.ports)
+        .filter((port) => isIncluded(port, choice));
+}
+
+/** Memory limit of a service in MiB. */
+export function memoryLimit(
+    { memory }: Pick<ServiceSpec, "memory">,
+    limits: Record<Extract<ServiceSpec["memory"], string>, number>,
+): number {
+    return typeof memory === "number" ? memory : limits[memory];
+}

@@ -1,0 +1,100 @@
+import { catalogueName, type ServiceSpec, serviceCatalogue } from "../catalogue";
+import { toolsetNeeds } from "../catalogue/toolsets";
+import { whyNotCertificates } from "./certificates";
+import type { Machine } from "./machine";
+import type { Settings } from "./resolve";
+import { type SettingKey, type SettingValues, settingDefinitions } from "./schema";
+import { whyNotWorkspace } from "./workspaceDir";
+
+/** A key and why its value is refused. */
+type Refusal = [key: SettingKey, reason: string];
+
+/** What no key can say of itself: keys that contradict one another, and what this machine does not have. */
+export function crossCheck(values: SettingValues, settings: Settings, machine: Machine): Refusal[] {
+    const alone: [SettingKey, string | undefined][] = [
+        ["push", whyNotPush(values)],
+        ["workspaceDir", whyNotWorkspace(settings.workspaceDir, machine)],
+        [
+            "extraCaCertificates",
+            whyNotCertificates(values.extraCaCertificates, settings.caCertificates, machine),
+        ],
+    ];
+    return [
+        ...checkToolsets(settings),
+        ...checkNeeds(settings),
+        ...checkExposure(settings),
+        ...checkOllama(settings),
+        ...checkPorts(settings),
+        ...alone.filter((check): check is Refusal => check[1] !== undefined),
+    ];
+}
+
+function checkToolsets({ toolsets }: Settings): Refusal[] {
+    return toolsets.flatMap((toolset) => {
+        const missing = (toolsetNeeds[toolset] ?? []).filter((need) => !toolsets.includes(need));
+        return missing.map(
+            (need): Refusal => [
+                "toolsets",
+                `${toolset} needs ${need}. Add ${need}, or leave ${toolset} out.`,
+            ],
+        );
+    });
+}
+
+/** The chosen services as a user names them. */
+function catalogued({ services }: Settings): ServiceSpec[] {
+    const chosen = services.map(({ name }) => catalogueName(name));
+    return serviceCatalogue.filter(({ name }) => chosen.includes(name));
+}
+
+/** What a service cannot do without. */
+function checkNeeds(settings: Settings): Refusal[] {
+    const services = catalogued(settings);
+    const missing = ({ image, toolset, needs }: ServiceSpec): string | undefined => {
+        if (image === "compute" && !settings.compute) {
+            return "the compute image. Set compute to true";
+        }
+        if (toolset && !settings.toolsets.includes(toolset)) {
+            return `the toolset ${toolset}. Add it to toolsets`;
+        }
+        return needs && !services.some(({ name }) => name === needs) ? `${needs}. Add ${needs}` : undefined;
+    };
+    return services.flatMap((service): Refusal[] => {
+        const need = missing(service);
+        return need ? [["services", `${service.name} needs ${need}, or leave ${service.name} out.`]] : [];
+    });
+}
+
+function checkExposure(settings: Settings): Refusal[] {
+    const exposed = catalogued(settings).filter(({ loopbackOnly }) => settings.tls && loopbackOnly);
+    return exposed.map(({ name }) => [
+        "services",
+        `${name} speaks no TLS, and bindAddress ${settings.bindAddress} opens it to other machines. Leave ${name} out, or set bindAddress to 127.0.0.1.`,
+    ]);
+}
+
+function checkOllama({ ollama, services }: Settings): Refusal[] {
+    const reason =
+        "the workspace uses Ollama on the host, but services has ollama too. Leave it out of services, or set ollama to service.";
+    return ollama === "host" && services.some(({ name }) => name === "ollama") ? [["ollama", reason]] : [];
+}
+
+function checkPorts({ ports }: Settings): Refusal[] {
+    const holders = new Map<number, string>();
+    return Object.entries(ports).flatMap(([name, port]): Refusal[] => {
+        const other = holders.get(port);
+        holders.set(port, name);
+        if (port > 65535) {
+            const reason = `${name} would be on port ${port}. Allowed: ports up to 65535; lower portOffset or ports.${name}.`;
+            return [["portOffset", reason]];
+        }
+        const reason = `${other} and ${name} are both on host port ${port}. Give each a port of its own.`;
+        return other ? [["ports", reason]] : [];
+    });
+}
+
+function whyNotPush({ push, imagePrefix }: SettingValues): string | undefined {
+    return push && imagePrefix === settingDefinitions.imagePrefix.default
+        ? `${imagePrefix} is not a registry of yours. Set imagePrefix to one, such as ghcr.io/me/carbon.`
+        : undefined;
+}
