@@ -1,49 +1,49 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { baseImage, computeImage } from "./catalogue/images";
+import { clientAccess } from "./catalogue/clients";
+import { suiteImages } from "./catalogue/images";
 import { urls as suiteUrls } from "./catalogue/urls";
 import { Keys, PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
 import { loadSettings } from "./settings";
 
 const settings = loadSettings();
+const { stack, dockerContext, caCertificates } = settings;
 
-// Images: base, and compute on top of it.
-const { platforms, builder, push, caCertificates } = settings;
+// Images: base beside the parts of compute, then compute on top of it.
+const { platforms, builder, push } = settings;
 const build = { platforms, builder, push, caCertificates };
-const base = new WorkspaceImage("base", { ...build, ...baseImage(settings) });
-const compute = settings.compute
-    ? new WorkspaceImage("compute", { ...build, ...computeImage(settings, base.digest) })
-    : undefined;
+const wanted = suiteImages(settings);
+const base = new WorkspaceImage("base", { ...build, ...wanted.base });
+const compute = wanted.compute && new WorkspaceImage("compute", { ...build, ...wanted.compute, base });
+const image = (compute ?? base).tag;
 
 // Containers: the services, and the workspace that knows their passwords.
-const { dockerContext } = settings;
 const provider = new docker.Provider("docker", dockerContext === "default" ? {} : { context: dockerContext });
 const opts = { providers: { docker: provider } };
-const network = new SuiteNetwork("suite", { stack: settings.stack }, opts).networkName;
-const keys = new Keys("keys", { stack: settings.stack }, opts).volumeName;
-const image = (compute ?? base).ref;
+const network = new SuiteNetwork("suite", { stack }, opts).networkName;
+const keys = new Keys("keys", { stack }, opts).volumeName;
+const { bindAddress, ports, tlsNames, workspaceDir, cpus, shmSize } = settings;
+const hosted = { bindAddress, ports, tlsNames, workspaceDir };
+const common = { stack, choice: settings, values: settings, ...hosted, network, keys };
 const services: Service[] = [];
 for (const spec of settings.services) {
-    const from = settings.serviceImages[spec.name] ?? (spec.image === "base" ? base.ref : image);
-    const needs = services.filter((other) => other.spec.name === spec.needs);
-    services.push(new Service(spec.name, { spec, settings, image: from, network, keys, needs }, opts));
+    const from = settings.serviceImages[spec.name] ?? (spec.image === "base" ? base.tag : image);
+    const reaches = services.filter((other) => other.spec.name === spec.needs);
+    services.push(new Service(spec.name, { ...common, spec, image: from, reaches }, opts));
 }
-const workspace = new Workspace("workspace", { settings, image, network, keys, services }, opts);
+const access = clientAccess(settings.services, settings);
+const own = { image, services, access, cpus, shmSize, caCertificates };
+const workspace = new Workspace("workspace", { ...common, ...own }, opts);
 const suite = [workspace, ...services];
 
 // The check, again after every change.
+const { containerName } = workspace;
+const triggers = suite.map(({ containerId }) => containerId);
+const dependsOn = suite.map(({ processLimit }) => processLimit);
 const check =
     settings.verify === "off"
         ? undefined
-        : new PostDeployCheck(
-              "verify",
-              {
-                  containerName: workspace.containerName,
-                  triggers: [...suite.map((service) => service.containerId), image],
-                  mode: settings.verify,
-              },
-              { dependsOn: suite.map(({ processLimit }) => processLimit) },
-          );
+        : new PostDeployCheck("verify", { containerName, triggers, mode: settings.verify }, { dependsOn });
 
 /** Where everything answers, by port name. */
 export const urls = suiteUrls(settings);

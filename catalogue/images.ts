@@ -1,40 +1,102 @@
-import type { Settings } from "../settings/parse";
-import { imageTag } from "./names";
-import { baseToolsets, computeToolsets, kernelToolsets, toolsetBuildArgs } from "./toolsets";
+import { createHash } from "node:crypto";
+import { sourceHash } from "./sources";
+import { baseToolsets, computeToolsets, kernelToolsets, type Toolset, toolsetBuildArgs } from "./toolsets";
 
-/** How one of the two images is built. */
-export interface ImageBuild<Digest> {
-    /** Folder under dockerfiles/ with the Dockerfile; the build context is the project's folder. */
-    folder: "base" | "compute";
-    /** Fully qualified tag; only such a tag gets a digest. */
-    tag: string;
-    /** Build arguments. They stay readable in the image, so nothing secret may be among them. */
-    buildArgs: Record<string, string | Digest>;
+/** A platform that images are built for. */
+export type Platform = "linux/amd64" | "linux/arm64";
+
+/** What decides what the images hold, besides their sources. */
+export interface ImageChoice {
+    /** Image that the base image starts from. */
+    rootImage: string;
+    /** Registry and folder of both images. */
+    imagePrefix: string;
+    platforms: readonly Platform[];
+    /** False where only the base image is wanted. */
+    compute: boolean;
+    toolsets: readonly Toolset[];
+    /** Where PyTorch comes from. */
+    torchIndex: string;
 }
 
-/** The build of the base image. */
-export function baseImage(settings: Settings): ImageBuild<never> {
+/** How one of the two images is built. The build context is the project's folder. */
+export interface ImageBuild {
+    /** Folder under dockerfiles/ with the Dockerfile. */
+    folder: "base" | "compute";
+    /**
+     * Fully qualified, as only such a tag gets a digest. It is made of everything that decides the image's content, so
+     * that stacks that want the same image share it, and another content has another tag.
+     */
+    tag: string;
+    /** Build arguments. They stay readable in the image, so nothing secret may be among them. */
+    buildArgs: Record<string, string>;
+    /** Stages that need no other image of the suite, and so can be built before it is there. */
+    parts?: { target: string; buildArgs: Record<string, string> };
+}
+
+/** The builds of both images, or of base alone where compute is off. */
+export interface SuiteImages {
+    base: ImageBuild;
+    compute?: ImageBuild;
+}
+
+/** How builds are carried out, which changes nothing in what they make. */
+export interface BuildMode {
+    platforms: Platform[];
+    /** Name of the buildx builder. */
+    builder: string;
+    /** Push the result to its registry. */
+    push: boolean;
+}
+
+/** The inputs of a docker-build:index:Image for the build, less its secrets. */
+export function imageInputs({ folder, tag, buildArgs }: ImageBuild, { platforms, builder, push }: BuildMode) {
     return {
-        folder: "base",
-        tag: imageTag(settings.imagePrefix, "base", settings.stack),
-        buildArgs: { ROOT_IMAGE: settings.rootImage, ...toolsetBuildArgs(baseToolsets, settings.toolsets) },
+        context: { location: "." },
+        dockerfile: { location: `dockerfiles/${folder}/Dockerfile` },
+        buildArgs,
+        platforms,
+        tags: [tag],
+        // The daemon's own builder sees local images and has nothing to load afterwards.
+        exec: true,
+        builder: { name: builder },
+        push: false,
+        // zstd: exporting a large layer takes a quarter of the time that gzip takes.
+        exports: [{ image: { names: [tag], compression: "zstd" as const, ociMediaTypes: true, push } }],
+        buildOnPreview: false,
     };
+}
+
+/** The same for its parts alone, which end in the builder's cache. */
+export function partsInputs(image: ImageBuild, mode: BuildMode) {
+    const { tags: _, ...inputs } = imageInputs(image, mode);
+    return { ...inputs, ...image.parts, exports: [{ cacheonly: {} }] };
 }
 
 /**
- * The build of the compute image on top of the base image with the given digest. The Dockerfile starts from the
- * base's tag: BuildKit does not find a local image that was never pulled by a reference with a digest (moby 26.1).
+ * The builds of the suite's images.
+ *
+ * The compute image starts from the base's tag: BuildKit does not find a local image that was never pulled by a
+ * reference with a digest (moby 26.1).
+ *
+ * @param hash What stands for the sources of an image.
  */
-export function computeImage<Digest>(settings: Settings, baseDigest: Digest): ImageBuild<Digest> {
-    return {
-        folder: "compute",
-        tag: imageTag(settings.imagePrefix, "compute", settings.stack),
-        buildArgs: {
-            ROOT_IMAGE: settings.rootImage,
-            BASE_IMAGE: imageTag(settings.imagePrefix, "base", settings.stack),
-            BASE_DIGEST: baseDigest,
-            TORCH_INDEX: settings.torchIndex,
-            ...toolsetBuildArgs([...computeToolsets, ...kernelToolsets], settings.toolsets),
-        },
+export function suiteImages(choice: ImageChoice, hash: (folder: string) => string = sourceHash): SuiteImages {
+    const { rootImage, imagePrefix, platforms, toolsets, torchIndex } = choice;
+    const tagged = (folder: ImageBuild["folder"], buildArgs: ImageBuild["buildArgs"]): ImageBuild => {
+        const content = JSON.stringify([buildArgs, [...platforms].sort(), hash(folder)]);
+        const id = createHash("sha256").update(content).digest("hex").slice(0, 12);
+        return { folder, tag: `${imagePrefix}/${folder}:${id}`, buildArgs };
     };
+    const base = tagged("base", { ROOT_IMAGE: rootImage, ...toolsetBuildArgs(baseToolsets, toolsets) });
+    if (!choice.compute) {
+        return { base };
+    }
+    const buildArgs = {
+        ROOT_IMAGE: rootImage,
+        TORCH_INDEX: torchIndex,
+        ...toolsetBuildArgs([...computeToolsets, ...kernelToolsets], toolsets),
+    };
+    const compute = tagged("compute", { ...buildArgs, BASE_IMAGE: base.tag });
+    return { base, compute: { ...compute, parts: { target: "parts", buildArgs } } };
 }

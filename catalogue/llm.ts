@@ -9,6 +9,7 @@ export const llm: ServiceSpec = {
     toolset: "llm",
     command: ["llm"],
     env: { CARBON_LLM_MODEL: "llmModel" },
+    clientEnv: { CARBON_LLM_URL: { port: "llm" } },
     ports: [
         {
             name: "llm",

@@ -31,8 +31,3 @@ export function tlsNames(bindAddress: string, hostname = ""): string[] {
         ...(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(short) ? [short, `${short}.local`] : []),
     ];
 }
-
-/** The fully qualified tag of one of the two images. */
-export function imageTag(imagePrefix: string, image: "base" | "compute", stack: string): string {
-    return `${imagePrefix}/${image}:${stack}`;
-}

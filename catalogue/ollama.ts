@@ -10,6 +10,9 @@ export const ollama: ServiceSpec = {
     title: "Ollama",
     // Its digest is on no public record of the vendor's.
     image: { ref: "docker.io/ollama/ollama:0.35.0" },
+    place: "ollama",
+    // Where Ollama's own programs and libraries look for it (https://docs.ollama.com/faq).
+    clientEnv: { OLLAMA_HOST: { port: "ollama" } },
     ports: [{ name: "ollama", port: 11434, title: "Ollama", url: "http://{host}:{port}" }],
     volumes: [{ name: "ollama", path: "/root/.ollama" }],
     secrets: [],

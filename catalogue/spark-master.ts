@@ -12,6 +12,8 @@ export const sparkMaster: ServiceSpec = {
     toolset: "spark",
     command: ["spark-master"],
     env: { CARBON_UID: "uid", CARBON_GID: "gid" },
+    // How much of a worker a session may ask for.
+    clientEnv: { CARBON_SPARK_WORKER_MEMORY: { setting: "sparkWorkerMemory" } },
     ports: [
         {
             name: "spark",

@@ -37,7 +37,6 @@ export const kernelToolsets = ["java", "rust", "go", "dotnet"] as const satisfie
 export const toolsets = [...baseToolsets, ...computeToolsets] as const;
 
 export type BaseToolset = (typeof baseToolsets)[number];
-export type ComputeToolset = (typeof computeToolsets)[number];
 export type Toolset = (typeof toolsets)[number];
 
 /** What a toolset cannot do without. */

@@ -99,6 +99,19 @@ export interface ServiceLimits {
     processes: number;
 }
 
+/** The settings that entries of the catalogue refer to, by key. */
+export interface ReferredSettings {
+    uid: number;
+    gid: number;
+    memory: number;
+    sparkWorkerMemory: number;
+    llmModel: string;
+    ollama: "service" | "host";
+}
+
+/** Value of a variable for clients: the address of a port of the service, by the port's name, or a setting's value. */
+export type ClientValue = { port: string } | { setting: keyof ReferredSettings };
+
 /** One container of the suite, as plain data. */
 export interface ServiceSpec extends ServiceLimits {
     /** Name on the network, in the container's name and in the setting `services`. */
@@ -115,7 +128,11 @@ export interface ServiceSpec extends ServiceLimits {
     /** The service that must be up first; its secrets are this one's too. */
     needs?: string;
     /** Environment variables that hold the value of a setting. */
-    env?: Record<string, "uid" | "gid" | "sparkWorkerMemory" | "llmModel">;
+    env?: Record<string, keyof ReferredSettings>;
+    /** Environment variables of the workspace, for programs that use the service. */
+    clientEnv?: Record<string, ClientValue>;
+    /** The setting that can place it on the user's machine (`host`) instead of in the stack. */
+    place?: "ollama";
     /** True where the user's folder is mounted at /workspace. */
     workspaceFolder?: boolean;
     files?: FileSpec[];
@@ -133,6 +150,4 @@ export interface ServiceSpec extends ServiceLimits {
     shmSize?: number;
     /** Seconds that a stop may take before Docker kills the container. */
     stopTimeout: number;
-    /** Signal that stops it cleanly; the image's own when absent. */
-    stopSignal?: string;
 }

@@ -1,19 +1,30 @@
-import { portsInUse, type Settings } from "../settings/parse";
+import type { Choice, ServiceSpec } from ".";
+import { portsInUse } from "./chosen";
+
+/** Where the services of a stack answer on the host. */
+export interface Published extends Choice {
+    services: readonly ServiceSpec[];
+    /** Address that the ports are bound to. */
+    bindAddress: string;
+    /** Host port by port name. */
+    ports: Record<string, number>;
+}
 
 /** Address of everything that answers on the host, by port name. */
-export function urls(settings: Settings): Record<string, string> {
-    const host = settings.bindAddress.includes(":")
-        ? `[${settings.bindAddress}]`
-        : reachable(settings.bindAddress);
+export function urls(published: Published): Record<string, string> {
+    const { bindAddress, ports, tls } = published;
+    const host = bindAddress.includes(":") ? `[${bindAddress}]` : reachable(bindAddress);
     return Object.fromEntries(
-        portsInUse(settings).map((port) => {
-            const template = (settings.tls && port.tlsUrl) || port.url;
-            return [
-                port.name,
-                template.replace("{host}", host).replace("{port}", String(settings.ports[port.name])),
-            ];
+        portsInUse(published).map((port) => {
+            const template = (tls && port.tlsUrl) || port.url;
+            return [port.name, fillIn(template, host, Number(ports[port.name]))];
         }),
     );
+}
+
+/** The address of a port's template. */
+export function fillIn(template: string, host: string, port: number): string {
+    return template.replace("{host}", host).replace("{port}", String(port));
 }
 
 /** "Every address" is not one that can be opened; the machine itself is always reached by its loopback. */

@@ -1,11 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { baseImage, computeImage, type ImageBuild } from "../catalogue/images";
+import { basename, join } from "node:path";
+import { attestationEnvironment, buildxArguments } from "@carbon/engine";
+import { z } from "zod";
+import { type ImageBuild, imageInputs, suiteImages } from "../catalogue/images";
 import type { Settings } from "../settings/parse";
+import { docker, lines, stackLabel } from "./docker";
 import { buildMetadata, parseDocument } from "./documents";
 import { UserError } from "./errors";
-import { runInteractively } from "./process";
+import { run, runInteractively } from "./process";
+import { type Project, statesFolder } from "./project";
 import type { Session } from "./session";
 
 // Files in the scratch folder.
@@ -22,31 +26,25 @@ export interface BuiltImage {
 
 /**
  * Builds the suite's images as the program does, with the same arguments and tags, so that a later `up` finds
- * everything in the cache.
+ * everything in the cache; one after the other, as two builds would write over one another in a terminal.
  *
  * @throws UserError when a build fails; Docker has shown why.
  */
 export async function buildImages(settings: Settings, session: Session): Promise<BuiltImage[]> {
-    const base = await buildImage(baseImage(settings), settings, session);
-    return settings.compute
-        ? [base, await buildImage(computeImage(settings, base.digest), settings, session)]
-        : [base];
+    const { base, compute } = suiteImages(settings);
+    const built = [await buildImage(base, settings, session)];
+    return compute ? [...built, await buildImage(compute, settings, session)] : built;
 }
 
-async function buildImage(
-    image: ImageBuild<string>,
-    settings: Settings,
-    session: Session,
-): Promise<BuiltImage> {
+async function buildImage(image: ImageBuild, settings: Settings, session: Session): Promise<BuiltImage> {
     const scratch = mkdtempSync(join(tmpdir(), "carbon-build-"));
     try {
         if (settings.caCertificates) {
             writeFileSync(join(scratch, certificates), settings.caCertificates);
         }
-        const exitCode = await runInteractively("docker", buildxArgs(image, settings, scratch), {
+        const exitCode = await runInteractively("docker", buildCommand(image, settings, scratch), {
             cwd: session.project.dir,
-            // As in a deployment: attestations only where somebody else is going to pull the image.
-            env: settings.push ? {} : { BUILDX_NO_DEFAULT_ATTESTATIONS: "1" },
+            env: attestationEnvironment(settings.push),
             stdout: session.output.progressFd,
             signal: session.signal,
         });
@@ -70,21 +68,86 @@ async function buildImage(
  *
  * @param scratch Folder with the certificates, where there are any, and for what buildx reports.
  */
-export function buildxArgs(image: ImageBuild<string>, settings: Settings, scratch: string): string[] {
-    const { folder, tag, buildArgs } = image;
+export function buildCommand(image: ImageBuild, settings: Settings, scratch: string): string[] {
     return [
-        "buildx",
-        "build",
-        ...["--builder", settings.builder],
-        ...["--file", `dockerfiles/${folder}/Dockerfile`],
-        ...["--platform", settings.platforms.join(",")],
-        ...Object.entries(buildArgs).flatMap(([key, value]) => ["--build-arg", `${key}=${value}`]),
+        ...["buildx", "build", "--metadata-file", join(scratch, metadata)],
         ...(settings.caCertificates ? ["--secret", `id=ca,src=${join(scratch, certificates)}`] : []),
-        ...[
-            "--output",
-            `type=image,name=${tag},compression=zstd,compression-level=3,oci-mediatypes=true,push=${String(settings.push)}`,
-        ],
-        ...["--metadata-file", join(scratch, metadata)],
-        ".",
+        ...buildxArguments(imageInputs(image, settings)),
     ];
+}
+
+const tags = z.object({ inputs: z.object({ tags: z.array(z.string()) }) });
+const output = z.object({
+    outputs: z.object({ images: z.record(z.string(), z.object({ ref: z.string() })) }),
+});
+
+/** A state file, as far as images go. */
+const imageState = z.object({
+    checkpoint: z.object({ latest: z.object({ resources: z.array(z.looseObject({ type: z.string() })) }) }),
+});
+
+/**
+ * Tags of the suite's images that the stack holds, as its state in the project says: those that it has made, and those
+ * of its last deployment that came to its end. None where there is no state.
+ */
+export function deployedImages(project: Project, stack: string): string[] {
+    let state: z.output<typeof imageState>;
+    try {
+        const file = join(statesFolder(project), `${stack}.json`);
+        state = imageState.parse(JSON.parse(readFileSync(file, "utf8")));
+    } catch {
+        // Without a state, or with one of another shape, images stay, and cost nothing but disk.
+        return [];
+    }
+    const { resources } = state.checkpoint.latest;
+    const made = resources
+        .filter(({ type }) => type === "docker-build:index:Image")
+        .flatMap((resource) => tags.safeParse(resource).data?.inputs.tags ?? []);
+    const deployed = resources
+        .filter(({ type }) => type === "pulumi:pulumi:Stack")
+        .flatMap((resource) => Object.values(output.safeParse(resource).data?.outputs.images ?? {}))
+        .map(({ ref }) => withoutDigest(ref));
+    return [...new Set([...deployed, ...made])];
+}
+
+function withoutDigest(ref: string): string {
+    return ref.replace(/@.*/, "");
+}
+
+/** Those of the images that no other stack of the project holds, and no container of another stack uses. */
+export async function unshared(tags: string[], { project, stack }: Session): Promise<string[]> {
+    const format = `{{.Image}} {{.Label "${stackLabel}"}}`;
+    const inContainers = lines(await docker("ps", "--all", "--no-trunc", "--format", format))
+        .map((line) => line.split(" "))
+        .filter(([, owner]) => owner !== stack)
+        .map(([image = ""]) => withoutDigest(image));
+    const inStates = otherStacks(project, stack).flatMap((other) => deployedImages(project, other));
+    return tags.filter((tag) => !inContainers.includes(tag) && !inStates.includes(tag));
+}
+
+/**
+ * Removes the images that the stack held before and has no use for now, unless others have. One that Docker will not
+ * remove stays.
+ *
+ * @param before What {@link deployedImages} said before the deployment.
+ * @returns the tags of those that are gone.
+ */
+export async function removeOutdated(before: string[], session: Session): Promise<string[]> {
+    const now = deployedImages(session.project, session.stack);
+    const outdated = before.filter((tag) => !now.includes(tag));
+    const removed: string[] = [];
+    for (const tag of outdated.length > 0 ? await unshared(outdated, session) : []) {
+        if ((await run("docker", ["image", "rm", tag])).exitCode === 0) {
+            removed.push(tag);
+        }
+    }
+    return removed;
+}
+
+function otherStacks(project: Project, stack: string): string[] {
+    const folder = statesFolder(project);
+    return (existsSync(folder) ? readdirSync(folder) : [])
+        .filter((file) => file.endsWith(".json"))
+        .map((file) => basename(file, ".json"))
+        .filter((other) => other !== stack);
 }

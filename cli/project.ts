@@ -80,9 +80,14 @@ export function readPassphrase(project: Project, env: NodeJS.ProcessEnv): string
     }
 }
 
+/** Folder of the file backend's states, `<stack>.json` each; absent before the first deployment. */
+export function statesFolder(project: Project): string {
+    return path.join(project.stateDir, ".pulumi", "stacks", "carbon");
+}
+
 /** When the stack was last deployed, as its checkpoint says; undefined where there is none in the project. */
 export function lastUpdate(project: Project, stack: string): string | undefined {
-    const file = path.join(project.stateDir, ".pulumi", "stacks", "carbon", `${stack}.json`);
+    const file = path.join(statesFolder(project), `${stack}.json`);
     if (!fs.existsSync(file)) {
         return undefined;
     }

@@ -1,6 +1,3 @@
-import { createHash } from "node:crypto";
-import * as fs from "node:fs";
-import * as path from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 
@@ -8,14 +5,11 @@ import * as pulumi from "@pulumi/pulumi";
 export interface PostDeployCheckArgs {
     /** Container to check from. */
     containerName: pulumi.Input<string>;
-    /** A change of any of these runs the check again: ids of the containers, references of the images. */
+    /** A change of any of these runs the check again: the containers' ids. */
     triggers: pulumi.Input<string>[];
     /** `strict`: a failed check fails the deployment; `report`: it only stands in the document. */
     mode: "strict" | "report";
 }
-
-/** Folder with the check's source, from the project's folder. */
-const source = "verify";
 
 /** Runs `carbon-verify` in the workspace after every change, so that what `up` reports is what is really there. */
 export class PostDeployCheck extends pulumi.ComponentResource {
@@ -30,7 +24,7 @@ export class PostDeployCheck extends pulumi.ComponentResource {
             `${name}-command`,
             {
                 create: pulumi.interpolate`docker exec ${args.containerName} carbon-verify --json${tolerate}`,
-                triggers: [...args.triggers, sourceHash()],
+                triggers: args.triggers,
                 // The document is a stack output; echoing it as well would bury the rest of the log.
                 logging: "none",
             },
@@ -50,23 +44,4 @@ function parse(stdout: string): unknown {
             "The check in the workspace did not answer with JSON. Type: ./carbon verify",
         );
     }
-}
-
-/** SHA-256 over the names and contents of the check's Python files. */
-function sourceHash(): string {
-    const hash = createHash("sha256");
-    for (const file of pythonFiles(source)) {
-        hash.update(file).update("\0").update(fs.readFileSync(file)).update("\0");
-    }
-    return hash.digest("hex");
-}
-
-function pythonFiles(folder: string): string[] {
-    return fs
-        .readdirSync(folder, { withFileTypes: true })
-        .flatMap((entry) => {
-            const file = path.posix.join(folder, entry.name);
-            return entry.isDirectory() ? pythonFiles(file) : entry.name.endsWith(".py") ? [file] : [];
-        })
-        .sort();
 }

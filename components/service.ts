@@ -5,17 +5,19 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import {
     boundedLog,
+    type Choice,
     type FileSpec,
     type HealthSpec,
     isIncluded,
     keysVolume,
+    type ReferredSettings,
     type SecretSpec,
     type ServiceLimits,
     type ServiceSpec,
 } from "../catalogue";
+import { memoryLimit } from "../catalogue/chosen";
+import { documentPath, servicesDocument } from "../catalogue/document";
 import { containerName, volumeName } from "../catalogue/names";
-import type { Settings } from "../settings";
-import { memoryLimit } from "../settings/services";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
 const secretsFolder = "/run/carbon/secrets";
@@ -32,24 +34,38 @@ export interface MountedVolume {
     containerPath: string;
 }
 
-/** Arguments of {@link Service}. */
-export interface ServiceArgs {
-    spec: ServiceSpec;
-    settings: Settings;
-    /** Image reference with its digest. */
-    image: pulumi.Input<string>;
+/** What the containers of a stack have in common. */
+export interface StackArgs {
+    stack: string;
+    /** Decides which ports and secrets there are. */
+    choice: Choice;
+    /** Values of the settings that the catalogue refers to. */
+    values: ReferredSettings;
+    /** Address of the host that the ports are bound to. */
+    bindAddress: string;
+    /** Host port by port name. */
+    ports: Record<string, number>;
+    /** Names and addresses of the host that certificates hold. */
+    tlsNames: string[];
+    /** The user's folder, which is /workspace where the catalogue says so. */
+    workspaceDir: string;
     /** Name of the stack's network. */
     network: pulumi.Input<string>;
     /** Name of the stack's volume of keys, which is mounted where the catalogue says so. */
     keys: pulumi.Input<string>;
-    /** The services that must be up first. */
-    needs?: Service[];
+}
+
+/** Arguments of {@link Service}. */
+export interface ServiceArgs extends StackArgs {
+    spec: ServiceSpec;
+    /** Image reference. */
+    image: pulumi.Input<string>;
+    /** The services that it reaches: it is told of them, and handed their secrets. It waits for the one it needs. */
+    reaches: Service[];
     /** More environment; nothing secret, as `docker inspect` shows it. */
     env?: Record<string, string>;
     /** Volumes of other services to mount. */
     sharedVolumes?: MountedVolume[];
-    /** Secrets of other services that this one needs. */
-    clientSecrets?: GeneratedSecret[];
     /** Files that are not secret but are handed over in the same way, by path. */
     files?: Record<string, string>;
     /** More names that the container knows, by host name. */
@@ -86,44 +102,44 @@ export class Service extends pulumi.ComponentResource {
 
     constructor(name: string, args: ServiceArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:Service", name, {}, opts);
-        const { spec, settings } = args;
+        const { spec, stack } = args;
         this.spec = spec;
         this.secrets = spec.secrets
-            .filter((secret) => isIncluded(secret, settings))
+            .filter((secret) => isIncluded(secret, args.choice))
             .map((secret) => this.generate(name, secret));
         const volumes = spec.volumes.map((volume) => {
             const { name: created } = new docker.Volume(
                 `${name}-${volume.name}-volume`,
-                { name: volumeName(settings.stack, volume.name) },
+                { name: volumeName(stack, volume.name) },
                 { parent: this, retainOnDelete: true },
             );
             return { volumeName: created, containerPath: volume.path, shared: volume.shared };
         });
         this.sharedVolumes = volumes.filter(({ shared }) => shared).map(mounted);
-        const memory = memoryLimit(spec, settings);
+        const memory = memoryLimit(spec, args.values);
         this.container = new docker.Container(
             `${name}-container`,
             {
-                name: containerName(settings.stack, spec.name),
+                name: containerName(stack, spec.name),
                 image: args.image,
                 hostname: spec.name,
                 command: spec.command,
                 envs: environment(args),
                 uploads: this.uploads(args),
                 labels: [
-                    { label: "carbon.stack", value: settings.stack },
+                    { label: "carbon.stack", value: stack },
                     { label: "carbon.service", value: spec.name },
                 ],
                 networkMode: "bridge",
                 networksAdvanced: [{ name: args.network, aliases: [spec.name] }],
                 hosts: args.hosts && Object.entries(args.hosts).map(([host, ip]) => ({ host, ip })),
-                ports: publishedPorts(spec, settings),
+                ports: publishedPorts(args),
                 volumes: [
                     ...volumes.map(mounted),
                     ...keys(args),
                     ...(args.sharedVolumes ?? []),
                     ...(spec.workspaceFolder
-                        ? [{ containerPath: "/workspace", hostPath: settings.workspaceDir }]
+                        ? [{ containerPath: "/workspace", hostPath: args.workspaceDir }]
                         : []),
                 ],
                 healthcheck: healthcheck(spec.health),
@@ -136,7 +152,6 @@ export class Service extends pulumi.ComponentResource {
                 memorySwap: memory * 2,
                 cpus: args.limits?.cpus,
                 shmSize: args.limits?.shmSize ?? spec.shmSize,
-                stopSignal: spec.stopSignal,
                 stopTimeout: spec.stopTimeout,
                 // Without it the provider kills the container at once when it replaces it.
                 destroyGraceSeconds: spec.stopTimeout,
@@ -146,7 +161,9 @@ export class Service extends pulumi.ComponentResource {
             },
             {
                 parent: this,
-                dependsOn: args.needs?.map(({ container }) => container),
+                dependsOn: args.reaches
+                    .filter((other) => other.spec.name === spec.needs)
+                    .map(({ container }) => container),
                 // The name and the host ports can be held only once.
                 deleteBeforeReplace: true,
                 // The provider calls a change of these an update, but does not carry it out.
@@ -178,17 +195,12 @@ export class Service extends pulumi.ComponentResource {
     }
 
     private uploads(args: ServiceArgs) {
-        const files = Object.entries(args.files ?? {}).map(([file, content]) => ({
-            file,
-            content,
-            permissions: "0444",
-        }));
+        const files = { ...documentFile(args), ...args.files };
         return [
             ...this.secrets.map(ownSecretFile),
-            ...(args.needs ?? []).flatMap(({ secrets }) => secrets).map(secretFile),
-            ...(args.clientSecrets ?? []).map(secretFile),
+            ...args.reaches.flatMap(({ secrets }) => secrets).map(secretFile),
             ...(args.spec.files ?? []).map(projectFile),
-            ...files,
+            ...Object.entries(files).map(([file, content]) => ({ file, content, permissions: "0444" })),
         ];
     }
 }
@@ -207,6 +219,19 @@ function ownSecretFile(secret: GeneratedSecret) {
               permissions: "0400",
           }
         : secretFile(secret);
+}
+
+/**
+ * What the suite's own images are told of the stack: no more than what concerns the container, so that it is not
+ * replaced for a service that it has nothing to do with.
+ */
+function documentFile({ spec, reaches, stack, tlsNames, choice }: ServiceArgs): Record<string, string> {
+    if (typeof spec.image === "object") {
+        return {};
+    }
+    const services = [spec, ...reaches.map((other) => other.spec)];
+    const document = servicesDocument({ ...choice, stack, tlsNames }, services);
+    return { [documentPath]: `${JSON.stringify(document, null, 2)}\n` };
 }
 
 function projectFile({ path, source, permissions }: FileSpec) {
@@ -228,8 +253,8 @@ function privileges({ capabilities, noNewPrivileges }: ServiceLimits) {
     };
 }
 
-function keys({ spec, settings, keys }: ServiceArgs): MountedVolume[] {
-    const isMounted = spec.keys === "always" || (spec.keys === "tls" && settings.tls);
+function keys({ spec, choice, keys }: ServiceArgs): MountedVolume[] {
+    const isMounted = spec.keys === "always" || (spec.keys === "tls" && choice.tls);
     return isMounted ? [{ volumeName: keys, containerPath: keysVolume.path }] : [];
 }
 
@@ -237,27 +262,20 @@ function mounted({ volumeName, containerPath }: MountedVolume): MountedVolume {
     return { volumeName, containerPath };
 }
 
-function environment({ spec, settings, env }: ServiceArgs): string[] {
-    const chosen = Object.entries(spec.env ?? {}).map(([name, key]) => [name, settings[key]]);
-    const all = {
-        CARBON_STACK: settings.stack,
-        CARBON_TLS: settings.tls ? "on" : "off",
-        ...(settings.tls && spec.keys && { CARBON_TLS_NAMES: settings.tlsNames.join(",") }),
-        ...Object.fromEntries(chosen),
-        ...env,
-    };
-    return Object.entries(all).map(([key, value]) => `${key}=${value}`);
+function environment({ spec, values, env }: ServiceArgs): string[] {
+    const chosen = Object.entries(spec.env ?? {}).map(([name, key]) => [name, values[key]]);
+    return Object.entries({ ...Object.fromEntries(chosen), ...env }).map(([key, value]) => `${key}=${value}`);
 }
 
 /** In the order of the container's ports, in which the provider reads them back. */
-function publishedPorts(spec: ServiceSpec, settings: Settings) {
+function publishedPorts({ spec, choice, ports, bindAddress }: ServiceArgs) {
     return spec.ports
-        .filter((port) => isIncluded(port, settings))
+        .filter((port) => isIncluded(port, choice))
         .sort((one, other) => one.port - other.port)
         .map((port) => ({
             internal: port.port,
-            external: settings.ports[port.name],
-            ip: settings.bindAddress,
+            external: ports[port.name],
+            ip: bindAddress,
             protocol: "tcp",
         }));
 }

@@ -1,19 +1,22 @@
 import * as pulumi from "@pulumi/pulumi";
-import { catalogueName, workspace } from "../catalogue";
-import type { Settings } from "../settings";
-import { type GeneratedSecret, Service } from "./service";
+import { workspace } from "../catalogue";
+import type { ClientAccess } from "../catalogue/clients";
+import { type GeneratedSecret, Service, type StackArgs } from "./service";
 
 /** Arguments of {@link Workspace}. */
-export interface WorkspaceArgs {
-    settings: Settings;
-    /** Image reference with its digest. */
+export interface WorkspaceArgs extends StackArgs {
+    /** Image reference. */
     image: pulumi.Input<string>;
-    /** Name of the stack's network. */
-    network: pulumi.Input<string>;
-    /** Name of the stack's volume of keys. */
-    keys: pulumi.Input<string>;
-    /** The services that the workspace can reach; it is handed their passwords. */
+    /** The services that the workspace can reach; it is handed their passwords and shared volumes. */
     services: Service[];
+    /** How programs in it find these services. */
+    access: ClientAccess;
+    /** PEM text of authorities that it trusts besides the usual ones. */
+    caCertificates?: string;
+    /** CPUs that it may use; all when absent. */
+    cpus?: string;
+    /** Size of /dev/shm in MiB. */
+    shmSize: number;
 }
 
 /**
@@ -32,28 +35,17 @@ export class Workspace extends pulumi.ComponentResource {
 
     constructor(name: string, args: WorkspaceArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:Workspace", name, {}, opts);
-        const { settings } = args;
+        const { services, access, caCertificates, cpus, shmSize, ...rest } = args;
         const service = new Service(
             name,
             {
+                ...rest,
+                ...access,
                 spec: workspace,
-                settings,
-                image: args.image,
-                network: args.network,
-                keys: args.keys,
-                env: {
-                    CARBON_SERVICES: [...serviceNames(settings)].join(" "),
-                    ...ollamaAddress(settings),
-                    ...computeServices(settings),
-                },
-                // Docker Desktop knows the name of itself; other engines are told.
-                hosts: settings.ollama === "host" ? { "host.docker.internal": "host-gateway" } : undefined,
-                sharedVolumes: args.services.flatMap((other) => other.sharedVolumes),
-                clientSecrets: args.services.flatMap((other) => other.secrets),
-                files: settings.caCertificates
-                    ? { "/run/carbon/ca.pem": settings.caCertificates }
-                    : undefined,
-                limits: { cpus: settings.cpus, shmSize: settings.shmSize },
+                reaches: services,
+                sharedVolumes: services.flatMap((other) => other.sharedVolumes),
+                files: caCertificates ? { "/run/carbon/ca.pem": caCertificates } : undefined,
+                limits: { cpus, shmSize },
             },
             { parent: this },
         );
@@ -63,25 +55,4 @@ export class Workspace extends pulumi.ComponentResource {
         this.processLimit = service.processLimit;
         this.registerOutputs({ containerId: this.containerId, containerName: this.containerName });
     }
-}
-
-/** Where Ollama's own programs and libraries look for it (https://docs.ollama.com/faq). */
-function ollamaAddress(settings: Settings): Record<string, string> {
-    if (settings.ollama === "host") {
-        return { OLLAMA_HOST: "http://host.docker.internal:11434" };
-    }
-    return serviceNames(settings).has("ollama") ? { OLLAMA_HOST: "http://ollama:11434" } : {};
-}
-
-/** How much of a worker Spark's sessions may ask for, and where the LLM server answers. */
-function computeServices(settings: Settings): Record<string, string> {
-    const names = serviceNames(settings);
-    return {
-        ...(names.has("spark-master") && { CARBON_SPARK_WORKER_MEMORY: String(settings.sparkWorkerMemory) }),
-        ...(names.has("llm") && { CARBON_LLM_URL: "http://llm:8001/v1" }),
-    };
-}
-
-function serviceNames({ services }: Settings): Set<string> {
-    return new Set(services.map(({ name }) => catalogueName(name)));
 }

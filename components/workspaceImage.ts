@@ -1,25 +1,32 @@
 import * as dockerBuild from "@pulumi/docker-build";
 import * as pulumi from "@pulumi/pulumi";
-import type { ImageBuild } from "../catalogue/images";
-import type { Platform } from "../settings";
+import {
+    type BuildMode,
+    type ImageBuild,
+    imageInputs,
+    type Platform,
+    partsInputs,
+} from "../catalogue/images";
 
 /** Arguments of {@link WorkspaceImage}. */
-export interface WorkspaceImageArgs extends ImageBuild<pulumi.Output<string>> {
-    platforms: Platform[];
-    /** Name of the buildx builder. */
-    builder: string;
-    /** Push the result to its registry. */
-    push: boolean;
+export interface WorkspaceImageArgs extends ImageBuild, BuildMode {
     /** PEM text that downloads during the build trust; handed over as the build secret `ca`, in no layer. */
     caCertificates?: string;
+    /** The image that it starts from; it is built first. */
+    base?: WorkspaceImage;
 }
 
 /**
- * One of the suite's two images, built for one or several platforms. A container that takes `ref` for its image
- * is replaced when, and only when, the image's content changes. The image stays when the stack goes down, so
- * that the next `up` need not export it again.
+ * One of the suite's two images, built for one or several platforms. Its parts, which need no base, are built into
+ * the builder's cache as a resource of their own, beside the base. The image stays when the stack goes down, so that
+ * the next `up` need not export it again.
  */
 export class WorkspaceImage extends pulumi.ComponentResource {
+    /**
+     * The tag, once the image is built. A container that takes it is replaced when what the image is made of changes,
+     * and stays when the same is built anew with another digest, as after the builder has lost its cache.
+     */
+    readonly tag: pulumi.Output<string>;
     /** The tag with the digest: `host/folder/name:tag@sha256:…`. */
     readonly ref: pulumi.Output<string>;
     /** Digest of the image (of its index, where there are several platforms). */
@@ -29,35 +36,23 @@ export class WorkspaceImage extends pulumi.ComponentResource {
 
     constructor(name: string, args: WorkspaceImageArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:WorkspaceImage", name, {}, opts);
+        const certificates = {
+            secrets: args.caCertificates ? { ca: args.caCertificates } : undefined,
+            ignoreSecretsInDiffCalculation: ["ca"],
+        };
+        const options = { parent: this, retainOnDelete: true };
+        const first: pulumi.Resource[] = args.base ? [args.base] : [];
+        if (args.parts) {
+            const inputs = { ...partsInputs(args, args), ...certificates };
+            first.push(new dockerBuild.Image(`${name}-parts-image`, inputs, options));
+        }
         const image = new dockerBuild.Image(
             `${name}-image`,
-            {
-                context: { location: "." },
-                dockerfile: { location: `dockerfiles/${args.folder}/Dockerfile` },
-                buildArgs: args.buildArgs,
-                platforms: args.platforms,
-                tags: [args.tag],
-                // The daemon's own builder sees local images and has nothing to load afterwards.
-                exec: true,
-                builder: { name: args.builder },
-                push: false,
-                // zstd: exporting a large layer takes a quarter of the time that gzip takes.
-                exports: [
-                    {
-                        image: {
-                            names: [args.tag],
-                            compression: "zstd",
-                            ociMediaTypes: true,
-                            push: args.push,
-                        },
-                    },
-                ],
-                secrets: args.caCertificates ? { ca: args.caCertificates } : undefined,
-                ignoreSecretsInDiffCalculation: ["ca"],
-                buildOnPreview: false,
-            },
-            { parent: this, retainOnDelete: true },
+            { ...imageInputs(args, args), ...certificates },
+            { ...options, dependsOn: first },
         );
+        // Known in a preview, as the URN is; and whatever takes it waits for the image.
+        this.tag = image.urn.apply(() => args.tag);
         this.ref = image.ref;
         this.digest = image.digest;
         this.platforms = args.platforms;

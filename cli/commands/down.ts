@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import { everyVolume } from "../../catalogue";
-import { imageTag, networkName, volumeName } from "../../catalogue/names";
+import { suiteImages } from "../../catalogue/images";
+import { networkName, volumeName } from "../../catalogue/names";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { docker, existingVolumes, hasImage, lines, nameOf, stackContainers } from "../docker";
+import { deployedImages, unshared } from "../images";
 import { plural } from "../output";
 import type { Session } from "../session";
 import { describeChanges, hasChanges } from "../summary";
@@ -19,7 +21,7 @@ export function addDown(program: Command): void {
         .command("down")
         .description("remove the stack's containers and network; the data in its volumes stays")
         .option("--volumes", "delete the stack's volumes too: home folder and databases", false)
-        .option("--images", "delete the stack's two images too", false)
+        .option("--images", "delete the stack's two images too, unless another stack uses them", false)
         .action(action(down));
 }
 
@@ -66,9 +68,11 @@ function stackVolumes(stack: string): Promise<string[]> {
     return existingVolumes(everyVolume.map(({ name }) => volumeName(stack, name)));
 }
 
+/** Images that the stack was deployed with, or would be, which are here and which no other stack uses. */
 async function stackImages(session: Session): Promise<string[]> {
-    const { imagePrefix } = session.settings();
-    const tags = (["base", "compute"] as const).map((image) => imageTag(imagePrefix, image, session.stack));
+    const deployed = deployedImages(session.project, session.stack);
+    const wanted = Object.values(suiteImages(session.settings())).map(({ tag }) => tag);
+    const tags = await unshared([...new Set([...deployed, ...wanted])], session);
     const found = await Promise.all(tags.map(hasImage));
     return tags.filter((_, index) => found[index]);
 }

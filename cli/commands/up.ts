@@ -8,6 +8,7 @@ import type { DeploymentEngine, DeploymentRequest, Outcome } from "../engines/ty
 import { UserError } from "../errors";
 import { describeExposure } from "../exposure";
 import { readFingerprints } from "../fingerprints";
+import { deployedImages, removeOutdated } from "../images";
 import { ensureReady } from "../preflight";
 import type { Session } from "../session";
 import { describeFailures, hasChanges, upSummary } from "../summary";
@@ -27,7 +28,7 @@ const up: Handler<unknown> = async (session) => {
     ensureAnswerable(session, "up");
     const started = Date.now();
     const settings = session.settings();
-    await ensureReady(settings, "deploy");
+    await ensureReady(settings, "deploy", session.output);
     const engine = await session.announcedEngine();
     const request = session.request(settings);
     const exposure = describeExposure(settings);
@@ -38,7 +39,12 @@ const up: Handler<unknown> = async (session) => {
     if (ensureWorkspaceFolder(settings)) {
         session.output.note(`Made the folder ${settings.workspaceDir}; it is /workspace in the containers.`);
     }
+    const before = deployedImages(session.project, session.stack);
     const { changes } = await deploy(session, settings, engine, request);
+    const removed = await removeOutdated(before, session);
+    if (removed.length > 0) {
+        session.output.note(`Removed what this stack no longer needs: ${removed.join(", ")}`);
+    }
     const outputs = await session.outputsAs(stackOutputs, { showSecrets: false });
     const fingerprints = settings.tls ? await readFingerprints(session.stack) : undefined;
     const milliseconds = Date.now() - started;

@@ -1,5 +1,5 @@
 import * as fs from "node:fs";
-import { imageTag } from "../../catalogue/names";
+import { suiteImages } from "../../catalogue/images";
 import type { Toolset } from "../../catalogue/toolsets";
 import type { Settings } from "../../settings/parse";
 import { type DockerInfo, hasImage, lines } from "../docker";
@@ -125,8 +125,9 @@ export function diskForFirstBuild(
     return one * settings.platforms.length;
 }
 
-async function isBuilt({ stack, imagePrefix, compute }: Settings): Promise<boolean> {
-    return hasImage(imageTag(imagePrefix, compute ? "compute" : "base", stack));
+function isBuilt(settings: Settings): Promise<boolean> {
+    const { base, compute } = suiteImages(settings);
+    return hasImage((compute ?? base).tag);
 }
 
 /** Bytes free where the engine keeps its images: seen directly, or from a container where it has a disk of its own. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { baseImage } from "../../../catalogue/images";
-import { buildxArgs } from "../../../cli/images";
+import { suiteImages } from "../../../catalogue/images";
+import { buildCommand } from "../../../cli/images";
 import { parseSettings } from "../../../settings/parse";
-import { healthyDocker, sandbox } from "./harness";
+import { healthyDocker, portOffset, sandbox } from "./harness";
 
 const machine = {
     env: {},
@@ -19,22 +19,18 @@ const machine = {
 describe("build", () => {
     it("tells buildx what the program's image resources say", () => {
         const settings = parseSettings("dev", { platforms: '["linux/arm64","linux/amd64"]' }, machine);
-        const image = { ...baseImage(settings), buildArgs: { ROOT_IMAGE: settings.rootImage } };
-        expect(buildxArgs(image, settings, "/scratch")).toEqual([
-            "buildx",
-            "build",
-            "--builder",
-            "default",
-            "--file",
-            "dockerfiles/base/Dockerfile",
-            "--platform",
-            "linux/arm64,linux/amd64",
-            "--build-arg",
-            "ROOT_IMAGE=docker.io/library/debian:trixie-slim",
-            "--output",
-            "type=image,name=docker.io/carbon/base:dev,compression=zstd,compression-level=3,oci-mediatypes=true,push=false",
-            "--metadata-file",
-            "/scratch/metadata.json",
+        const { base } = suiteImages(settings, () => "sources");
+        expect(base.tag).toMatch(/^docker\.io\/carbon\/base:[0-9a-f]{12}$/);
+        const image = { ...base, buildArgs: { ROOT_IMAGE: settings.rootImage } };
+        expect(buildCommand(image, settings, "/scratch")).toEqual([
+            ...["buildx", "build"],
+            ...["--metadata-file", "/scratch/metadata.json"],
+            ...["--builder", "default"],
+            ...["--build-arg", "ROOT_IMAGE=docker.io/library/debian:trixie-slim"],
+            ...["--output", `type=image,push=false,oci-mediatypes=true,compression=zstd,name=${base.tag}`],
+            ...["--platform", "linux/arm64", "--platform", "linux/amd64"],
+            ...["--tag", base.tag],
+            ...["--file", "dockerfiles/base/Dockerfile"],
             ".",
         ]);
     });
@@ -60,6 +56,18 @@ describe("build", () => {
         expect(stderr).toBe("ERROR: boom\nerror: Building the image base failed; what went wrong is above.");
         const builds = box.commands("docker").filter((command) => command.startsWith("buildx build "));
         expect(builds).toHaveLength(1);
-        expect(builds[0]).toContain(" --platform linux/arm64,linux/amd64 ");
+        expect(builds[0]).toContain(" --platform linux/arm64 --platform linux/amd64 ");
+    });
+
+    it("builds compute on the base's tag, with the tags that the program gives them", async () => {
+        const box = sandbox();
+        box.configure({ portOffset });
+        // Without its report of the digest no build has succeeded; the first is enough here.
+        box.install("docker", [{ match: "^buildx build ", code: 1 }, ...healthyDocker]);
+        await box.carbon(["build"]);
+        const { base, compute } = suiteImages(parseSettings("dev", {}, { ...machine, arch: process.arch }));
+        const [command] = box.commands("docker").filter((line) => line.startsWith("buildx build "));
+        expect(command).toContain(` --tag ${base.tag} `);
+        expect(compute?.buildArgs.BASE_IMAGE).toBe(base.tag);
     });
 });

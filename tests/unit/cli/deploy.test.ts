@@ -258,6 +258,58 @@ describe("up", () => {
     });
 });
 
+describe("the images of former deployments", () => {
+    const up = async (state: Record<string, string[]>, ...rules: Rule[]) => {
+        const box = sandbox();
+        for (const [stack, tags] of Object.entries(state)) {
+            box.saveState(stack, tags);
+        }
+        box.install("docker", [...rules, ...healthyDocker]);
+        // The deployment leaves a state with the image that it made.
+        box.install("pulumi", [
+            { match: "^up ", writes: [box.stateFile("dev"), box.state(["docker.io/carbon/base:new"])] },
+            ...obedientPulumi,
+        ]);
+        const { exitCode, stdout } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(0);
+        const removals = box.commands("docker").filter((command) => command.startsWith("image rm "));
+        return { removals, stdout };
+    };
+    const remove = { match: "^image rm " };
+    const before = { dev: ["docker.io/carbon/base:old", "docker.io/carbon/base:new"] };
+
+    it("are removed after an up, with a word", async () => {
+        const { removals, stdout } = await up(before, remove);
+        expect(removals).toEqual(["image rm docker.io/carbon/base:old"]);
+        expect(stdout).toContain("Removed what this stack no longer needs: docker.io/carbon/base:old\n");
+    });
+
+    it("are removed also where the up before failed after it had made new ones", async () => {
+        const box = sandbox();
+        box.saveState("dev", ["docker.io/carbon/base:new"], "docker.io/carbon/base:old");
+        box.install("docker", [remove, ...healthyDocker]);
+        box.install("pulumi", [
+            { match: "^up ", writes: [box.stateFile("dev"), box.state(["docker.io/carbon/base:new"])] },
+            ...obedientPulumi,
+        ]);
+        await box.carbon(["up", "--yes"]);
+        expect(box.commands("docker")).toContain("image rm docker.io/carbon/base:old");
+    });
+
+    it("stay where another stack holds them, in its state or in a container", async () => {
+        const shared = await up({ ...before, other: ["docker.io/carbon/base:old"] }, remove);
+        expect(shared.removals).toEqual([]);
+        const containers = { match: "^ps .*carbon.stack", stdout: "docker.io/carbon/base:old other\n" };
+        expect((await up(before, containers, remove)).removals).toEqual([]);
+    });
+
+    it("stay without a word where Docker will not remove them", async () => {
+        const { removals, stdout } = await up(before, { ...remove, code: 1, stderr: "conflict" });
+        expect(removals).toHaveLength(1);
+        expect(stdout).not.toContain("no longer needs");
+    });
+});
+
 describe("drift", () => {
     const drift = (code: number): Rule[] => [{ match: "^preview ", code }, ...obedientPulumi];
 
@@ -329,8 +381,30 @@ describe("down", () => {
         const removals = order.slice(order.findIndex((command) => command.startsWith("destroy ")));
         expect(removals.filter((command) => command.includes(" rm "))).toEqual([
             "volume rm carbon-dev-home carbon-dev-postgres carbon-dev-keys",
-            "image rm docker.io/carbon/base:dev docker.io/carbon/compute:dev",
+            expect.stringMatching(/^image rm docker\.io\/carbon\/base:[0-9a-f]{12}$/),
         ]);
+    });
+
+    it("deletes the images that it was deployed with, but none that another stack has", async () => {
+        const box = sandbox();
+        box.saveState("dev", [
+            "docker.io/carbon/base:dev",
+            "docker.io/carbon/base:0",
+            "docker.io/carbon/base:1",
+        ]);
+        box.saveState("other", ["docker.io/carbon/base:0"]);
+        box.install("docker", [
+            {
+                match: "^ps --all --no-trunc --format .*carbon.stack",
+                stdout: "docker.io/carbon/base:1@sha256:1 third\ndocker.io/carbon/base:dev dev\n",
+            },
+            { match: "^image rm " },
+            { match: "^image inspect .*/base:[0-9a-f]{12}$", code: 1 },
+            ...healthyDocker,
+        ]);
+        box.install("pulumi", obedientPulumi);
+        await box.carbon(["down", "--yes", "--images"]);
+        expect(box.commands("docker")).toContain("image rm docker.io/carbon/base:dev");
     });
 
     it("removes what a lost state has left behind", async () => {

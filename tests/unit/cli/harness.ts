@@ -29,6 +29,8 @@ export interface Rule {
     stdout?: string;
     stderr?: string;
     code?: number;
+    /** Name and contents of a file that it writes. */
+    writes?: [string, string];
     /** Waits for SIGINT instead of ending, and ends with `code` then. */
     untilInterrupted?: boolean;
 }
@@ -55,6 +57,9 @@ if (!rule) {
     process.exit(99);
 }
 process.exitCode = rule.code ?? 0;
+if (rule.writes) {
+    fs.writeFileSync(...rule.writes);
+}
 if (rule.untilInterrupted) {
     process.on("SIGINT", () => process.exit());
     setInterval(() => {}, 1000);
@@ -188,6 +193,27 @@ export class Sandbox {
         chmodSync(join(folder, program), 0o755);
         this.rules[program] = rules;
         writeFileSync(join(this.dir, "rules.json"), JSON.stringify(this.rules));
+    }
+
+    /** A stack's state in the project's own backend. */
+    stateFile(stack: string): string {
+        return join(this.dir, ".carbon", "state", ".pulumi", "stacks", "carbon", `${stack}.json`);
+    }
+
+    /** A state with an image of each tag; `deployed` is the tag of the last deployment that came to its end. */
+    state(tags: string[], deployed = tags[0]): string {
+        const images = { base: { ref: `${deployed}@sha256:1`, digest: "sha256:1", platforms: [] } };
+        const resources = [
+            { type: "pulumi:pulumi:Stack", outputs: { images } },
+            { type: "docker:index/container:Container", inputs: { tags: 1 } },
+            ...tags.map((tag) => ({ type: "docker-build:index:Image", inputs: { tags: [tag] } })),
+        ];
+        return JSON.stringify({ version: 3, checkpoint: { latest: { resources } } });
+    }
+
+    saveState(stack: string, tags: string[], deployed?: string): void {
+        mkdirSync(join(this.stateFile(stack), ".."), { recursive: true });
+        writeFileSync(this.stateFile(stack), this.state(tags, deployed));
     }
 
     /** Starts `carbon` in the project. */

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { everyService, type ServiceSpec } from "../../../catalogue";
+import type { ServicesDocument } from "../../../catalogue/document";
+import { toolsets } from "../../../catalogue/toolsets";
 import { thisMachine } from "../../../settings/machine";
 import { type Registered, type Run, runProgram, secretValue } from "./harness";
 
@@ -26,6 +28,21 @@ const every = everyService.map(({ name }) => name).filter((name) => name !== "wo
 function catalogued(resource: string): ServiceSpec {
     const name = resource.replace(/(-\d+)?-container$/, "");
     return everyService.find((service) => service.name === name) as ServiceSpec;
+}
+
+/** What the container is told of the stack. */
+function document(run: Run, name: string): ServicesDocument {
+    const uploads = only(run, container, `${name}-container`).inputs.uploads as Record<string, unknown>[];
+    const files = uploads.filter(({ file }) => file === "/run/carbon/services.json");
+    expect(files, name).toMatchObject([{ permissions: "0444" }]);
+    return files[0]?.content as ServicesDocument;
+}
+
+/** The tag of an image. */
+function tag(run: Run, name: string): string {
+    const tags = only(run, image, name).inputs.tags as string[];
+    expect(tags).toHaveLength(1);
+    return String(tags[0]);
 }
 
 function isSecret(value: unknown): boolean {
@@ -91,16 +108,12 @@ describe("the program", () => {
                 .inputs;
         const { envs, volumes } = await workspace(ofCompute);
         expect(envs).toEqual(
-            expect.arrayContaining([
-                "CARBON_SERVICES=spark-master spark-worker llm",
-                "CARBON_SPARK_WORKER_MEMORY=2048",
-                "CARBON_LLM_URL=http://llm:8001/v1",
-            ]),
+            expect.arrayContaining(["CARBON_SPARK_WORKER_MEMORY=2048", "CARBON_LLM_URL=http://llm:8001/v1"]),
         );
         const events = { volumeName: "carbon-dev-spark-events", containerPath: "/var/lib/spark/events" };
         expect(volumes).toContainEqual(events);
         const without = JSON.stringify(await workspace(["redis"]));
-        expect(without).not.toMatch(/spark|CARBON_LLM_URL/);
+        expect(without).not.toMatch(/spark|CARBON_LLM_URL|CARBON_SPARK/);
     });
 
     it("runs a service from the image that the settings name instead", async () => {
@@ -136,19 +149,66 @@ describe("the program", () => {
         expect(JSON.stringify((await workspace({})).envs)).not.toContain("OLLAMA_HOST");
     });
 
-    it("builds compute on the digest of base", async () => {
+    it("builds base and the parts of compute side by side, and compute after both", async () => {
         const run = await runProgram("dev");
-        const { buildArgs } = only(run, image, "compute-image").inputs as {
-            buildArgs: Record<string, string>;
+        const needs = (name: string) => JSON.stringify(only(run, image, name).options.dependencies ?? []);
+        expect(needs("base-image")).toBe("[]");
+        expect(needs("compute-parts-image")).toBe("[]");
+        expect(needs("compute-image")).toMatch(/::base-image".*::compute-parts-image"/);
+        const parts = only(run, image, "compute-parts-image").inputs;
+        const { buildArgs } = only(run, image, "compute-image").inputs;
+        expect(parts).toMatchObject({ target: "parts", exports: [{ cacheonly: {} }], exec: true });
+        expect(parts).not.toHaveProperty("tags");
+        expect({ ...(parts.buildArgs as object), BASE_IMAGE: tag(run, "base-image") }).toEqual(buildArgs);
+    });
+
+    it("runs containers from the images' tags, which name what is in them, after the images are built", async () => {
+        const run = await runProgram("dev");
+        const images = { workspace: "compute-image", redis: "base-image" };
+        for (const [service, name] of Object.entries(images)) {
+            const { inputs, options } = only(run, container, `${service}-container`);
+            expect(inputs.image).toBe(tag(run, name));
+            expect(inputs.image).toMatch(/^docker\.io\/carbon\/(base|compute):[0-9a-f]{12}$/);
+            expect(JSON.stringify(options.dependencies)).toContain(`::${name}`);
+        }
+        expect(run.outputs.images).toMatchObject({
+            base: { ref: expect.stringMatching(/\/base:[0-9a-f]{12}@sha256:/), platforms: ["linux/amd64"] },
+        });
+    });
+
+    it("gives stacks with the same build settings the same images, and others their own", async () => {
+        const tags = async (stack: string, changes: Record<string, unknown> = {}) => {
+            const run = await runProgram(stack, { platforms: ["linux/amd64"], ...changes });
+            return [tag(run, "base-image"), tag(run, "compute-image")];
         };
-        expect(buildArgs.BASE_IMAGE).toBe("docker.io/carbon/base:dev");
-        expect(buildArgs.BASE_DIGEST).toMatch(/^sha256:[0-9a-f]{64}$/);
+        const [base, compute] = await tags("dev");
+        expect(await tags("amd64", { portOffset: 100, services: ["redis"], uid: 1234 })).toEqual([
+            base,
+            compute,
+        ]);
+        expect(await tags("dev", { extraCaCertificates: `${__dirname}/ca.pem` })).toEqual([base, compute]);
+        const everything = toolsets.filter((name) => name !== "torch");
+        expect(await tags("dev", { toolsets: everything })).toEqual([
+            base,
+            expect.not.stringMatching(`^${compute}$`),
+        ]);
+        const others: Record<string, unknown>[] = [
+            { platforms: ["linux/arm64"] },
+            { rootImage: "mirror.example.com/debian:trixie" },
+            { toolsets: toolsets.filter((name) => name !== "swift") },
+        ];
+        for (const changes of others) {
+            const [otherBase, otherCompute] = await tags("dev", changes);
+            expect(otherBase, JSON.stringify(changes)).not.toBe(base);
+            expect(otherCompute, JSON.stringify(changes)).not.toBe(compute);
+        }
+        expect((await tags("dev", { torchIndex: "cpu" }))[1]).not.toBe(compute);
     });
 
     it("runs the workspace from base where compute is off", async () => {
         const run = await runProgram("dev", { compute: false });
         expect(names(run, image)).toEqual(["base-image"]);
-        expect(only(run, container, "workspace-container").inputs.image).toMatch(/\/base:dev@/);
+        expect(only(run, container, "workspace-container").inputs.image).toBe(tag(run, "base-image"));
         expect(run.outputs.urls).not.toHaveProperty("jupyter");
         expect(run.outputs.credentials).not.toHaveProperty("jupyter");
     });
@@ -156,18 +216,76 @@ describe("the program", () => {
     it("runs only the services that are asked for", async () => {
         const run = await runProgram("dev", { services: ["redis"] });
         expect(names(run, container)).toEqual(["redis-container", "workspace-container"]);
-        expect(only(run, container, "workspace-container").inputs.envs).toContain("CARBON_SERVICES=redis");
+        expect(Object.keys(document(run, "workspace").services)).toEqual(["workspace", "redis"]);
+    });
+
+    it("tells the workspace of every service, and a service of itself and of what it needs", async () => {
+        const run = await runProgram("dev", { services: every, sparkWorkers: 2 });
+        const workspace = document(run, "workspace");
+        expect(workspace).toMatchObject({ schema: 1, stack: "dev", tls: false, tlsNames: [] });
+        expect(Object.keys(workspace.services)).toEqual(["workspace", ...every]);
+        expect(workspace.services.postgres).toEqual({
+            containers: ["carbon-dev-postgres"],
+            host: "postgres",
+            toolset: "databases",
+            tls: false,
+            ports: { postgres: 5432 },
+            secrets: { postgres: { user: "carbon", database: "carbon" } },
+        });
+        expect(workspace.services["spark-worker"]).toEqual({
+            containers: ["carbon-dev-spark-worker-1", "carbon-dev-spark-worker-2"],
+            host: "spark-worker-1",
+            toolset: "spark",
+            needs: "spark-master",
+            tls: false,
+            ports: { sparkWorkerUi: 8081 },
+            secrets: {},
+        });
+        expect(workspace.services.workspace).toMatchObject({
+            host: "127.0.0.1",
+            ports: { jupyter: 8888, ssh: 2222 },
+            secrets: { ssh: { user: "carbon" }, jupyter: {} },
+        });
+        expect(Object.keys(document(run, "redis").services)).toEqual(["redis"]);
+        const second = document(run, "spark-worker-2").services;
+        expect(Object.keys(second)).toEqual(["spark-master", "spark-worker"]);
+        expect(second["spark-worker"]).toMatchObject({
+            host: "spark-worker-2",
+            ports: { sparkWorkerUi: 8081 },
+        });
+        for (const name of official) {
+            const { uploads, envs } = only(run, container, `${name}-container`).inputs;
+            expect(JSON.stringify(uploads), name).not.toContain("services.json");
+            expect(envs, name).toEqual([]);
+        }
+    });
+
+    it("tells of no port, secret or login that the stack does not have", async () => {
+        const { services } = document(
+            await runProgram("dev", { compute: false, toolsets: [], services: [] }),
+            "workspace",
+        );
+        expect(services).toEqual({
+            workspace: {
+                containers: ["carbon-dev-workspace"],
+                host: "127.0.0.1",
+                tls: false,
+                ports: { ssh: 2222 },
+                secrets: { ssh: { user: "carbon" } },
+            },
+        });
     });
 
     it("hands every password over as a file that only root reads, and in no other way", async () => {
         const run = await runProgram("dev", {
             services: ["postgres", "redis", "mosquitto", ...official, ...ofCompute],
         });
+        const open = ["/usr/local/bin/carbon-mongodb", "/run/carbon/services.json"];
         for (const name of names(run, container)) {
             const { uploads, ...rest } = only(run, container, name).inputs;
             expect(JSON.stringify(rest), name).not.toMatch(/-password>/);
             const files = uploads as { file: string; content: unknown; permissions: string }[];
-            for (const file of files.filter(({ file }) => file !== "/usr/local/bin/carbon-mongodb")) {
+            for (const file of files.filter(({ file }) => !open.includes(file))) {
                 expect(isSecret(file.content), name).toBe(true);
                 expect(file.permissions).toBe("0400");
             }
@@ -187,6 +305,7 @@ describe("the program", () => {
         expect(kept.sort()).toEqual([
             "base-image",
             "compute-image",
+            "compute-parts-image",
             "keys-volume",
             "mosquitto-mosquitto-volume",
             "postgres-postgres-volume",
@@ -260,18 +379,16 @@ describe("the program", () => {
     it("tells those that speak TLS which names and addresses their certificates hold", async () => {
         const own = thisMachine(".").hostname?.().split(".")[0]?.toLowerCase();
         const expected = {
-            "0.0.0.0": `${own},${own}.local`,
-            "192.168.1.5": `192.168.1.5,${own},${own}.local`,
+            "0.0.0.0": [own, `${own}.local`],
+            "192.168.1.5": ["192.168.1.5", own, `${own}.local`],
         };
-        for (const [bindAddress, names] of Object.entries(expected)) {
+        for (const [bindAddress, tlsNames] of Object.entries(expected)) {
             const run = await runProgram("dev", { bindAddress });
-            for (const name of ["redis-container", "workspace-container"]) {
-                expect(only(run, container, name).inputs.envs, name).toEqual(
-                    expect.arrayContaining(["CARBON_TLS=on", `CARBON_TLS_NAMES=${names}`]),
-                );
+            for (const name of ["redis", "workspace"]) {
+                expect(document(run, name), name).toMatchObject({ tls: true, tlsNames });
+                expect(document(run, name).services[name], name).toMatchObject({ tls: true });
             }
         }
-        expect(JSON.stringify(await runProgram("dev"))).not.toContain("CARBON_TLS_NAMES");
     });
 
     it("stops a container gently before it replaces it", async () => {
@@ -315,7 +432,7 @@ describe("the program", () => {
     it("checks again after every change, and tolerates failures where it only reports", async () => {
         const { inputs, options } = only(await runProgram("dev"), command, "verify-command");
         expect(inputs.create).toBe("docker exec carbon-dev-workspace carbon-verify --json");
-        expect(inputs.triggers).toHaveLength(6);
+        expect(inputs.triggers).toHaveLength(4);
         for (const service of ["workspace", "postgres", "redis", "mosquitto"]) {
             expect(JSON.stringify(options.dependencies)).toContain(`::${service}-processes`);
         }
