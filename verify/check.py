@@ -4,48 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
-from .report import Status
+from .environment import Environment
+from .outcome import Outcome
 
-if TYPE_CHECKING:
-    from .environment import Environment
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a check saw."""
-
-    status: Status
-    observed: str
-    hint: str = ""
-
-
-def passed(observed: str, hint: str = "") -> Outcome:
-    """As promised. A hint on a PASS is a warning."""
-    return Outcome(Status.PASS, observed, hint)
-
-
-def unsupported(observed: str) -> Outcome:
-    """Cannot exist here; `observed` holds the proof."""
-    return Outcome(Status.UNSUPPORTED, observed)
-
-
-class CheckFailed(Exception):
-    """The promise is broken. `hint`, where given, is more to the point than the check's own."""
-
-    def __init__(self, observed: str, hint: str = "") -> None:
-        """`observed` is what was seen, in one line."""
-        super().__init__(observed)
-        self.observed = observed
-        self.hint = hint
-
-
-class CheckSkipped(Exception):
-    """The check turned out not to apply to this machine; the message says why."""
-
-
-Need = Callable[["Environment"], Optional[str]]
+Need = Callable[[Environment], Optional[str]]
 """Why a check does not apply here, or None where it does."""
 
 
@@ -78,27 +42,18 @@ def check(
 
 
 def toolset(name: str, *, on_mac: bool = False) -> Need:
-    """The image must hold a toolset. `on_mac`: the check also makes sense on a macOS host."""
+    """The image must hold a toolset. `on_mac`: the check also makes sense on a macOS host, which has none."""
 
     def missing(env: Environment) -> str | None:
-        if env.is_mac:
-            return None if on_mac else "not part of a macOS host"
-        if name in env.toolsets:
+        if name in env.toolsets or (on_mac and env.is_mac):
             return None
         return f"toolset {name} is not in this image"
 
     return missing
 
 
-def compute_image(env: Environment) -> str | None:
-    """The image must be compute, which always has JupyterLab."""
-    if env.is_mac:
-        return "not part of a macOS host"
-    return None if env.image_name == "compute" else "the image is not compute"
-
-
-def workspace(env: Environment) -> str | None:
-    """The machine must be the workspace container."""
+def container(env: Environment) -> str | None:
+    """The machine must be a container of the suite's."""
     return "not part of a macOS host" if env.is_mac else None
 
 
@@ -106,6 +61,16 @@ def service(name: str) -> Need:
     """A service must run beside the workspace."""
 
     def missing(env: Environment) -> str | None:
-        return None if name in env.services else f"service {name} is not in CARBON_SERVICES"
+        return None if name in env.services else f"service {name} is not in this stack"
+
+    return missing
+
+
+def workspace_port(name: str) -> Need:
+    """The stack must open a port of the workspace's, by its name in the catalogue."""
+
+    def missing(env: Environment) -> str | None:
+        ports = env.services.get("workspace", {}).get("ports", {})
+        return None if name in ports else f"the workspace of this stack has no port {name}"
 
     return missing

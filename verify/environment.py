@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .check import CheckFailed
+from .outcome import CheckFailed
 from .processes import Finished, Identity, Processes, identity
 
 IMAGE_FILE = "/etc/carbon/image.json"
+SERVICES_FILE = "/run/carbon/services.json"
+"""What runs in this stack; the program that deploys it writes it. Missing where nobody deployed one."""
 SECRETS_DIR = "/run/carbon/secrets"
 TLS_DIR = "/run/carbon/tls"
 VENV_PYTHON = "/opt/carbon/venv/bin/python"
@@ -33,44 +35,17 @@ class Endpoint:
 
     host: str
     port: int
-    certificate: str | Path | None = None
-    """The file with the certificate that it must show where it speaks TLS; None where it never does."""
+    certificate: Path | None = None
+    """The file with the certificate that it must show, where it speaks TLS; None where it speaks none."""
+
+    @property
+    def tls(self) -> str:
+        """What a check that passed adds to its words."""
+        return "; TLS, certificate verified" if self.certificate else ""
 
     def __str__(self) -> str:
         """As people write it."""
         return f"{self.host}:{self.port}"
-
-
-SERVICES = (
-    "postgres",
-    "redis",
-    "mosquitto",
-    "mongodb",
-    "qdrant",
-    "ollama",
-    "spark-master",
-    "spark-worker",
-    "llm",
-)
-"""What can run beside the workspace, each in a container of its own."""
-
-_OWN, _TO_OTHERS = f"{TLS_DIR}/cert.pem", f"{TLS_DIR}/{{}}.pem"
-
-ENDPOINTS: Mapping[str, Endpoint] = {
-    "jupyter": Endpoint("127.0.0.1", 8888, _OWN),
-    "code-server": Endpoint("127.0.0.1", 9999, _OWN),
-    "novnc": Endpoint("127.0.0.1", 6900, _OWN),
-    "vnc": Endpoint("127.0.0.1", 5900, _OWN),
-    "ssh": Endpoint("127.0.0.1", 2222),
-    "postgres": Endpoint("postgres", 5432, _TO_OTHERS.format("postgres")),
-    "redis": Endpoint("redis", 6379, _TO_OTHERS.format("redis")),
-    "mosquitto": Endpoint("mosquitto", 1883, _TO_OTHERS.format("mosquitto")),
-    "mongodb": Endpoint("mongodb", 27017),
-    "qdrant": Endpoint("qdrant", 6333),
-    "spark": Endpoint("spark-master", 8080),
-    "llm": Endpoint("llm", 8001),
-}
-"""As seen from the workspace: its own services on loopback, the others by their name on the network."""
 
 
 @dataclass
@@ -84,7 +59,6 @@ class Environment:
     """`Linux` or `Darwin`."""
     machine: str = field(default_factory=platform.machine)
     """The architecture as programs see it, in the kernel's spelling: `x86_64`, `aarch64`, `arm64`."""
-    endpoints: Mapping[str, Endpoint] = field(default_factory=lambda: dict(ENDPOINTS))
 
     def __post_init__(self) -> None:
         """Starts with nothing running and nothing looked up."""
@@ -131,14 +105,19 @@ class Environment:
         return frozenset(self._image_field("toolsets", ()))
 
     @property
-    def services(self) -> frozenset[str]:
-        """The services on the network."""
-        return frozenset(self.variables.get("CARBON_SERVICES", "").split())
+    def services(self) -> Mapping[str, Any]:
+        """The stack's services by name, the workspace among them, as the document describes them.
 
-    @property
-    def tls(self) -> bool:
-        """Whether the services speak TLS."""
-        return self.variables.get("CARBON_TLS") == "on"
+        Empty without a document. Raises CheckFailed where it is broken.
+        """
+        return self.once(SERVICES_FILE, self._read_services)
+
+    def endpoint(self, service: str, port: str) -> Endpoint:
+        """Where a service of the document listens, by the catalogue's name of the port."""
+        spec = self.services[service]
+        certificate = "cert" if service == "workspace" else service
+        path = self.path(f"{TLS_DIR}/{certificate}.pem") if spec["tls"] else None
+        return Endpoint(spec["host"], spec["ports"][port], path)
 
     @property
     def python(self) -> str:
@@ -163,8 +142,10 @@ class Environment:
         return text
 
     def container(self, service: str) -> str:
-        """The container's name on the Docker host."""
-        return f"carbon-{self.variables.get('CARBON_STACK', '<stack>')}-{service}"
+        """Name on the Docker host of a service's container, the first of several; `<service>` where it has none."""
+        with contextlib.suppress(CheckFailed, LookupError):
+            return str(self.services[service]["containers"][0])
+        return f"<{service}>"
 
     def run(self, *argv: str, stdin: str = "", **variables: str) -> Finished:
         """Runs a program in this environment with more `variables`, as carbon where this is root. See Processes.run.
@@ -216,6 +197,14 @@ class Environment:
             start_new_session=True,
             **self._identity,
         ).stdout
+
+    def _read_services(self) -> Mapping[str, Any]:
+        try:
+            return json.loads(self.path(SERVICES_FILE).read_text(encoding="utf-8"))["services"]
+        except FileNotFoundError:
+            return {}
+        except (LookupError, TypeError, ValueError) as error:
+            raise CheckFailed(f"{SERVICES_FILE} is no document of services: {error}") from error
 
     def _image_field(self, name: str, default: Any) -> Any:
         try:

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .check import CheckFailed
-
+from .outcome import CheckFailed
 
 Identity = dict[str, Any]
 """Who a program runs as: arguments of subprocess.Popen. Empty: whoever runs this."""

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from enum import Enum
 from typing import Any
+
+from .outcome import Status
 
 SCHEMA = 1
 """Version of the document's shape. It grows when a field changes its meaning or goes."""
-
-
-class Status(str, Enum):
-    """How a check ended. Nothing that did not run is a PASS."""
-
-    PASS = "PASS"
-    """Seen to be as promised."""
-    FAIL = "FAIL"
-    """Not as promised, or could not be looked at."""
-    SKIP = "SKIP"
-    """Not asked for, or not this machine."""
-    UNSUPPORTED = "UNSUPPORTED"
-    """Cannot exist here, and was seen not to: Metal in a Linux container."""
 
 
 @dataclass(frozen=True)

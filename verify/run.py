@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .check import Check, CheckFailed, CheckSkipped, Outcome
-from .environment import SERVICES, Environment
-from .report import Result, Status
+from .check import Check
+from .environment import Environment
+from .outcome import CheckFailed, CheckSkipped, Outcome, Status
+from .report import Result
 
 
 def run_checks(checks: Sequence[Check], env: Environment) -> list[Result]:
@@ -50,14 +52,13 @@ class _Attempt:
         ended = self._ended or _Ended(Outcome(Status.FAIL, f"timed out after {limit:g} s"), limit)
         outcome = ended.outcome
         hint = outcome.hint or (self.check.hint if outcome.status is Status.FAIL else "")
-        names = {name: env.container(name) for name in ("workspace", *SERVICES)}
         return Result(
             id=self.check.id,
             status=outcome.status,
             expected=env.scrub(self.check.expected),
             observed=env.scrub(outcome.observed),
             seconds=round(ended.seconds, 2),
-            hint=env.scrub(_fill(hint, names)),
+            hint=env.scrub(_fill(hint, env)),
         )
 
 
@@ -81,8 +82,6 @@ def _outcome(check: Check, env: Environment) -> Outcome:
         return Outcome(Status.FAIL, f"{type(error).__name__}: {error}")
 
 
-def _fill(hint: str, names: dict[str, str]) -> str:
+def _fill(hint: str, env: Environment) -> str:
     # Not str.format: a hint may hold braces of its own.
-    for name, container in names.items():
-        hint = hint.replace("{" + name + "}", container)
-    return hint
+    return re.sub(r"\{([a-z]+(?:-[a-z]+)*)\}", lambda match: env.container(match[1]), hint)

@@ -1,12 +1,12 @@
 import type Docker from "dockerode";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { logs, makeNetwork, remove, removeAll, run } from "./base-container";
+import { logs, makeNetwork, remove, removeAll, run, secrets } from "./base-container";
 import { readImageJson } from "./base-image";
-import { computeImage, passwords, startWorkspace } from "./compute-image";
+import { computeImage, startWorkspace } from "./compute-image";
 import { launchBrowser } from "./desktop-clients";
 import { type Jupyter, openPage, takePicture } from "./jupyter";
-import { llmKey as key, putModel, startLlm } from "./llm-server";
+import { putModel, startLlm } from "./llm-server";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);
@@ -30,7 +30,7 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
         function startBesideLlm(): Promise<Jupyter> {
             return startWorkspace({
                 image,
-                secrets: { llm: key },
+                stack: { services: ["llm"] },
                 env: { CARBON_LLM_URL: "http://llm:8001/v1" },
                 host: { network, name: "workspace" },
             });
@@ -100,13 +100,15 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
                 const seen = await page.evaluate(async (given) => {
                     const chat = await fetch(`/api/contents/untitled.chat?content=1&token=${given}`);
                     return document.documentElement.outerHTML + (await chat.text());
-                }, passwords.jupyter);
+                }, secrets.jupyter);
                 expect(seen).toContain("Hello");
-                expect(seen).not.toContain(key);
-                expect(await logs(workspace.container)).not.toContain(key);
+                expect(seen).not.toContain(secrets.llm);
+                expect(await logs(workspace.container)).not.toContain(secrets.llm);
                 const everything =
                     "for f in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do cat $f 2>&1; done; true";
-                expect(await run(workspace.container, ["sh", "-c", everything], "carbon")).not.toContain(key);
+                expect(await run(workspace.container, ["sh", "-c", everything], "carbon")).not.toContain(
+                    secrets.llm,
+                );
             });
         });
     },

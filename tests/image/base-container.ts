@@ -6,11 +6,15 @@ import { execa } from "execa";
 import { Client } from "ssh2";
 import { pack } from "tar-stream";
 import { boundedLog, everyService } from "../../catalogue";
+import { documentPath, type ServicesDocument, servicesDocument } from "../../catalogue/document";
+import { readImageJson } from "./base-image";
 
 /** The engine that the tests use: the one of the environment, as for the docker command. */
 export const docker = new Docker();
 
-/** Passwords that the tests hand over; of the form that the suite generates. */
+const secretsFolder = "/run/carbon/secrets";
+
+/** Passwords that the tests hand over, by file name; of the form that the suite generates. */
 export const secrets = {
     ssh: "SshPasswordSshPassword24",
     vnc: "VncPass8",
@@ -18,16 +22,22 @@ export const secrets = {
     postgres: "PostgresPasswordPostgr24",
     redis: "RedisPasswordRedisPass24",
     mosquitto: "MosquittoPasswordMosqu24",
+    jupyter: "JupyterTokenJupyterTok24",
+    "code-server": "CodeServerPasswordCode24",
+    spark: "SparkSecretSparkSecret24",
+    llm: "LlmApiKeyLlmApiKeyLlmK24",
 } as const;
 
-/** What a container of the base image is started with. */
+/** What a container of one of the suite's own images is started with. */
 export interface RoleArgs {
     image: string;
     role: string;
     /** Stands in for the image's own entrypoint. */
     entrypoint?: string[];
-    /** Files in /run/carbon/secrets, by name. Default: none. */
+    /** Files in /run/carbon/secrets, by name. Default: those of {@link secrets} that the suite hands over. */
     secrets?: Record<string, string>;
+    /** What the container is told of the stack. Default: no TLS, and no service but the role and what it needs. */
+    stack?: { tls?: boolean; tlsNames?: string[]; services?: readonly string[] };
     env?: Record<string, string>;
     /** Volumes and bind mounts, as `docker run -v` takes them. */
     binds?: string[];
@@ -47,7 +57,10 @@ const started = new Set<Docker.Container>();
 const volumes = new Set<string>();
 const networks = new Set<Docker.Network>();
 
-/** Starts a role as the suite does: under the catalogue's limits, and the secrets are put into the container before it starts. */
+/**
+ * Starts a role as the suite does: under the catalogue's limits, with its secrets and the document of services in the
+ * container before it starts.
+ */
 export async function startRole(args: RoleArgs): Promise<Docker.Container> {
     const published = Object.fromEntries(
         (args.ports ?? []).map((port) => [`${port}/tcp`, [{ HostIp: "127.0.0.1", HostPort: "" }]]),
@@ -72,9 +85,35 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
         }),
     });
     started.add(container);
-    await container.putArchive(archive(args.secrets ?? {}), { path: "/" });
+    const document = describeStack(args);
+    const given = args.secrets ?? secretsIn(document);
+    const files = Object.entries(given).map(([name, content]) => secretFile(name, content));
+    const described = { path: documentPath, mode: 0o444, content: JSON.stringify(document) };
+    await container.putArchive(archive([described, ...files]), { path: "/" });
     await container.start();
     return container;
+}
+
+/** Starts a role as {@link startRole} does, and waits until the image's own health check is content. */
+export async function startHealthy(args: RoleArgs): Promise<Docker.Container> {
+    const container = await startRole(args);
+    await untilHealthy(container, 120);
+    return container;
+}
+
+function describeStack({ image, role, stack = {} }: RoleArgs): ServicesDocument {
+    const { tls = false, tlsNames = [], services = [] } = stack;
+    const { image: kind, toolsets } = readImageJson(image);
+    const needed = everyService.find(({ name }) => name === role)?.needs;
+    return servicesDocument(
+        { stack: "test", tls, tlsNames, compute: kind === "compute", toolsets },
+        everyService.filter(({ name }) => [role, needed, ...services].includes(name)),
+    );
+}
+
+function secretsIn({ services }: ServicesDocument): Record<string, string> {
+    const names = Object.values(services).flatMap((service) => Object.keys(service.secrets));
+    return Object.fromEntries(Object.entries(secrets).filter(([name]) => names.includes(name)));
 }
 
 /** What the suite lets a container of the role do. */
@@ -93,13 +132,24 @@ function limits(role: string): Docker.HostConfig {
 
 /** Replaces a secret in a container; it counts from the next start. */
 export async function putSecret(container: Docker.Container, name: string, value: string): Promise<void> {
-    await container.putArchive(archive({ [name]: value }), { path: "/" });
+    await container.putArchive(archive([secretFile(name, value)]), { path: "/" });
 }
 
-function archive(files: Record<string, string>): Readable {
+/** A file that is put into a container. */
+interface UploadedFile {
+    path: string;
+    mode: number;
+    content: string;
+}
+
+function secretFile(name: string, content: string): UploadedFile {
+    return { path: `${secretsFolder}/${name}`, mode: 0o400, content };
+}
+
+function archive(files: UploadedFile[]): Readable {
     const tar = pack();
-    for (const [name, content] of Object.entries(files)) {
-        tar.entry({ name: `run/carbon/secrets/${name}`, mode: 0o400 }, content);
+    for (const { path, mode, content } of files) {
+        tar.entry({ name: path.slice(1), mode }, content);
     }
     tar.finalize();
     return Readable.from(tar);

@@ -21,7 +21,7 @@ export function baseImage(): string {
     return tag;
 }
 
-/** True where the tests are only to be counted, on a machine without an engine (see scripts/test.sh). */
+/** True where the tests are only to be counted, on a machine without an engine (see tests/suite.ts). */
 export const onlyListed = process.env.CARBON_TEST_LIST === "1";
 
 const slimToolsets = ["databases"];
@@ -40,8 +40,16 @@ export function readImageJson(image: string): ImageJson {
     if (onlyListed) {
         return { image, platform: "linux/amd64", toolsets: slimToolsets, unavailable: [] };
     }
-    return JSON.parse(execaSync("docker", ["run", "--rm", image, "cat", "/etc/carbon/image.json"]).stdout);
+    const known = imageJsons.get(image);
+    if (known) {
+        return known;
+    }
+    const said = execaSync("docker", ["run", "--rm", image, "cat", "/etc/carbon/image.json"]).stdout;
+    imageJsons.set(image, JSON.parse(said));
+    return JSON.parse(said);
 }
+
+const imageJsons = new Map<string, ImageJson>();
 
 /** Builds the base image with `toolsets` and no others; `buildArgs` come on top. Default platform: the engine's. */
 export function buildBase(

@@ -17,6 +17,7 @@ import {
     run,
     secrets,
     ssh,
+    startHealthy,
     startRole,
     stop,
     until,
@@ -32,11 +33,8 @@ const hasDesktop = toolsets.includes("desktop");
 
 afterAll(removeAll);
 
-/** The secrets that the workspace must have with this image's toolsets. */
-const workspaceSecrets = { ssh: secrets.ssh, vnc: secrets.vnc, desktop: secrets.desktop };
-
 function startWorkspace(args: Partial<RoleArgs> = {}) {
-    return startRole({ image, role: "workspace", secrets: workspaceSecrets, ports: [2222], ...args });
+    return startHealthy({ image, role: "workspace", ports: [2222], ...args });
 }
 
 describe("the image", () => {
@@ -59,7 +57,7 @@ describe("the image", () => {
                 "run",
                 "--rm",
                 "--volume",
-                `${process.cwd()}/dockerfiles/base/build/check-root:/check-root:ro`,
+                `${process.cwd()}/dockerfiles/build/apt/check-root:/check-root:ro`,
                 image,
                 "sh",
                 "-c",
@@ -139,7 +137,6 @@ describe("languages", () => {
 
     beforeAll(async () => {
         container = await startWorkspace();
-        await untilHealthy(container);
     });
 
     const programs = [
@@ -170,7 +167,7 @@ describe("languages", () => {
 
 describe("the workspace role", () => {
     it("refuses to start without its secret, in one sentence", async () => {
-        const container = await startRole({ image, role: "workspace" });
+        const container = await startRole({ image, role: "workspace", secrets: {} });
         expect((await container.wait()).StatusCode).toBe(1);
         expect(await logs(container)).toBe(
             "carbon: workspace refuses to start: its secret /run/carbon/secrets/ssh is missing.",
@@ -181,11 +178,9 @@ describe("the workspace role", () => {
         const keys = await makeVolume();
         const key = "/var/lib/carbon/keys/ssh/ssh_host_ed25519_key.pub";
         const first = await startWorkspace({ binds: [`${keys}:/var/lib/carbon/keys`] });
-        await untilHealthy(first);
         const made = await run(first, ["cat", key]);
         await remove(first);
         const second = await startWorkspace({ binds: [`${keys}:/var/lib/carbon/keys`] });
-        await untilHealthy(second);
         expect(await run(second, ["cat", key])).toBe(made);
         expect(await run(second, ["stat", "--format=%U %a", key.replace(".pub", "")])).toBe("root 600");
     });
@@ -194,13 +189,11 @@ describe("the workspace role", () => {
         const home = await makeVolume();
         const binds = [`${home}:/home/carbon`];
         const older = await startWorkspace({ binds });
-        await untilHealthy(older);
         await run(older, ["touch", "/home/carbon/kept"], "carbon");
         await run(older, ["rm", "/home/carbon/.zshrc"], "carbon");
         await remove(older);
 
         const newer = await startWorkspace({ binds, env: { CARBON_UID: "501", CARBON_GID: "20" } });
-        await untilHealthy(newer);
         const seen = await ssh(
             await hostPort(newer, 2222),
             "carbon",
@@ -212,12 +205,11 @@ describe("the workspace role", () => {
 
     it("starts with a read-only /workspace", async () => {
         const workspace = await makeVolume();
-        const container = await startWorkspace({ binds: [`${workspace}:/workspace:ro`] });
-        await untilHealthy(container);
+        await startWorkspace({ binds: [`${workspace}:/workspace:ro`] });
     });
 
     it("refuses a uid that is not a number above 0", async () => {
-        const container = await startWorkspace({ env: { CARBON_UID: "0" } });
+        const container = await startRole({ image, role: "workspace", env: { CARBON_UID: "0" } });
         expect((await container.wait()).StatusCode).toBe(1);
         expect(await logs(container)).toContain("must be numbers above 0, not '0'");
     });
@@ -237,7 +229,6 @@ describe("the workspace role", () => {
 
     it("stops within 10 s with somebody logged in", async () => {
         const container = await startWorkspace();
-        await untilHealthy(container);
         const session = ssh(await hostPort(container, 2222), "carbon", secrets.ssh, "echo in; sleep 300");
         await until("the login", 10, async () => (await exec(container, ["pgrep", "sleep"])).code === 0);
         expect(await stop(container)).toBeLessThan(10);
@@ -245,8 +236,7 @@ describe("the workspace role", () => {
     });
 
     it("hands over secrets that carbon reads, but neither owns nor can replace", async () => {
-        const container = await startWorkspace();
-        await untilHealthy(container);
+        const container = await startWorkspace({ secrets: { ssh: secrets.ssh, vnc: secrets.vnc } });
         const folder = "/run/carbon/user";
         expect(await run(container, ["stat", "--format=%U %G %a", folder, `${folder}/vnc`])).toBe(
             "root carbon 750\nroot carbon 440",
@@ -259,11 +249,9 @@ describe("the workspace role", () => {
         const home = await makeVolume();
         const binds = [`${home}:/home/carbon`];
         const first = await startWorkspace({ binds });
-        await untilHealthy(first);
         await run(first, ["sh", "-c", "rm ~/.zshrc && ln -s /root/x ~/.zshrc"], "carbon");
         await remove(first);
         const second = await startWorkspace({ binds });
-        await untilHealthy(second);
         expect(await logs(second)).toContain("not everything of /etc/skel could be copied");
     });
 });
@@ -273,7 +261,6 @@ describe("a running workspace", () => {
 
     beforeAll(async () => {
         container = await startWorkspace();
-        await untilHealthy(container);
     });
 
     it("logs in over SSH with the password and refuses a wrong one", async () => {
@@ -335,7 +322,7 @@ describe("a running workspace", () => {
             ]),
             await logs(container),
         ];
-        for (const secret of Object.values(workspaceSecrets)) {
+        for (const secret of [secrets.ssh, secrets.vnc, secrets.desktop]) {
             expect(places.filter((place) => place.includes(secret))).toEqual([]);
         }
     });
@@ -367,21 +354,12 @@ describe.runIf(toolsets.includes("databases"))("postgres", () => {
         `postgresql://carbon:${password}@127.0.0.1/carbon${query}`,
     ];
 
-    const startPostgres = (
-        volume: string,
-        password: string = secrets.postgres,
-        env: Record<string, string> = {},
-    ) =>
-        startRole({
-            image,
-            role: "postgres",
-            secrets: { postgres: password },
-            env,
-            binds: [`${volume}:/var/lib/postgresql/data`],
-        });
+    const bind = (volume: string) => [`${volume}:/var/lib/postgresql/data`];
+    const startPostgres = (volume: string, stack: RoleArgs["stack"] = {}) =>
+        startHealthy({ image, role: "postgres", stack, binds: bind(volume) });
 
     it("refuses to start without its secret", async () => {
-        const container = await startRole({ image, role: "postgres" });
+        const container = await startRole({ image, role: "postgres", secrets: {} });
         expect((await container.wait()).StatusCode).toBe(1);
         expect(await logs(container)).toBe(
             "carbon: postgres refuses to start: its secret /run/carbon/secrets/postgres is missing.",
@@ -391,7 +369,6 @@ describe.runIf(toolsets.includes("databases"))("postgres", () => {
     it("keeps a row over a restart and takes a new password", async () => {
         const volume = await makeVolume();
         const container = await startPostgres(volume);
-        await untilHealthy(container);
         const statement =
             "CREATE EXTENSION vector; CREATE EXTENSION postgis; CREATE TABLE kept AS SELECT '[1,2]'::vector v";
         await run(container, psql(secrets.postgres, statement));
@@ -409,7 +386,6 @@ describe.runIf(toolsets.includes("databases"))("postgres", () => {
 
     it("makes the user carbon no superuser, who has a database and the extensions that people use", async () => {
         const container = await startPostgres(await makeVolume());
-        await untilHealthy(container);
         const names = [
             "vector",
             "postgis",
@@ -458,13 +434,11 @@ describe.runIf(toolsets.includes("databases"))("postgres", () => {
             echo 'CREATE DATABASE carbon;' | ${bin}/postgres --single -D ${data}/17 template1 > /dev/null"`;
         await execa("docker", ["run", "--rm", "--volume", `${volume}:${data}`, image, "sh", "-c", made]);
         const container = await startPostgres(volume);
-        await untilHealthy(container);
         expect(await run(container, psql(secrets.postgres, "SHOW is_superuser"))).toBe("on");
     });
 
     it("starts again after it was killed", async () => {
         const container = await startPostgres(await makeVolume());
-        await untilHealthy(container);
         await container.kill();
         await container.start();
         await untilHealthy(container);
@@ -472,7 +446,6 @@ describe.runIf(toolsets.includes("databases"))("postgres", () => {
 
     it("stops within 10 s with a client connected", async () => {
         const container = await startPostgres(await makeVolume());
-        await untilHealthy(container);
         const client = exec(container, psql(secrets.postgres, "SELECT pg_sleep(300)"));
         await until(
             "the query",
@@ -484,8 +457,7 @@ describe.runIf(toolsets.includes("databases"))("postgres", () => {
     });
 
     it("refuses a plain connection with TLS on", async () => {
-        const container = await startPostgres(await makeVolume(), secrets.postgres, { CARBON_TLS: "on" });
-        await untilHealthy(container);
+        const container = await startPostgres(await makeVolume(), { tls: true });
         expect(await run(container, psql(secrets.postgres, "SELECT 1", "?sslmode=require"))).toBe("1");
         const plain = await exec(container, psql(secrets.postgres, "SELECT 1", "?sslmode=disable"));
         expect(plain.output).toContain("no encryption");
@@ -497,7 +469,7 @@ describe.runIf(toolsets.includes("databases"))("postgres", () => {
             ...["run", "--rm", "--volume", `${volume}:/data`, image],
             ...["sh", "-c", "mkdir /data/16 && echo 16 > /data/16/PG_VERSION"],
         ]);
-        const container = await startPostgres(volume);
+        const container = await startRole({ image, role: "postgres", binds: bind(volume) });
         expect((await container.wait()).StatusCode).toBe(1);
         expect(await logs(container)).toContain("the volume holds data of PostgreSQL 16, this image has 17");
     });
@@ -511,18 +483,11 @@ describe.runIf(toolsets.includes("databases"))("redis", () => {
         ...command,
     ];
 
-    const startRedis = (volume: string, env: Record<string, string> = {}) =>
-        startRole({
-            image,
-            role: "redis",
-            secrets: { redis: secrets.redis },
-            env,
-            binds: [`${volume}:/var/lib/redis`],
-        });
+    const startRedis = (volume: string, stack: RoleArgs["stack"] = {}) =>
+        startHealthy({ image, role: "redis", stack, binds: [`${volume}:/var/lib/redis`] });
 
     it("refuses a wrong password", async () => {
         const container = await startRedis(await makeVolume());
-        await untilHealthy(container);
         expect(await run(container, redisCli(secrets.redis, "PING"))).toBe("PONG");
         expect((await exec(container, redisCli("wrong", "PING"))).output).toContain("WRONGPASS");
         expect((await exec(container, ["redis-cli", "PING"])).output).toContain("NOAUTH");
@@ -530,7 +495,6 @@ describe.runIf(toolsets.includes("databases"))("redis", () => {
 
     it("keeps a value over a kill, stops within 10 s, and logs no warning", async () => {
         const container = await startRedis(await makeVolume());
-        await untilHealthy(container);
         await run(container, redisCli(secrets.redis, "SET", "kept", "value"));
         await run(container, redisCli(secrets.redis, "WAITAOF", "1", "0", "5000"));
         await container.kill();
@@ -543,13 +507,11 @@ describe.runIf(toolsets.includes("databases"))("redis", () => {
 
     it("keeps its configuration from other users", async () => {
         const container = await startRedis(await makeVolume());
-        await untilHealthy(container);
         expect(await run(container, ["stat", "--format=%U %a", "/run/carbon/redis.conf"])).toBe("root 440");
     });
 
     it("listens with TLS alone when it is on", async () => {
-        const container = await startRedis(await makeVolume(), { CARBON_TLS: "on" });
-        await untilHealthy(container);
+        const container = await startRedis(await makeVolume(), { tls: true });
         expect(await run(container, redisCli(secrets.redis, "--tls", "--insecure", "PING"))).toBe("PONG");
         expect((await exec(container, redisCli(secrets.redis, "PING"))).output).not.toContain("PONG");
     });
@@ -566,17 +528,13 @@ describe.runIf(toolsets.includes("databases"))("mosquitto", () => {
         ...options,
     ];
 
-    const startMosquitto = async (env: Record<string, string> = {}) => {
-        const container = await startRole({
+    const startMosquitto = async (stack: RoleArgs["stack"] = {}) =>
+        startHealthy({
             image,
             role: "mosquitto",
-            secrets: { mosquitto: secrets.mosquitto },
-            env,
+            stack,
             binds: [`${await makeVolume()}:/var/lib/mosquitto`],
         });
-        await untilHealthy(container);
-        return container;
-    };
 
     it("refuses a wrong password, and whoever gives none", async () => {
         const container = await startMosquitto();
@@ -630,7 +588,7 @@ describe.runIf(toolsets.includes("databases"))("mosquitto", () => {
     });
 
     it("listens with TLS alone when it is on", async () => {
-        const container = await startMosquitto({ CARBON_TLS: "on" });
+        const container = await startMosquitto({ tls: true });
         const tls = ["-p", "1883", "--cafile", "/run/carbon/tls/cert.pem"];
         await run(container, publish("by TLS", ...tls, ...login(secrets.mosquitto)));
         expect((await exec(container, receive(...login(secrets.mosquitto)))).code).not.toBe(0);
@@ -640,43 +598,31 @@ describe.runIf(toolsets.includes("databases"))("mosquitto", () => {
 describe.runIf(toolsets.includes("databases"))("clients in the workspace", () => {
     const roles = ["postgres", "redis", "mosquitto"] as const;
 
-    async function startAll(env: Record<string, string> = {}): Promise<Docker.Container> {
+    async function startAll(tls: boolean): Promise<Docker.Container> {
         const network = await makeNetwork();
         const binds = [`${await makeVolume()}:/var/lib/carbon/keys`];
-        const services = await Promise.all(
+        await Promise.all(
             roles.map(async (role) => {
-                const service = await startRole({
-                    image,
-                    role,
-                    env,
-                    binds,
-                    secrets: { [role]: secrets[role] },
-                });
+                const service = await startHealthy({ image, role, stack: { tls }, binds });
                 await network.connect({ Container: service.id, EndpointConfig: { Aliases: [role] } });
-                return service;
             }),
         );
-        const workspace = await startWorkspace({
-            env: { ...env, CARBON_SERVICES: roles.join(" ") },
-            binds,
-            secrets: { ...secrets, ...workspaceSecrets },
-        });
+        const workspace = await startWorkspace({ stack: { tls, services: roles }, binds });
         await network.connect({ Container: workspace.id });
-        await Promise.all([workspace, ...services].map((container) => untilHealthy(container)));
         return workspace;
     }
 
     const mqtt = "mosquitto_pub -h mosquitto -r -t a -m hello && mosquitto_sub -h mosquitto -t a -C 1 -W 10";
 
     it("reach the services by TLS, where the suite speaks it, without typing a password", async () => {
-        const workspace = await startAll({ CARBON_TLS: "on" });
+        const workspace = await startAll(true);
         const command = `psql -tAc 'SELECT 1 + 1'; redis-cli -h redis PING; ${mqtt}`;
         const seen = await ssh(await hostPort(workspace, 2222), "carbon", secrets.ssh, command);
         expect(seen.split("\n")).toEqual(["2", "PONG", "hello"]);
     });
 
     it("reach the services without typing a password", async () => {
-        const workspace = await startAll();
+        const workspace = await startAll(false);
         const command = [
             "psql -h postgres -tAc 'SELECT 1 + 1'",
             "redis-cli -h redis PING",

@@ -8,7 +8,7 @@ import {
     remove,
     removeAll,
     run,
-    secrets,
+    startHealthy,
     startRole,
     untilHealthy,
 } from "./base-container";
@@ -22,16 +22,8 @@ afterAll(removeAll);
 const published = "/run/carbon/tls/cert.pem";
 
 /** Starts a role with TLS on and waits until it is healthy. */
-async function start(role: string, args: Partial<RoleArgs> = {}): Promise<Docker.Container> {
-    const container = await startRole({
-        image,
-        role,
-        secrets: role === "workspace" ? secrets : { [role]: secrets[role as keyof typeof secrets] },
-        ...args,
-        env: { CARBON_TLS: "on", ...args.env },
-    });
-    await untilHealthy(container, 120);
-    return container;
+function start(role: string, args: Partial<RoleArgs> = {}): Promise<Docker.Container> {
+    return startHealthy({ image, role, ...args, stack: { tls: true, ...args.stack } });
 }
 
 function certificateOf(container: Docker.Container): Promise<string> {
@@ -50,7 +42,7 @@ describe("a certificate", () => {
         keys = `${await makeVolume()}:/var/lib/carbon/keys`;
         container = await start("workspace", {
             binds: [keys],
-            env: { CARBON_TLS_NAMES: "192.168.7.5,my-mac.local,fd00::7" },
+            stack: { tlsNames: ["192.168.7.5", "my-mac.local", "fd00::7"] },
         });
     });
 
@@ -64,7 +56,7 @@ describe("a certificate", () => {
         expect(await field(container, "-subject")).toBe("subject=CN=workspace");
     });
 
-    it("names the service, this machine, and the host as CARBON_TLS_NAMES has it", async () => {
+    it("names the service, this machine, and the host as the document has it", async () => {
         const names = (await field(container, "-ext", "subjectAltName")).split("\n")[1]?.trim().split(", ");
         expect(names).toEqual([
             "DNS:workspace",
@@ -92,11 +84,11 @@ describe("a certificate", () => {
         await remove(container);
         const same = await start("workspace", {
             binds: [keys],
-            env: { CARBON_TLS_NAMES: "192.168.7.5,my-mac.local,fd00::7" },
+            stack: { tlsNames: ["192.168.7.5", "my-mac.local", "fd00::7"] },
         });
         expect(await certificateOf(same)).toBe(made);
         await remove(same);
-        container = await start("workspace", { binds: [keys], env: { CARBON_TLS_NAMES: "192.168.7.6" } });
+        container = await start("workspace", { binds: [keys], stack: { tlsNames: ["192.168.7.6"] } });
         expect(await certificateOf(container)).not.toBe(made);
         expect(await field(container, "-ext", "subjectAltName")).toContain("192.168.7.6");
     });
@@ -131,8 +123,7 @@ describe("a certificate", () => {
         const refused = await startRole({
             image,
             role: "workspace",
-            secrets: secrets,
-            env: { CARBON_TLS_NAMES: "a,b c" },
+            stack: { tls: true, tlsNames: ["a", "b c"] },
         });
         expect((await refused.wait()).StatusCode).toBe(1);
     });
@@ -238,7 +229,7 @@ describe.runIf(toolsets.includes("databases"))("clients in the workspace", () =>
         await Promise.all(roles.map((role) => startService(role, keys)));
         workspace = await start("workspace", {
             binds: [keys],
-            env: { CARBON_SERVICES: roles.join(" ") },
+            stack: { services: roles },
             host: { network, name: "workspace" },
         });
     });

@@ -6,9 +6,9 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { extensions } from "../../scripts/extensions";
 import { makeVsix } from "../vsix";
-import { exec, removeAll, run, until } from "./base-container";
+import { exec, removeAll, run, secrets, until } from "./base-container";
 import { readImageJson } from "./base-image";
-import { computeImage, passwords, startWorkspace } from "./compute-image";
+import { computeImage, startWorkspace } from "./compute-image";
 import { launchBrowser } from "./desktop-clients";
 
 const image = computeImage();
@@ -121,11 +121,24 @@ describe.runIf(toolsets.includes("codeServer"))("code-server's extensions", () =
         expect(await run(workspace, ["ls", userFolder])).not.toContain("of-image");
     });
 
+    it("find an editor whose native modules load", async () => {
+        const modules = [
+            "@vscode/native-watchdog",
+            "@vscode/spdlog",
+            "@vscode/sqlite3",
+            "kerberos",
+            "node-pty",
+        ];
+        const load = `for (const name of ${JSON.stringify(modules)}) require(name)`;
+        const editor = "/opt/carbon/code-server/node_modules/code-server/lib/vscode";
+        await run(workspace, ["sh", "-c", `cd ${editor} && ../node -e '${load}'`], "carbon");
+    });
+
     /** Logs in to the running service with a browser. */
     async function openEditor(): Promise<void> {
         const page = await browser.newPage();
         await page.goto(`${address}/?folder=/workspace`);
-        await page.locator("input.password").fill(passwords["code-server"]);
+        await page.locator("input.password").fill(secrets["code-server"]);
         await page.locator("input.submit").click();
         await page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
     }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { execaSync } from "execa";
 import { computeToolsets, toolsetBuildArgs } from "../../catalogue/toolsets";
-import { hostPort, type RoleArgs, secrets, startRole, untilHealthy } from "./base-container";
+import { hostPort, type RoleArgs, secrets, startHealthy } from "./base-container";
 import { baseImage, caSecret, onlyListed } from "./base-image";
 import type { Jupyter } from "./jupyter";
 
@@ -45,13 +45,6 @@ function buildCompute(tag: string, base: string): void {
     );
 }
 
-/** Passwords of a workspace of the compute image; of the form that the suite generates. */
-export const passwords = {
-    ...secrets,
-    jupyter: "JupyterTokenJupyterTok24",
-    "code-server": "CodeServerPasswordCode24",
-} as const;
-
 /** A running workspace of the compute image. */
 export interface ComputeWorkspace extends Jupyter {
     /** Where code-server is on the host, if the image has it; without a slash at the end. */
@@ -59,24 +52,18 @@ export interface ComputeWorkspace extends Jupyter {
 }
 
 /**
- * Starts a workspace of the compute image with {@link passwords}, and waits until it is healthy.
+ * Starts a workspace of the compute image, and waits until it is healthy.
  *
- * @param args what it is started with beyond that; secrets are added to the passwords
+ * @param args what it is started with beyond that
  */
 export async function startWorkspace(args: Omit<RoleArgs, "role" | "ports">): Promise<ComputeWorkspace> {
-    const container = await startRole({
-        ...args,
-        role: "workspace",
-        secrets: { ...passwords, ...args.secrets },
-        ports: [8888, 9999],
-    });
-    await untilHealthy(container, 120);
-    const scheme = args.env?.CARBON_TLS === "on" ? "https" : "http";
+    const container = await startHealthy({ ...args, role: "workspace", ports: [8888, 9999] });
+    const scheme = args.stack?.tls ? "https" : "http";
     const address = async (port: number) => `${scheme}://127.0.0.1:${await hostPort(container, port)}`;
     return {
         container,
         address: await address(8888),
-        token: passwords.jupyter,
+        token: secrets.jupyter,
         codeServer: await address(9999),
     };
 }

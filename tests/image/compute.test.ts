@@ -3,13 +3,12 @@ import type Docker from "dockerode";
 import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CUDA_LOCK, inputFile, LLAMA_LOCK, lockFile, parseLock, TOOLSETS } from "../../scripts/lock";
-import { exec, logs, removeAll, run, untilHealthy } from "./base-container";
+import { exec, logs, removeAll, run, secrets, untilHealthy } from "./base-container";
 import { baseImage, readImageJson } from "./base-image";
 import {
     type ComputeWorkspace,
     computeImage,
     type PythonCheck,
-    passwords,
     pythonChecks,
     startWorkspace,
 } from "./compute-image";
@@ -141,18 +140,18 @@ it.runIf(hasSpark)("a Spark job runs in the container, and pandas reads its resu
 });
 
 describe("JupyterLab", () => {
-    const token = { Authorization: `token ${passwords.jupyter}` };
+    const token = { Authorization: `token ${secrets.jupyter}` };
 
     it("opens with the token in the address, and not with another", async () => {
         const status = async (value: string) =>
             (await fetch(`${jupyter}/api/contents?token=${value}`)).status;
-        expect(await status(passwords.jupyter)).toBe(200);
+        expect(await status(secrets.jupyter)).toBe(200);
         expect(await status("WrongTokenWrongTokenWr24")).toBe(403);
         expect((await fetch(`${jupyter}/api/contents`)).status).toBe(403);
     });
 
     it("opens with the token typed into the login form, and not with another", async () => {
-        expect(await logIn(passwords.jupyter)).toBe(302);
+        expect(await logIn(secrets.jupyter)).toBe(302);
         expect(await logIn("WrongTokenWrongTokenWr24")).toBe(401);
     });
 
@@ -226,7 +225,7 @@ describe.runIf(hasCodeServer)("code-server", () => {
 
     it("opens with the password, and not with another", async () => {
         const address = lab.codeServer;
-        const right = await logIn(address, passwords["code-server"]);
+        const right = await logIn(address, secrets["code-server"]);
         expect(right.status).toBe(302);
         const cookie = right.headers.getSetCookie()[0]?.split(";")[0] ?? "";
         const page = await fetch(`${address}/?folder=/workspace`, { headers: { Cookie: cookie } });
@@ -251,7 +250,7 @@ describe.runIf(hasCodeServer)("code-server", () => {
 });
 
 describe("secrets", () => {
-    const values = Object.values(passwords);
+    const values = Object.values(secrets);
 
     it("are in no process's arguments or environment", async () => {
         // A process's environment is readable to its own user alone: root lacks the capability in a container.
@@ -275,9 +274,9 @@ describe("secrets", () => {
     });
 });
 
-describe("with CARBON_TLS=on", () => {
+describe("with TLS on", () => {
     it("Jupyter and code-server answer over TLS, and not without", async () => {
-        const { address, codeServer } = await startWorkspace({ image, env: { CARBON_TLS: "on" } });
+        const { address, codeServer } = await startWorkspace({ image, stack: { tls: true } });
         for (const url of [`${address}/api`, ...(hasCodeServer ? [`${codeServer}/healthz`] : [])]) {
             const status = (scheme: string) => {
                 const args = [

@@ -4,12 +4,12 @@ import { execa, type ResultPromise } from "execa";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { vi } from "vitest";
 
-/** The first of `names` on the PATH (or that is a path itself); scripts/test-tools.sh installs one of each. */
+/** The first of `names` on the PATH (or that is a path itself); tests/setup/clients.ts installs one of each. */
 function program(...names: string[]): string {
     const folders = ["", ...(process.env.PATH ?? "").split(delimiter)];
     const found = names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
     if (!found) {
-        throw new Error(`none of ${names.join(", ")} is installed: run scripts/test-tools.sh clients`);
+        throw new Error(`none of ${names.join(", ")} is installed (see the beginning of this run)`);
     }
     return found;
 }

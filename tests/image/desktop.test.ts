@@ -10,7 +10,7 @@ import {
     removeAll,
     run,
     secrets,
-    startRole,
+    startHealthy,
     until,
     untilHealthy,
 } from "./base-container";
@@ -24,15 +24,7 @@ const hasDesktop = readImageJson(image).toolsets.includes("desktop");
 afterAll(removeAll);
 
 async function startDesktop(args: Partial<RoleArgs> = {}): Promise<Docker.Container> {
-    const container = await startRole({
-        image,
-        role: "workspace",
-        secrets: { ssh: secrets.ssh, vnc: secrets.vnc, desktop: secrets.desktop },
-        ports: [3390, 5900, 6900],
-        ...args,
-    });
-    await untilHealthy(container);
-    return container;
+    return startHealthy({ image, role: "workspace", ports: [3390, 5900, 6900], ...args });
 }
 
 /** Width and height of the desktop, as X has it. */
@@ -124,7 +116,7 @@ describe.runIf(hasDesktop)("with TLS on", () => {
     let container: Docker.Container;
 
     beforeAll(async () => {
-        container = await startDesktop({ env: { CARBON_TLS: "on" } });
+        container = await startDesktop({ stack: { tls: true } });
     });
 
     it("serves noVNC by HTTPS alone", async () => {

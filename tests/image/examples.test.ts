@@ -10,13 +10,13 @@ import {
     type RoleArgs,
     removeAll,
     run,
-    startRole,
+    startHealthy,
     untilHealthy,
 } from "./base-container";
 import { readImageJson } from "./base-image";
-import { computeImage, passwords, pythonChecks } from "./compute-image";
+import { computeImage, pythonChecks } from "./compute-image";
 import { type Output, plainText } from "./jupyter";
-import { llmKey, putModel, startLlm } from "./llm-server";
+import { putModel, startLlm } from "./llm-server";
 
 const PYTHON = "/opt/carbon/venv/bin/python";
 /** Where the pictures of the notebooks go, to be looked at. */
@@ -28,41 +28,36 @@ const examples = findExamples()
     .filter(({ toolset }) => ["always", ...toolsets].includes(toolset))
     .map(({ name }) => name);
 
-const spark = "SparkSecretSparkSecret24";
-
 afterAll(removeAll);
 
 /** A workspace of which nothing is published: a network without the internet leads not to the host either. */
-async function startWorkspace(args: Partial<RoleArgs>): Promise<Docker.Container> {
-    const secrets = { ...passwords, llm: llmKey, spark };
-    const container = await startRole({ image, role: "workspace", secrets, ...args });
-    await untilHealthy(container, 120);
-    return container;
+function startWorkspace(args: Partial<RoleArgs>): Promise<Docker.Container> {
+    return startHealthy({ image, role: "workspace", ...args });
 }
 
 /** PostgreSQL, an LLM server with a model, and Spark with a worker, as far as the image has them; the workspace's part. */
 async function startServices(network: Docker.Network): Promise<Partial<RoleArgs>> {
     const services: string[] = [];
     const events = `${await makeVolume()}:/var/lib/spark/events`;
-    const start = async (role: string, args: Partial<RoleArgs>) => {
-        const container = await startRole({ image, role, host: { network, name: role }, ...args });
+    const start = async (role: string, args: Partial<RoleArgs> = {}) => {
+        await startHealthy({ image, role, host: { network, name: role }, ...args });
         services.push(role);
-        await untilHealthy(container, 120);
     };
     if (toolsets.includes("databases")) {
-        await start("postgres", { secrets: { postgres: passwords.postgres } });
+        await start("postgres");
     }
     if (toolsets.includes("llm")) {
         await putModel(await startLlm({ image, host: { network, name: "llm" } }));
         services.push("llm");
     }
     if (toolsets.includes("spark")) {
-        await start("spark-master", { secrets: { spark }, binds: [events] });
-        await start("spark-worker", { secrets: { spark } });
+        await start("spark-master", { binds: [events] });
+        await start("spark-worker");
     }
     return {
         binds: [events],
-        env: { CARBON_SERVICES: services.join(" "), CARBON_LLM_URL: "http://llm:8001/v1" },
+        stack: { services },
+        env: services.includes("llm") ? { CARBON_LLM_URL: "http://llm:8001/v1" } : {},
     };
 }
 

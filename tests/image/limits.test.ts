@@ -24,16 +24,12 @@ const roles = everyService.filter(
         name === "workspace" || (image === "base" && toolsets.includes(toolset)),
 );
 
-const passwords: Record<string, string> = secrets;
-
 afterAll(removeAll);
 
-function start({ name, volumes, secrets: own }: ServiceSpec, binds: string[]): Promise<Docker.Container> {
-    const handed = own.flatMap((spec) => (passwords[spec.name] ? [spec.name] : []));
+function start({ name, volumes }: ServiceSpec, binds: string[]): Promise<Docker.Container> {
     return startRole({
         image,
         role: name,
-        secrets: Object.fromEntries(handed.map((secret) => [secret, passwords[secret] ?? ""])),
         binds: volumes.map(({ path }, index) => `${binds[index]}:${path}`),
         ports: name === "workspace" ? [2222] : [],
     });

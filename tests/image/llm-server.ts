@@ -1,29 +1,21 @@
 import { join } from "node:path";
 import type Docker from "dockerode";
-import { exec, makeVolume, type RoleArgs, run, startRole, until, untilHealthy } from "./base-container";
-
-/** Its API key; of the form that the suite generates. */
-export const llmKey = "LlmApiKeyLlmApiKeyLlmK24";
+import { exec, makeVolume, type RoleArgs, run, secrets, startHealthy, until } from "./base-container";
 
 /** Starts the service llm with an empty volume for models, and waits until it is healthy, which it is without one. */
-export async function startLlm(
-    args: Omit<RoleArgs, "role" | "secrets" | "binds">,
-): Promise<Docker.Container> {
+export async function startLlm(args: Omit<RoleArgs, "role" | "binds">): Promise<Docker.Container> {
     const model = join(__dirname, "tiny_gguf.py");
-    const container = await startRole({
+    return startHealthy({
         ...args,
         role: "llm",
-        secrets: { llm: llmKey },
         binds: [`${await makeVolume()}:/models`, `${model}:/tiny_gguf.py:ro`],
     });
-    await untilHealthy(container, 120);
-    return container;
 }
 
 /** Puts the tests' own model `tiny`, which talks nonsense, into the volume, and waits until it is served. */
 export async function putModel(llm: Docker.Container): Promise<void> {
     await run(llm, ["/opt/carbon/venv/bin/python", "/tiny_gguf.py", "/models/tiny.gguf"]);
-    const models = ["http://127.0.0.1:8001/v1/models", "-H", `Authorization: Bearer ${llmKey}`];
+    const models = ["http://127.0.0.1:8001/v1/models", "-H", `Authorization: Bearer ${secrets.llm}`];
     // Between the server that says what to do and the one with the model, nobody listens.
     await until("the model is served", 60, async () => {
         const { code } = await exec(llm, ["curl", "--fail", "--silent", ...models]);

@@ -1,12 +1,13 @@
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { hostPort, logs, removeAll, run } from "./base-container";
+import { hostPort, logs, removeAll, run, secrets } from "./base-container";
 import { readImageJson } from "./base-image";
 import { computeImage } from "./compute-image";
-import { llmKey as key, putModel, startLlm } from "./llm-server";
+import { putModel, startLlm } from "./llm-server";
 
 const image = computeImage();
 const { platform, toolsets } = readImageJson(image);
+const key = secrets.llm;
 
 describe.runIf(toolsets.includes("llm"))("the LLM server", () => {
     let container: Docker.Container;

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
-const script = join(__dirname, "../../scripts/docker-neighbours.sh");
+const script = join(__dirname, "../../host/docker-neighbours.sh");
 const image = "docker.io/library/debian:trixie-slim";
 const id = randomBytes(3).toString("hex");
 const name = `carbon-t-neighbours-${id}`;

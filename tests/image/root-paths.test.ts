@@ -6,7 +6,7 @@ import { execa, execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exec, makeVolume, type RoleArgs, remove, removeAll, run, startRole, until } from "./base-container";
 import { baseImage, caSecret, onlyListed, readImageJson } from "./base-image";
-import { computeImage, passwords } from "./compute-image";
+import { computeImage } from "./compute-image";
 
 /**
  * Root of a container does nothing through a path that its users control: who owns a folder can put a link to anywhere
@@ -18,11 +18,6 @@ const base = baseImage();
 const compute = computeImage();
 const inBase = readImageJson(base).toolsets;
 const inCompute = readImageJson(compute).toolsets;
-const secrets = {
-    ...passwords,
-    spark: "SparkSecretSparkSecret24",
-    llm: "LlmKeyLlmKeyLlmKeyLlmK24",
-};
 
 /** A role as the tests start it. */
 interface Role {
@@ -31,7 +26,8 @@ interface Role {
     /** Who its service runs as, and where that user's volumes are. */
     user: string;
     volumes: string[];
-    env?: Record<string, string>;
+    /** The services that it is told of. */
+    services?: string[];
     /** Whether it takes the user's ids by CARBON_UID. */
     mapsUser?: boolean;
 }
@@ -63,7 +59,7 @@ const workspace: Role = {
     image: compute,
     user: "carbon",
     volumes: ["/home/carbon", "/workspace", "/var/lib/spark/events"],
-    env: { CARBON_SERVICES: "postgres redis mosquitto spark-master" },
+    services: ["postgres", "redis", "mosquitto", "spark-master"],
     mapsUser: true,
 };
 const roles = [workspace, ...databases, ...spark, ...llm];
@@ -132,16 +128,15 @@ describe.runIf(roles.length > 0)("root", () => {
 
     describe.each(settings)(
         "in $name with TLS $tls",
-        ({ role, image, user, volumes, env, mapsUser, tls }) => {
+        ({ role, image, user, volumes, services, mapsUser, tls }) => {
             let plan: Watched["touched"];
 
             const startWith = (binds: string[], more: Partial<RoleArgs> = {}) =>
                 startRole({
                     image,
                     role,
-                    secrets,
+                    stack: { tls: tls === "on", services },
                     ...more,
-                    env: { CARBON_TLS: tls, ...env, ...more.env },
                     binds: [...binds, `${join(__dirname, "root_paths.py")}:${tool}:ro`],
                 });
 

@@ -8,6 +8,8 @@ import {
     makeVolume,
     removeAll,
     run,
+    secrets,
+    startHealthy,
     startRole,
     until,
     untilHealthy,
@@ -18,7 +20,7 @@ import { executeNotebook, type Jupyter, plainText } from "./jupyter";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);
-const spark = "SparkSecretSparkSecret24";
+const { spark } = secrets;
 const login = `Basic ${Buffer.from(`carbon:${spark}`).toString("base64")}`;
 const wrongLogin = `Basic ${Buffer.from("carbon:WrongSecretWrongSecret24").toString("base64")}`;
 const python = "/opt/carbon/venv/bin/python";
@@ -72,20 +74,17 @@ describe.runIf(toolsets.includes("spark"))("a Spark cluster", () => {
     beforeAll(async () => {
         network = await makeNetwork();
         const events = `${await makeVolume()}:/var/lib/spark/events`;
-        master = await startRole({
+        master = await startHealthy({
             image,
             role: "spark-master",
-            secrets: { spark },
             binds: [events],
             ports: [8080, 18080],
             host: { network, name: "spark-master" },
         });
-        await untilHealthy(master, 120);
         [lab, worker, stranger] = await Promise.all([
             startWorkspace({
                 image,
-                secrets: { spark },
-                env: { CARBON_SERVICES: "spark-master spark-worker" },
+                stack: { services: ["spark-master", "spark-worker"] },
                 binds: [events],
                 host: { network, name: "workspace" },
             }),

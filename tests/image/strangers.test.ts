@@ -2,11 +2,22 @@ import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { exec, hostPort, logs, removeAll, run, startRole, until, untilHealthy } from "./base-container";
+import {
+    exec,
+    hostPort,
+    logs,
+    removeAll,
+    run,
+    secrets,
+    startHealthy,
+    startRole,
+    until,
+    untilHealthy,
+} from "./base-container";
 import { baseImage, readImageJson } from "./base-image";
-import { type ComputeWorkspace, computeImage, passwords, startWorkspace } from "./compute-image";
+import { type ComputeWorkspace, computeImage, startWorkspace } from "./compute-image";
 import { launchBrowser, look } from "./desktop-clients";
-import { llmKey, putModel, startLlm } from "./llm-server";
+import { putModel, startLlm } from "./llm-server";
 
 // What web pages of strangers, and strangers on the network or in the container, may do at the workspace's doors.
 
@@ -95,15 +106,12 @@ function cookieHeader({ headers }: Answer): { Cookie: string } {
 const greeting = /RFB 003\.008\n$/;
 
 async function startDesktop(tls: "on" | "off"): Promise<{ container: Docker.Container; address: string }> {
-    const { ssh, vnc, desktop } = passwords;
-    const container = await startRole({
+    const container = await startHealthy({
         image: base,
         role: "workspace",
-        secrets: { ssh, vnc, desktop },
         ports: [6900],
-        env: { CARBON_TLS: tls, CARBON_TLS_NAMES: "desk.example.org" },
+        stack: { tls: tls === "on", tlsNames: ["desk.example.org"] },
     });
-    await untilHealthy(container);
     const scheme = tls === "on" ? "https" : "http";
     return { container, address: `${scheme}://127.0.0.1:${await hostPort(container, 6900)}` };
 }
@@ -187,7 +195,7 @@ describe.runIf(hasDesktop)("noVNC on loopback", () => {
 });
 
 describe.runIf(hasDesktop)("noVNC on a network", () => {
-    const login = { user: "carbon", password: passwords.desktop };
+    const login = { user: "carbon", password: secrets.desktop };
     let container: Docker.Container;
     let address: string;
     let socket: string;
@@ -216,7 +224,7 @@ describe.runIf(hasDesktop)("noVNC on a network", () => {
     });
 
     it("refuses a wrong password, VNC's among them, and too long a form", async () => {
-        for (const password of ["wrong", "", passwords.vnc]) {
+        for (const password of ["wrong", "", secrets.vnc]) {
             const answer = await ask(`${address}/login`, {}, { ...login, password });
             expect(answer.status).toBe(401);
             expect(answer.headers["set-cookie"]).toBeUndefined();
@@ -257,7 +265,7 @@ describe.runIf(hasDesktop)("noVNC on a network", () => {
             });
             const page = await context.newPage();
             await page.goto(address);
-            await page.locator("input[name=password]").fill(passwords.desktop);
+            await page.locator("input[name=password]").fill(secrets.desktop);
             await page.getByRole("button", { name: "Log in" }).click();
             await page.locator("html.noVNC_connected").waitFor();
             await expect
@@ -274,12 +282,12 @@ describe.runIf(hasDesktop)("noVNC on a network", () => {
     });
 
     it("refuses to start without the login's password", async () => {
-        const { ssh, vnc } = passwords;
+        const { ssh, vnc } = secrets;
         const refused = await startRole({
             image: base,
             role: "workspace",
             secrets: { ssh, vnc },
-            env: { CARBON_TLS: "on" },
+            stack: { tls: true },
         });
         expect((await refused.wait()).StatusCode).toBe(1);
         expect(await logs(refused)).toContain("secret /run/carbon/secrets/desktop is missing");
@@ -291,7 +299,7 @@ describe.each(["off", "on"] as const)("the compute image's pages, with TLS %s", 
     let workspace: ComputeWorkspace;
 
     beforeAll(async () => {
-        workspace = await startWorkspace({ image: compute, env: { CARBON_TLS: tls } });
+        workspace = await startWorkspace({ image: compute, stack: { tls: tls === "on" } });
     });
 
     it("JupyterLab's cookies are for its own page", async () => {
@@ -323,7 +331,7 @@ describe.each(["off", "on"] as const)("the compute image's pages, with TLS %s", 
     }
 
     describe.runIf(toolsets.includes("codeServer"))("code-server", () => {
-        const login = { password: passwords["code-server"] };
+        const login = { password: secrets["code-server"] };
 
         it("hides its cookie from scripts, other sites and plain connections", async () => {
             const answer = await ask(`${workspace.codeServer}/login`, {}, login);
@@ -425,7 +433,7 @@ describe.runIf(toolsets.includes("llm"))("the LLM server", () => {
         const models = `http://127.0.0.1:${await hostPort(llm, 8001)}/v1/models`;
         const { status, headers } = await ask(models, {
             Origin: stranger,
-            Authorization: `Bearer ${llmKey}`,
+            Authorization: `Bearer ${secrets.llm}`,
         });
         expect(status).toBe(200);
         expect(Object.keys(headers).filter((name) => name.startsWith("access-control-"))).toEqual([]);

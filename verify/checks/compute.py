@@ -6,15 +6,16 @@ import base64
 import secrets
 from typing import Any
 
-from ..check import CheckFailed, CheckSkipped, Outcome, check, passed, service
+from ..check import check, service
 from ..environment import Environment
+from ..outcome import CheckFailed, CheckSkipped, Outcome, passed
 from ..protocols.http import Response, request
 
 
 @check(
     "spark",
     expected="the master is ALIVE and has a worker that is; its page refuses a wrong login",
-    hint="docker logs {spark-master}; docker logs {spark-worker}-1",
+    hint="docker logs {spark-master}; docker logs {spark-worker}",
     needs=(service("spark-master"),),
 )
 def spark(env: Environment) -> Outcome:
@@ -76,9 +77,9 @@ def _sum(workers: list[dict[str, Any]], field: str) -> int:
 def _master(env: Environment, password: str) -> Response:
     login = base64.b64encode(f"carbon:{password}".encode()).decode()
     headers = {"Authorization": f"Basic {login}"} if password else {}
-    return request(env.endpoints["spark"], "/json/", tls=False, headers=headers)
+    return request(env.endpoint("spark-master", "sparkUi"), "/json/", headers=headers)
 
 
 def _models(env: Environment, key: str) -> Response:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return request(env.endpoints["llm"], "/v1/models", tls=False, headers=headers)
+    return request(env.endpoint("llm", "llm"), "/v1/models", headers=headers)

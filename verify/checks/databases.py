@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import socket
 
-from ..check import CheckFailed, Outcome, check, passed, service
-from ..environment import Environment
+from ..check import check, service
+from ..environment import Endpoint, Environment
+from ..outcome import CheckFailed, Outcome, passed
 from ..processes import Finished
-from ..protocols.connection import WRONG_CERTIFICATE, connect
-from ..protocols.resp import Answer, RedisError, command
+from ..protocols.connection import WRONG_CERTIFICATE, reach
 
 _POSTGRES_VERSION = 17
 _EXTENSIONS = ("postgis", "vector")
@@ -30,6 +29,9 @@ SELECT 'distance=' || ('[1,2,3]'::vector <-> '[4,6,3]'::vector);
 ROLLBACK;
 """
 _DISTANCE = "5"
+
+_ERROR = "(error)"
+"""How redis-cli marks an answer that is one."""
 
 
 @check(
@@ -62,12 +64,12 @@ def postgres(env: Environment) -> Outcome:
     _expect_refusal(
         _psql(env, secrets.token_hex(12), ""), "password authentication failed", "a wrong password"
     )
-    if env.tls:
+    tls = env.endpoint("postgres", "postgres").tls
+    if tls:
         _expect_refusal(
             _psql(env, env.secret("postgres"), "", tls=False), "no encryption", "a session without TLS"
         )
     extensions = " and ".join(f"{name} {seen[name]}" for name in reversed(_EXTENSIONS))
-    tls = "; TLS, certificate verified" if env.tls else ""
     return passed(f"PostgreSQL {version}, {extensions}, vector distance right, wrong password refused{tls}")
 
 
@@ -83,20 +85,37 @@ def redis(env: Environment) -> Outcome:
     Expected: the errors and answers that Redis documents for AUTH, SET, GET and DEL (redis.io/docs/latest/
     commands). The key has a random name and lives for 30 seconds at most.
     """
-    with connect(env.endpoints["redis"], tls=env.tls) as connection:
-        _expect_error(command(connection, "PING"), "NOAUTH", "no password")
-        _expect_error(command(connection, "AUTH", secrets.token_hex(12)), "WRONGPASS", "a wrong password")
-        _expect(command(connection, "AUTH", env.secret("redis")), "OK", "AUTH with the right password")
-        _expect(command(connection, "PING"), "PONG", "PING")
-        _round_trip(connection)
-        version = _redis_version(command(connection, "INFO", "server"))
-    tls = "; TLS, certificate verified" if env.tls else ""
-    return passed(f"Redis {version}, key set, read and deleted, wrong password refused{tls}")
+    endpoint = env.endpoint("redis", "redis")
+    reach(endpoint)
+    key, value = f"carbon-verify:{secrets.token_hex(8)}", secrets.token_hex(8)
+    password, wrong = env.secret("redis"), secrets.token_hex(12)
+    # Sent one after the other whatever the answers are, so that the key goes in any case.
+    steps = (
+        ("PING", f"{_ERROR} NOAUTH", "no password"),
+        (f"AUTH {wrong}", f"{_ERROR} WRONGPASS", "a wrong password"),
+        (f"AUTH {password}", "OK", ""),
+        ("PING", "PONG", ""),
+        (f"SET {key} {value} EX 30 NX", "OK", ""),
+        (f"GET {key}", f'"{value}"', ""),
+        (f"DEL {key}", "(integer) 1", ""),
+        ("INFO server", "# Server", ""),
+    )
+    answers = _redis_cli(env, endpoint, [command for command, _, _ in steps])
+    for (command, expected, refused), answer in zip(steps, answers):
+        if answer.startswith(expected):
+            continue
+        if not refused:
+            raise CheckFailed(f"{command.split()[0]} answers {answer}")
+        if not answer.startswith(_ERROR):
+            raise CheckFailed(f"Redis lets {refused} in")
+        raise CheckFailed(f"Redis refuses {refused}, but for another reason: {answer}")
+    version = next((line.partition(":")[2] for line in answers if line.startswith("redis_version:")), "?")
+    return passed(f"Redis {version}, key set, read and deleted, wrong password refused{endpoint.tls}")
 
 
 def _psql(env: Environment, password: str, sql: str, *, tls: bool = True) -> Finished:
     """Runs SQL over the network. `tls`: as the stack has it; otherwise never."""
-    endpoint = env.endpoints["postgres"]
+    endpoint = env.endpoint("postgres", "postgres")
     return env.run(
         *("psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password"),
         *("--set=ON_ERROR_STOP=1", "--file=-"),
@@ -107,7 +126,7 @@ def _psql(env: Environment, password: str, sql: str, *, tls: bool = True) -> Fin
         PGDATABASE="carbon",
         # In the environment, which its own user and root alone can read; an argument could be read by all.
         PGPASSWORD=password,
-        PGSSLMODE="verify-full" if env.tls and tls else "disable",
+        PGSSLMODE="verify-full" if endpoint.certificate and tls else "disable",
         PGSSLROOTCERT=str(endpoint.certificate or ""),
         PGCONNECT_TIMEOUT="10",
         LC_ALL="C",
@@ -121,28 +140,15 @@ def _expect_refusal(answer: Finished, reason: str, what: str) -> None:
         raise CheckFailed(f"PostgreSQL refuses {what}, but for another reason: {answer.complaint}")
 
 
-def _round_trip(connection: socket.socket) -> None:
-    key, value = f"carbon-verify:{secrets.token_hex(8)}", secrets.token_hex(8)
-    _expect(command(connection, "SET", key, value, "EX", "30", "NX"), "OK", "SET")
-    try:
-        _expect(command(connection, "GET", key), value, "GET")
-    finally:
-        deleted = command(connection, "DEL", key)
-    _expect(deleted, 1, "DEL")
-
-
-def _expect(answer: Answer, wanted: Answer, what: str) -> None:
-    if isinstance(answer, RedisError) or answer != wanted:
-        raise CheckFailed(f"{what} answers {answer!r}")
-
-
-def _expect_error(answer: Answer, code: str, what: str) -> None:
-    if not isinstance(answer, RedisError):
-        raise CheckFailed(f"Redis lets {what} in")
-    if not answer.startswith(code):
-        raise CheckFailed(f"Redis refuses {what}, but for another reason: {answer}")
-
-
-def _redis_version(info: Answer) -> str:
-    lines = str(info).splitlines()
-    return next((line.partition(":")[2] for line in lines if line.startswith("redis_version:")), "?")
+def _redis_cli(env: Environment, endpoint: Endpoint, commands: list[str]) -> list[str]:
+    """What Redis answers: a line for each command, many for INFO. They go through a pipe, as some hold a password."""
+    finished = env.run(
+        # Not the wrapper in front of it, which logs in by itself.
+        *(str(env.path("/usr/bin/redis-cli")), "--no-raw", "-h", endpoint.host, "-p", str(endpoint.port)),
+        *(("--tls", "--cacert", str(endpoint.certificate)) if endpoint.certificate else ()),
+        stdin="".join(f"{command}\n" for command in commands),
+    )
+    answers = finished.stdout.splitlines()
+    if len(answers) < len(commands):
+        raise CheckFailed(f"redis-cli failed: {finished.complaint}")
+    return answers

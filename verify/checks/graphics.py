@@ -6,8 +6,9 @@ import os
 import re
 import shutil
 
-from ..check import CheckFailed, CheckSkipped, Outcome, check, passed, toolset
+from ..check import check, toolset
 from ..environment import Environment
+from ..outcome import CheckFailed, CheckSkipped, Outcome, passed
 
 _DISPLAY = 1
 _XAUTHORITY = "/home/carbon/.Xauthority"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from ..check import CheckFailed, Outcome, check, passed, workspace
+from ..check import check, container
 from ..environment import Environment
+from ..outcome import CheckFailed, Outcome, passed
 
 _DOCKER_NAMES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -14,7 +15,7 @@ _DOCKER_NAMES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64
     "platform",
     expected="the image is built for the platform that it runs as",
     hint="docker image inspect the workspace's image, then rebuild it: ./carbon build",
-    needs=(workspace,),
+    needs=(container,),
 )
 def platform(env: Environment) -> Outcome:
     """The image is built for this machine; where it is emulated, the report says so.

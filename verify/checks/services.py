@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..check import CheckFailed, CheckSkipped, Outcome, check, passed, service, workspace
+from ..check import check, container, service, toolset
 from ..environment import Endpoint, Environment
-from ..protocols import mongo, mqtt
-from ..protocols.connection import connect
+from ..outcome import CheckFailed, CheckSkipped, Outcome, passed
+from ..probes import ask
+from ..processes import Finished
+from ..protocols.connection import reach
 from ..protocols.http import Response, request
 
 _OLLAMA_PORT = 11434
+_CLIENTS_PYTHON = "/opt/database-clients/bin/python"
+
+# MongoDB's codes (mongodb.com/docs/manual/reference/error-codes) and MQTT 5's (section 3.2.2.2), with which
+# mosquitto_rr ends.
+_UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+_BAD_LOGIN, _NOT_AUTHORIZED = 0x86, 0x87
+
+# Options of Mosquitto's clients come from a file that is named like them, in the program's own folder: a command line
+# could be read by all.
+_MOSQUITTO_RR = """
+umask 077
+XDG_CONFIG_HOME=$(mktemp -d) || exit
+export XDG_CONFIG_HOME
+cat > "$XDG_CONFIG_HOME/mosquitto_rr"
+exec "$@"
+"""
 
 
 @check(
@@ -26,31 +43,33 @@ _OLLAMA_PORT = 11434
 def mosquitto(env: Environment) -> Outcome:
     """Mosquitto takes its password and no other, and passes a message on.
 
-    Expected: the return codes of MQTT 3.1.1, section 3.2.2.3; a message comes to whoever subscribed to its topic.
+    Expected: the reason codes of MQTT 5, section 3.2.2.2; a message comes to whoever subscribed to its topic.
     The topic has a random name and the message is not retained.
     """
-    _expect_mqtt_refusal(_mqtt_login(env, None), "no password")
-    _expect_mqtt_refusal(_mqtt_login(env, "carbon", secrets.token_hex(12)), "a wrong password")
-    name, text = f"carbon-verify/{secrets.token_hex(8)}", secrets.token_hex(8)
-    with connect(env.endpoints["mosquitto"], tls=env.tls) as connection:
-        code = mqtt.log_in(connection, _client(), "carbon", env.secret("mosquitto"))
-        if code != mqtt.ACCEPTED:
-            raise CheckFailed(f"Mosquitto refuses the right password: code {code}")
-        if not mqtt.subscribe(connection, name):
-            raise CheckFailed("Mosquitto refuses a subscription")
-        mqtt.publish(connection, name, text)
-        received = mqtt.receive_message(connection)
-    if received != (name, text):
-        raise CheckFailed(f"published {text!r}, received {received[1]!r}")
-    tls = "; TLS, certificate verified" if env.tls else ""
-    return passed(f"message published and received, wrong password refused{tls}")
+    endpoint = env.endpoint("mosquitto", "mqtt")
+    reach(endpoint)
+    for login, who in (("", "no password"), (_mqtt_login(secrets.token_hex(12)), "a wrong password")):
+        answer = _mosquitto_rr(env, endpoint, login, "")
+        if answer.code == 0:
+            raise CheckFailed(f"Mosquitto lets {who} in")
+        if answer.code not in (_BAD_LOGIN, _NOT_AUTHORIZED):
+            raise CheckFailed(f"Mosquitto refuses {who}, but for another reason: {answer.complaint}")
+    text = secrets.token_hex(8)
+    answer = _mosquitto_rr(env, endpoint, _mqtt_login(env.secret("mosquitto")), text)
+    if answer.code != 0:
+        raise CheckFailed(f"no message with the right password: {answer.complaint}")
+    received = answer.stdout.rstrip("\n")
+    if received != text:
+        raise CheckFailed(f"published {text!r}, received {received!r}")
+    return passed(f"message published and received, wrong password refused{endpoint.tls}")
 
 
 @check(
     "mongodb",
     expected="a document inserted, found and removed; no password and a wrong one are refused",
     hint="docker logs {mongodb}",
-    needs=(service("mongodb"),),
+    # Its client is in there.
+    needs=(service("mongodb"), toolset("databases")),
 )
 def mongodb(env: Environment) -> Outcome:
     """MongoDB takes its password and no other, and keeps what it is given.
@@ -58,16 +77,31 @@ def mongodb(env: Environment) -> Outcome:
     Expected: the codes that MongoDB documents for refused commands and logins. The collection has a random name
     in the database carbon_verify and is dropped.
     """
-    with connect(env.endpoints["mongodb"]) as connection:
-        _expect_code(mongo.command(connection, "admin", {"listDatabases": 1}), mongo.UNAUTHORIZED)
-        if mongo.log_in(connection, "carbon", secrets.token_hex(12)) != mongo.AUTHENTICATION_FAILED:
-            raise CheckFailed("MongoDB lets a wrong password in")
-        code = mongo.log_in(connection, "carbon", env.secret("mongodb"))
-        if code is not None:
-            raise CheckFailed(f"MongoDB refuses the right password: code {code}")
-        _document_round_trip(connection)
-        version = _carried_out(connection, "admin", {"buildInfo": 1}).get("version", "?")
-    return passed(f"MongoDB {version}, document inserted, found and removed, wrong password refused")
+    endpoint = env.endpoint("mongodb", "mongodb")
+    reach(endpoint)
+    asked = {
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "passwords": {"wrong": secrets.token_hex(12), "right": env.secret("mongodb")},
+        "collection": secrets.token_hex(8),
+        "value": secrets.token_hex(8),
+    }
+    seen = ask(env, "mongodb", python=str(env.path(_CLIENTS_PYTHON)), stdin=json.dumps(asked))
+    for login, who, code in (
+        ("none", "no password", _UNAUTHORIZED),
+        ("wrong", "a wrong password", _AUTHENTICATION_FAILED),
+    ):
+        refusal = seen["refusals"][login]
+        if refusal is None:
+            raise CheckFailed(f"MongoDB lets {who} in")
+        if refusal["code"] != code:
+            raise CheckFailed(f"MongoDB refuses {who}, but for another reason: {refusal['message']}")
+    refusal = seen["refusals"]["right"]
+    if refusal:
+        raise CheckFailed(f"MongoDB refuses the right password: {refusal['message']}")
+    if seen["found"] != [asked["value"]]:
+        raise CheckFailed(f"inserted one document, found {seen['found']}")
+    return passed(f"MongoDB {seen['version']}, document inserted, found and removed, wrong password refused")
 
 
 @check(
@@ -105,7 +139,7 @@ def qdrant(env: Environment) -> Outcome:
     "ollama",
     expected="its version and its list of models",
     hint="service: docker logs {ollama}; host: start Ollama there (ollama serve)",
-    needs=(workspace,),
+    needs=(container,),
 )
 def ollama(env: Environment) -> Outcome:
     """Ollama answers where the workspace's programs look for it.
@@ -115,7 +149,7 @@ def ollama(env: Environment) -> Outcome:
     """
     address = env.variables.get("OLLAMA_HOST", "")
     if not address:
-        raise CheckSkipped("service ollama is not in CARBON_SERVICES, and OLLAMA_HOST names none")
+        raise CheckSkipped("service ollama is not in this stack, and OLLAMA_HOST names none")
     place = urlsplit(address)
     endpoint = Endpoint(place.hostname or "", place.port or _OLLAMA_PORT)
     version = _ollama(endpoint, "/api/version").get("version", "?")
@@ -123,53 +157,28 @@ def ollama(env: Environment) -> Outcome:
     return passed(f"Ollama {version} at {endpoint}, {len(models)} models")
 
 
-def _client() -> str:
-    return f"carbon-verify-{secrets.token_hex(4)}"
+def _mqtt_login(password: str) -> str:
+    """As an options file says it."""
+    return f"-u carbon\n-P {password}\n"
 
 
-def _mqtt_login(env: Environment, user: str | None, password: str = "") -> int:
-    with connect(env.endpoints["mosquitto"], tls=env.tls) as connection:
-        return mqtt.log_in(connection, _client(), user, password)
-
-
-def _expect_mqtt_refusal(code: int, what: str) -> None:
-    if code == mqtt.ACCEPTED:
-        raise CheckFailed(f"Mosquitto lets {what} in")
-    if code not in (mqtt.BAD_LOGIN, mqtt.NOT_AUTHORIZED):
-        raise CheckFailed(f"Mosquitto refuses {what}, but for another reason: code {code}")
-
-
-def _expect_code(answer: dict[str, Any], code: int) -> None:
-    if mongo.refusal(answer) is None:
-        raise CheckFailed("MongoDB lets no password in")
-    if mongo.refusal(answer) != code:
-        raise CheckFailed(f"MongoDB refuses no password, but for another reason: {answer.get('errmsg')}")
-
-
-def _carried_out(connection: socket.socket, database: str, words: dict[str, Any]) -> dict[str, Any]:
-    answer = mongo.command(connection, database, words)
-    if mongo.refusal(answer) is not None:
-        raise CheckFailed(f"MongoDB refuses {next(iter(words))}: {answer.get('errmsg')}")
-    return answer
-
-
-def _document_round_trip(connection: socket.socket) -> None:
-    database, collection, value = "carbon_verify", secrets.token_hex(8), secrets.token_hex(8)
-    _carried_out(connection, database, {"insert": collection, "documents": [{"_id": 1, "value": value}]})
-    try:
-        found = _carried_out(connection, database, {"find": collection, "filter": {"_id": 1}})
-    finally:
-        _carried_out(connection, database, {"drop": collection})
-    documents = found.get("cursor", {}).get("firstBatch")
-    if documents != [{"_id": 1, "value": value}]:
-        raise CheckFailed(f"inserted one document, found {documents}")
+def _mosquitto_rr(env: Environment, endpoint: Endpoint, login: str, text: str) -> Finished:
+    """Publishes a text under a topic that it has subscribed to, and prints what comes back within 10 s."""
+    topic = f"carbon-verify/{secrets.token_hex(8)}"
+    return env.run(
+        *("sh", "-c", _MOSQUITTO_RR, "sh"),
+        # Not the wrapper in front of it, which logs in by itself.
+        *(str(env.path("/usr/bin/mosquitto_rr")), "-h", endpoint.host, "-p", str(endpoint.port)),
+        *(("--cafile", str(endpoint.certificate)) if endpoint.certificate else ()),
+        *("-t", topic, "-e", topic, "-m", text, "-W", "10"),
+        stdin=login,
+    )
 
 
 def _qdrant(env: Environment, method: str, path: str, body: Any = None, *, key: str) -> Response:
     return request(
-        env.endpoints["qdrant"],
+        env.endpoint("qdrant", "qdrant"),
         path,
-        tls=False,
         method=method,
         headers={"Content-Type": "application/json", **({"api-key": key} if key else {})},
         body=None if body is None else json.dumps(body),
@@ -184,7 +193,7 @@ def _qdrant_result(env: Environment, method: str, path: str, body: Any = None) -
 
 
 def _ollama(endpoint: Endpoint, path: str) -> dict[str, Any]:
-    answer = request(endpoint, path, tls=False)
+    answer = request(endpoint, path)
     if answer.status != 200:
         raise CheckFailed(f"{endpoint} answers {answer.status} to {path}")
     return answer.json()

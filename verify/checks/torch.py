@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..check import CheckFailed, Outcome, check, passed, toolset, unsupported
+from ..check import check, toolset
 from ..environment import VENV_PYTHON, Environment
+from ..outcome import CheckFailed, Outcome, passed, unsupported
 from ..probes import ask
 
 _LIMIT = 120.0

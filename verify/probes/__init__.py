@@ -7,24 +7,25 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..check import CheckFailed, CheckSkipped
 from ..environment import Environment
+from ..outcome import CheckFailed, CheckSkipped
 
 
-def ask(env: Environment, library: str) -> dict[str, Any]:
+def ask(env: Environment, library: str, *, python: str = "", stdin: str = "") -> dict[str, Any]:
     """What the library's probe saw. It runs once, however many checks ask.
 
-    A process of its own, so that a library that crashes is a FAIL, and not the end of the run.
+    A process of its own, so that a library that crashes is a FAIL, and not the end of the run. `python`: its
+    interpreter, where that is not the one that has torch and TensorFlow.
     """
-    return env.once(library, lambda: _run(env, library))
+    return env.once(library, lambda: _run(env, library, python or env.python, stdin))
 
 
-def _run(env: Environment, library: str) -> dict[str, Any]:
+def _run(env: Environment, library: str, python: str, stdin: str) -> dict[str, Any]:
     if env.is_mac and importlib.util.find_spec(library) is None:
-        raise CheckSkipped(f"{library} is not installed for {env.python}")
+        raise CheckSkipped(f"{library} is not installed for {python}")
     script = Path(__file__).parent / f"{library}_probe.py"
     # -I: nothing of the user's environment counts. -B: no byte code is left behind.
-    probe = env.run(env.python, "-I", "-B", str(script), TF_CPP_MIN_LOG_LEVEL="3")
+    probe = env.run(python, "-I", "-B", str(script), stdin=stdin, TF_CPP_MIN_LOG_LEVEL="3")
     if probe.code != 0:
         raise CheckFailed(f"{library} does not work: {probe.complaint}")
     try:

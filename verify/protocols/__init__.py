@@ -1,1 +1,1 @@
-"""As much of each network protocol as a check needs to tell that the right server answers."""
+"""What no program of the images says for a check: TLS's own word on a certificate, HTTP, and VNC's greeting."""

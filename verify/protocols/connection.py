@@ -1,4 +1,4 @@
-"""TCP connections, with TLS where the suite uses it."""
+"""TCP connections, with TLS where the service speaks it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from ..check import CheckFailed
 from ..environment import Endpoint
+from ..outcome import CheckFailed
 
 TIMEOUT = 10.0
 """Seconds that a server may take for one answer."""
@@ -33,10 +33,10 @@ def trusting(endpoint: Endpoint) -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def connect(endpoint: Endpoint, *, tls: bool = False) -> Iterator[socket.socket]:
+def connect(endpoint: Endpoint) -> Iterator[socket.socket]:
     """An open connection, closed at the end.
 
-    With `tls` the server must show the endpoint's certificate. Raises CheckFailed, naming the address, where the
+    Where the endpoint speaks TLS, it must show its own certificate. Raises CheckFailed, naming the address, where the
     connection cannot be opened or breaks.
     """
     try:
@@ -44,22 +44,28 @@ def connect(endpoint: Endpoint, *, tls: bool = False) -> Iterator[socket.socket]
             connection = stack.enter_context(
                 socket.create_connection((endpoint.host, endpoint.port), timeout=TIMEOUT)
             )
-            if tls:
+            if endpoint.certificate:
                 connection = stack.enter_context(
                     trusting(endpoint).wrap_socket(connection, server_hostname=endpoint.host)
                 )
             yield connection
     except OSError as error:
-        raise unreachable(endpoint, error, tls=tls) from error
+        raise unreachable(endpoint, error) from error
 
 
-def unreachable(endpoint: Endpoint, error: Exception, *, tls: bool) -> CheckFailed:
+def reach(endpoint: Endpoint) -> None:
+    """Opens a connection and closes it: says better than most clients why they could not. Raises as connect does."""
+    with connect(endpoint):
+        pass
+
+
+def unreachable(endpoint: Endpoint, error: Exception) -> CheckFailed:
     """What to say when a connection fails."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return CheckFailed(
             f"{endpoint} shows a certificate that is not its own: {error.verify_message}", WRONG_CERTIFICATE
         )
-    scheme = " over TLS" if tls else ""
+    scheme = " over TLS" if endpoint.certificate else ""
     return CheckFailed(f"no answer from {endpoint}{scheme}: {getattr(error, 'strerror', None) or error}")
 
 
@@ -72,13 +78,3 @@ def receive(connection: socket.socket, count: int) -> bytes:
             raise CheckFailed(f"the server hung up after {len(data)} of {count} bytes")
         data += chunk
     return data
-
-
-def receive_line(connection: socket.socket, limit: int = 8192) -> bytes:
-    """Up to and without the next CR LF or LF. Raises CheckFailed where none comes within `limit` bytes."""
-    line = b""
-    while not line.endswith(b"\n"):
-        if len(line) >= limit:
-            raise CheckFailed(f"the server sent no line end within {limit} bytes")
-        line += receive(connection, 1)
-    return line.rstrip(b"\r\n")

@@ -6,7 +6,7 @@ import re
 import socket
 from dataclasses import dataclass
 
-from ..check import CheckFailed
+from ..outcome import CheckFailed
 from .connection import receive
 
 BANNER = re.compile(rb"RFB (\d{3})\.(\d{3})\n")

@@ -11,6 +11,7 @@ import socket
 import socketserver
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import unittest
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from verify.check import Check
-from verify.environment import ENDPOINTS, SECRETS_DIR, VENV_PYTHON, Endpoint, Environment
+from verify.environment import SECRETS_DIR, SERVICES_FILE, TLS_DIR, VENV_PYTHON, Environment
 from verify.report import Result
 from verify.run import run_checks
 
@@ -40,6 +41,19 @@ SECRETS = {
     "llm": "LlmSecretLlmSecretLlmSe0",
 }
 BASE_TOOLSETS = ("graphics", "desktop", "databases")
+PORTS = {
+    "workspace": ("novnc", "vnc", "rdp", "jupyter", "codeServer", "ssh"),
+    "postgres": ("postgres",),
+    "redis": ("redis",),
+    "mosquitto": ("mqtt",),
+    "mongodb": ("mongodb",),
+    "qdrant": ("qdrant", "qdrantGrpc"),
+    "ollama": ("ollama",),
+    "spark-master": ("spark", "sparkUi", "sparkHistory"),
+    "spark-worker": ("sparkWorkerUi",),
+    "llm": ("llm",),
+}
+"""The names of the ports of every service in the catalogue."""
 COMPUTE_TOOLSETS = (*BASE_TOOLSETS, "torch", "tensorflow", "codeServer")
 Talk = Callable[[socket.socket], None]
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -56,18 +70,13 @@ class WorkspaceTestCase(unittest.TestCase):
         self.bin.mkdir()
         self.env = Environment(
             root=self.root,
-            variables={
-                "PATH": f"{self.bin}:/usr/bin:/bin",
-                "CARBON_SERVICES": "postgres redis mosquitto mongodb qdrant",
-                "CARBON_STACK": "dev",
-            },
+            variables={"PATH": f"{self.bin}:/usr/bin:/bin"},
             system="Linux",
             machine="x86_64",
-            # Port 9 is discard: nothing listens there, so a service without a fake is a refused connection.
-            endpoints={name: Endpoint("127.0.0.1", 9) for name in ENDPOINTS},
         )
         self.addCleanup(self.env.close)
         self.image("compute", COMPUTE_TOOLSETS)
+        self.stack("postgres", "redis", "mosquitto", "mongodb", "qdrant")
         for name, secret in SECRETS.items():
             self.write(f"{SECRETS_DIR}/{name}", secret + "\n")
 
@@ -80,6 +89,25 @@ class WorkspaceTestCase(unittest.TestCase):
     def image(self, name: str, toolsets: Sequence[str], platform: str = "linux/amd64") -> None:
         image = {"image": name, "platform": platform, "toolsets": list(toolsets)}
         self.write("/etc/carbon/image.json", json.dumps(image))
+
+    def stack(self, *services: str, tls: bool = False) -> None:
+        """Writes the document of a stack with the workspace and these services."""
+        self.services = {
+            name: {
+                "containers": [f"carbon-dev-{name}-1" if name == "spark-worker" else f"carbon-dev-{name}"],
+                "host": "127.0.0.1",
+                "tls": tls,
+                # Port 9 is discard: nothing listens there, so a service without a fake is a refused connection.
+                "ports": {port: 9 for port in PORTS[name]},
+                "secrets": {},
+            }
+            for name in ("workspace", *services)
+        }
+        self.write_document()
+
+    def write_document(self) -> None:
+        document = {"schema": 1, "stack": "dev", "tls": False, "tlsNames": [], "services": self.services}
+        self.write(SERVICES_FILE, json.dumps(document))
 
     def variables(self, **changes: str) -> None:
         self.env.variables = {**self.env.variables, **changes}
@@ -100,12 +128,18 @@ class WorkspaceTestCase(unittest.TestCase):
         path.write_text("\n".join([*lines, f"exit {code}", ""]), encoding="utf-8")
         path.chmod(0o755)
 
+    def script(self, absolute: str, source: str, **values: Any) -> None:
+        """Puts a Python program at an absolute path, with `values` as its variables."""
+        lines = [f"#!{sys.executable}", *(f"{name} = {value!r}" for name, value in values.items()), source]
+        path = self.write(absolute, "\n".join(lines))
+        path.chmod(0o755)
+
     def probe(self, seen: Mapping[str, Any], *, greeting: str = "") -> None:
         """Makes the venv's Python print a probe's report."""
         self.program(VENV_PYTHON, prints=f"{greeting}{json.dumps(seen)}\n")
 
-    def listen(self, service: str, talk: Talk, tls: ServerTls | None = None) -> None:
-        """Starts a server for a service; `talk` has each connection until it returns."""
+    def listen(self, port: str, talk: Talk, tls: ServerTls | None = None) -> None:
+        """Starts a server on a port of the document; `talk` has each connection until it returns."""
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
@@ -115,10 +149,10 @@ class WorkspaceTestCase(unittest.TestCase):
                     with connection:
                         talk(connection)
 
-        self._serve(service, _Server(("127.0.0.1", 0), Handler), tls)
+        self._serve(port, _Server(("127.0.0.1", 0), Handler), tls)
 
-    def listen_http(self, service: str, answer: Answer, tls: ServerTls | None = None) -> None:
-        """Starts an HTTP server for a service; `answer` gets each request."""
+    def listen_http(self, port: str, answer: Answer, tls: ServerTls | None = None) -> None:
+        """Starts an HTTP server on a port of the document; `answer` gets each request."""
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -133,7 +167,7 @@ class WorkspaceTestCase(unittest.TestCase):
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         if tls:
             server.socket = tls.wrap(server.socket)
-        self._serve(service, server, tls)
+        self._serve(port, server, tls)
 
     def fresh(self) -> Environment:
         """The environment as another run would find it: nothing shared, nothing stopped."""
@@ -154,17 +188,19 @@ class WorkspaceTestCase(unittest.TestCase):
 
     def certificate(self, service: str, text: str) -> Path:
         """Puts the certificate that a service is known by where clients find it."""
-        return self.write(f"/run/carbon/tls/{service}.pem", text)
+        name = "cert" if service == "workspace" else service
+        return self.write(f"{TLS_DIR}/{name}.pem", text)
 
-    def _serve(self, service: str, server: socketserver.BaseServer, tls: ServerTls | None) -> None:
+    def _serve(self, port: str, server: socketserver.BaseServer, tls: ServerTls | None) -> None:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         self.addCleanup(thread.join)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        certificate = self.certificate(service, (tls or _some_tls()).certificate)
-        endpoint = Endpoint("127.0.0.1", server.server_address[1], certificate)
-        self.env.endpoints = {**self.env.endpoints, service: endpoint}
+        service = next(name for name, spec in self.services.items() if port in spec["ports"])
+        self.certificate(service, (tls or _some_tls()).certificate)
+        self.services[service]["ports"][port] = server.server_address[1]
+        self.write_document()
 
 
 @dataclasses.dataclass(frozen=True)

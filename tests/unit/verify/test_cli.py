@@ -4,17 +4,17 @@ import contextlib
 import io
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from verify.check import Check, CheckFailed, Outcome, passed
+from verify.check import Check
 from verify.checks import CHECKS
 from verify.cli import main
 from verify.environment import Environment
+from verify.outcome import CheckFailed, Outcome, passed
 
 from .fakes import WorkspaceTestCase
 from .test_run import ends
@@ -48,15 +48,10 @@ class CommandLine(WorkspaceTestCase):
     def test_exits_1_when_one_check_fails(self) -> None:
         self.assertEqual(self.call(a=good, b=bad)[0], 1)
 
-    def test_prints_one_json_document_when_stdout_is_no_terminal(self) -> None:
+    def test_prints_one_json_document(self) -> None:
         report = json.loads(self.call(a=good, b=bad)[1])
         self.assertEqual(report["target"], "workspace")
         self.assertEqual(report["summary"], {"pass": 1, "fail": 1, "skip": 0, "unsupported": 0})
-
-    def test_prints_the_table_when_asked(self) -> None:
-        out = self.call("--table", a=good)[1]
-        self.assertIn("✓ PASS", out)
-        self.assertNotIn("\033", out)
 
     def test_only_runs_what_is_named_in_the_reports_order(self) -> None:
         code, out, _ = self.call("--only", "c, a", a=good, b=bad, c=good)
@@ -69,7 +64,7 @@ class CommandLine(WorkspaceTestCase):
         self.assertIn("unknown: tensorfolw (known: a)", err)
 
     def test_bad_usage_exits_2(self) -> None:
-        for argv in (["--only", ""], ["--only", ","], ["--json", "--table"], ["--jso"], ["platform"]):
+        for argv in (["--only", ""], ["--only", ","], ["--json", "--list"], ["--jso"], ["platform"]):
             with self.subTest(argv=argv):
                 self.assertEqual(self.call(*argv, a=good)[0], 2)
 
@@ -99,17 +94,6 @@ class Started(WorkspaceTestCase):
         self.assertEqual(run.returncode, 1)
         self.assertEqual(json.loads(run.stdout)["checks"][0]["observed"], "/etc/carbon/image.json is missing")
 
-    def test_on_a_terminal_it_prints_the_coloured_table(self) -> None:
-        self.assertIn("\033[1;31m✗ FAIL", self.on_a_terminal())
-
-    def test_no_color_is_respected(self) -> None:
-        out = self.on_a_terminal(NO_COLOR="1")
-        self.assertIn("✗ FAIL", out)
-        self.assertNotIn("\033", out)
-
-    def test_a_terminal_without_utf8_gets_no_traceback(self) -> None:
-        self.assertIn("? FAIL", self.on_a_terminal(NO_COLOR="1", PYTHONIOENCODING="ascii"))
-
     def test_stopped_from_outside_it_stops_what_it_started(self) -> None:
         pid_file = self.root / "pid"
         self.program(
@@ -129,18 +113,3 @@ class Started(WorkspaceTestCase):
         run.send_signal(signal.SIGTERM)
         self.assertEqual(run.wait(timeout=20), 128 + signal.SIGTERM)
         self.assertTrue(ends(int(pid_file.read_text())))
-
-    def on_a_terminal(self, **variables: str) -> str:
-        ours, theirs = pty.openpty()
-        environment = {**os.environ, **variables}
-        argv = [sys.executable, str(VERIFY), "--only", "postgres,platform"]
-        with open(ours, "rb", buffering=0) as terminal:
-            run = subprocess.Popen(argv, stdout=theirs, env={**environment, "CARBON_SERVICES": ""})
-            os.close(theirs)
-            out = b""
-            # The terminal's end is an OSError on Linux, once the program is gone.
-            with contextlib.suppress(OSError):
-                while chunk := terminal.read(4096):
-                    out += chunk
-            run.wait(timeout=20)
-        return out.decode()

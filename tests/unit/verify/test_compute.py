@@ -13,7 +13,7 @@ from .fakes import SECRETS, WorkspaceTestCase, reply
 class Spark(WorkspaceTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.variables(CARBON_SERVICES="spark-master spark-worker")
+        self.stack("spark-master", "spark-worker")
 
     def serve(self, *states: str, status: str = "ALIVE", open_to_all: bool = False) -> None:
         """A master with a worker in each of the states, and a login unless it is `open_to_all`."""
@@ -27,11 +27,11 @@ class Spark(WorkspaceTestCase):
             else:
                 reply(http, 200 if http.path == "/json/" else 302, master)
 
-        self.listen_http("spark", answer)
+        self.listen_http("sparkUi", answer)
 
     def test_is_skipped_where_there_is_none(self) -> None:
-        self.variables(CARBON_SERVICES="redis")
-        self.assertResult(self.run_check(spark), "SKIP", "spark-master is not in CARBON_SERVICES")
+        self.stack("redis")
+        self.assertResult(self.run_check(spark), "SKIP", "spark-master is not in this stack")
 
     def test_passes_and_counts_the_workers_that_are_alive(self) -> None:
         self.serve("ALIVE", "DEAD", "ALIVE")
@@ -48,7 +48,7 @@ class Spark(WorkspaceTestCase):
         self.assertIn("docker logs carbon-dev-spark-worker-1", result.hint)
 
     def test_passes_without_workers_where_the_suite_runs_none(self) -> None:
-        self.variables(CARBON_SERVICES="spark-master")
+        self.stack("spark-master")
         self.serve()
         self.assertResult(self.run_check(spark), "PASS", "workers: 0")
 
@@ -63,7 +63,7 @@ class Spark(WorkspaceTestCase):
 class Llm(WorkspaceTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.variables(CARBON_SERVICES="llm")
+        self.stack("llm")
 
     def serve(self, status: int, body: Any, *, key: str | None = SECRETS["llm"]) -> None:
         """A server with one API key; None: open to all."""
@@ -77,8 +77,8 @@ class Llm(WorkspaceTestCase):
         self.listen_http("llm", answer)
 
     def test_is_skipped_where_there_is_none(self) -> None:
-        self.variables(CARBON_SERVICES="redis")
-        self.assertResult(self.run_check(llm), "SKIP", "llm is not in CARBON_SERVICES")
+        self.stack("redis")
+        self.assertResult(self.run_check(llm), "SKIP", "llm is not in this stack")
 
     def test_passes_with_the_models_name(self) -> None:
         self.serve(200, {"data": [{"id": "tiny"}]})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import socket
 
 from verify.checks import CHECKS
@@ -61,14 +62,14 @@ class Postgres(WorkspaceTestCase):
         )
 
     def test_with_tls_on_a_session_without_it_has_to_be_refused(self) -> None:
-        self.variables(CARBON_TLS="on")
+        self.stack("postgres", "redis", tls=True)
         self.serve(hostssl=True)
         self.assertResult(self.run_check(postgres), "PASS", "TLS, certificate verified")
         self.serve()
         self.assertResult(self.run_check(postgres), "FAIL", "lets a session without TLS in")
 
     def test_with_tls_on_another_certificate_is_a_fail_of_its_own(self) -> None:
-        self.variables(CARBON_TLS="on")
+        self.stack("postgres", "redis", tls=True)
         self.program("psql", complains="psql: error: SSL error: certificate verify failed", code=2)
         result = self.run_check(postgres)
         self.assertResult(result, "FAIL", "certificate verify failed")
@@ -90,6 +91,37 @@ class Postgres(WorkspaceTestCase):
         self.assertNotIn(SECRETS["postgres"], (self.root / "argv").read_text())
 
 
+# A redis-cli with a Redis of six commands behind it, which knows one password. Answers are redis-cli's own.
+REDIS_CLI = """
+import json, sys
+
+entered = password is None
+keys = {}
+with open(log, "a") as file:
+    for line in sys.stdin:
+        name, *words = line.split()
+        json.dump([sys.argv[1:], name, *words], file)
+        file.write("\\n")
+        if name == "AUTH":
+            entered = any_password or words == [password]
+            print("OK" if entered else "(error) WRONGPASS invalid username-password pair or user is disabled.")
+        elif not entered:
+            print("(error) NOAUTH Authentication required.")
+        elif name == "PING":
+            print("PONG")
+        elif name == "SET":
+            if not forgetful:
+                keys[words[0]] = words[1]
+            print("OK")
+        elif name == "GET":
+            print('"%s"' % keys[words[0]] if words[0] in keys else "(nil)")
+        elif name == "DEL":
+            print("(integer) %d" % (keys.pop(words[0], None) is not None))
+        else:
+            print("# Server\\r\\nredis_version:8.0.2\\r\\nredis_git_sha1:00000000\\r")
+"""
+
+
 class Redis(WorkspaceTestCase):
     def serve(
         self,
@@ -99,51 +131,28 @@ class Redis(WorkspaceTestCase):
         forgetful: bool = False,
         tls: ServerTls | None = None,
     ) -> None:
-        """A Redis of six commands. Without a password everybody is let in; a forgetful one keeps nothing."""
-        self.commands: list[list[str]] = []
-        self.keys: dict[str, str] = {}
+        """Without a password everybody is let in; a forgetful one keeps nothing."""
+        self.log = self.root / "redis.log"
+        settings = {"password": password, "any_password": any_password, "forgetful": forgetful}
+        self.script("/usr/bin/redis-cli", REDIS_CLI, log=str(self.log), **settings)
+        self.listen("redis", lambda _: None, tls)
 
-        def talk(connection: socket.socket) -> None:
-            stream, entered = connection.makefile("rwb"), password is None
-            while words := read_command(stream):
-                self.commands.append(words)
-                name, arguments = words[0], words[1:]
-                if name == "AUTH":
-                    entered = any_password or arguments == [password]
-                    answer = "+OK" if entered else "-WRONGPASS invalid username-password pair"
-                elif not entered:
-                    answer = "-NOAUTH Authentication required."
-                else:
-                    answer = self.execute(name, arguments, forgetful)
-                stream.write(f"{answer}\r\n".encode())
-                stream.flush()
-
-        self.listen("redis", talk, tls)
-
-    def execute(self, name: str, arguments: list[str], forgetful: bool) -> str:
-        if name == "PING":
-            return "+PONG"
-        if name == "SET":
-            self.keys.update({} if forgetful else {arguments[0]: arguments[1]})
-            return "+OK"
-        if name == "GET":
-            value = self.keys.get(arguments[0])
-            return f"${len(value)}\r\n{value}" if value else "$-1"
-        if name == "DEL":
-            return f":{int(self.keys.pop(arguments[0], None) is not None)}"
-        info = "# Server\r\nredis_version:8.0.2\r\n"
-        return f"${len(info)}\r\n{info}"
+    def commands(self) -> list[tuple[list[str], list[str]]]:
+        """The arguments of redis-cli and the words of each command that it was given."""
+        calls = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [(arguments, words) for arguments, *words in calls]
 
     def test_passes_and_leaves_no_key(self) -> None:
         self.serve()
         self.assertResult(self.run_check(redis), "PASS", "Redis 8.0.2")
-        self.assertEqual(self.keys, {})
+        names = [words[0] for _, words in self.commands()]
+        self.assertLess(names.index("SET"), names.index("DEL"))
 
     def test_its_key_is_random_and_would_not_outlive_it(self) -> None:
         self.serve()
         self.run_check(redis)
         self.run_check(redis)
-        first, second = (words for words in self.commands if words[0] == "SET")
+        first, second = (words for _, words in self.commands() if words[0] == "SET")
         self.assertNotEqual(first[1], second[1])
         self.assertEqual(first[3:], ["EX", "30", "NX"])
 
@@ -157,29 +166,42 @@ class Redis(WorkspaceTestCase):
 
     def test_fails_where_the_right_password_is_refused(self) -> None:
         self.serve(password="another")
-        self.assertResult(self.run_check(redis), "FAIL", "AUTH with the right password answers 'WRONGPASS")
+        self.assertResult(self.run_check(redis), "FAIL", "AUTH answers (error) WRONGPASS")
 
     def test_fails_where_the_value_does_not_come_back(self) -> None:
         self.serve(forgetful=True)
-        self.assertResult(self.run_check(redis), "FAIL", "GET answers None")
+        self.assertResult(self.run_check(redis), "FAIL", "GET answers (nil)")
+        self.assertIn("DEL", [words[0] for _, words in self.commands()])
 
     def test_fails_where_something_else_listens(self) -> None:
-        def talk(connection: socket.socket) -> None:
-            connection.recv(1024)
-            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n")
+        self.listen("redis", lambda _: None)
+        for said in ("", "Error: Protocol error, got \"H\" as reply type byte"):
+            self.program("/usr/bin/redis-cli", prints="HTTP\n", complains=said)
+            self.assertResult(self.run_check(redis), "FAIL", "redis-cli failed", said)
 
-        self.listen("redis", talk)
-        self.assertResult(
-            self.run_check(redis), "FAIL", "not a Redis server: it said 'HTTP/1.1 400 Bad Request'"
-        )
+    def test_fails_where_nobody_listens(self) -> None:
+        self.serve()
+        self.services["redis"]["ports"]["redis"] = 9
+        self.write_document()
+        self.assertResult(self.run_check(redis), "FAIL", "no answer from 127.0.0.1:9")
+
+    def test_the_password_is_on_no_argument_list(self) -> None:
+        self.serve()
+        self.run_check(redis)
+        commands = self.commands()
+        self.assertIn(["AUTH", SECRETS["redis"]], [words for _, words in commands])
+        self.assertNotIn(SECRETS["redis"], repr([arguments for arguments, _ in commands]))
 
     def test_with_tls_on_it_takes_the_services_own_certificate(self) -> None:
-        self.variables(CARBON_TLS="on")
+        self.stack("postgres", "redis", tls=True)
         self.serve(tls=self_signed())
         self.assertResult(self.run_check(redis), "PASS", "TLS, certificate verified")
+        certificate = str(self.root / "run/carbon/tls/redis.pem")
+        for arguments, _ in self.commands():
+            self.assertEqual(arguments[-3:], ["--tls", "--cacert", certificate])
 
     def test_with_tls_on_it_fails_where_another_certificate_is_shown(self) -> None:
-        self.variables(CARBON_TLS="on")
+        self.stack("postgres", "redis", tls=True)
         self.serve(tls=self_signed())
         self.certificate("redis", self_signed().certificate)
         result = self.run_check(redis)
@@ -195,28 +217,20 @@ class Secrets(WorkspaceTestCase):
             connection.sendall(everything.encode() + b"\r\n")
             connection.recv(1024)
 
-        for service in ("vnc", "ssh", "redis", "mosquitto", "mongodb"):
-            self.listen(service, blurt)
-        for service in ("jupyter", "code-server", "novnc", "qdrant"):
-            self.listen_http(service, lambda request: reply(request, 500, everything, Location=everything))
-        for program in ("glxinfo", "xvfb-run", "vulkaninfo", "psql", "/opt/carbon/venv/bin/python"):
+        for port in ("vnc", "ssh", "redis", "mqtt", "mongodb"):
+            self.listen(port, blurt)
+        for port in ("jupyter", "codeServer", "novnc", "qdrant"):
+            self.listen_http(port, lambda request: reply(request, 500, everything, Location=everything))
+        for program in (
+            *("glxinfo", "xvfb-run", "vulkaninfo", "psql", "/opt/carbon/venv/bin/python"),
+            *("/usr/bin/redis-cli", "/usr/bin/mosquitto_rr", "/opt/database-clients/bin/python"),
+        ):
             self.program(program, prints=everything, complains=everything, code=1)
         self.write("/etc/carbon/torch-index", everything)
-        for form in ("--json", "--table"):
-            out = io.StringIO()
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-                code = main([form], checks=CHECKS, env=self.fresh())
-            self.assertEqual(code, 1)
-            self.assertIn("[secret]", out.getvalue())
-            for name, secret in SECRETS.items():
-                self.assertNotIn(secret, out.getvalue(), name)
-
-
-def read_command(stream: io.BufferedRWPair) -> list[str]:
-    """A client's command: an array of bulk strings. Empty at the end."""
-    head = stream.readline()
-    words = []
-    for _ in range(int(head[1:] or 0)):
-        length = int(stream.readline()[1:])
-        words.append(stream.read(length + 2)[:-2].decode())
-    return words
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            code = main([], checks=CHECKS, env=self.fresh())
+        self.assertEqual(code, 1)
+        self.assertIn("[secret]", out.getvalue())
+        for name, secret in SECRETS.items():
+            self.assertNotIn(secret, out.getvalue(), name)

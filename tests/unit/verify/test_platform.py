@@ -59,24 +59,42 @@ class Skips(WorkspaceTestCase):
     def statuses(self) -> dict[str, str]:
         return {row.id: row.status.value for row in run_checks(CHECKS, self.env)}
 
+    def looked_at(self) -> set[str]:
+        return {id for id, status in self.statuses().items() if status != "SKIP"}
+
     def test_a_slim_image_without_services_skips_all_but_platform_and_ssh(self) -> None:
         self.image("base", [])
-        self.variables(CARBON_SERVICES="")
+        self.services = {"workspace": {**self.services["workspace"], "ports": {"ssh": 9}}}
+        self.write_document()
+        self.assertEqual(self.looked_at(), {"platform", "ssh"})
+
+    def test_an_image_that_nobody_deployed_is_looked_at_alone(self) -> None:
+        (self.root / "run/carbon/services.json").unlink()
         self.assertEqual(
-            {id for id, status in self.statuses().items() if status != "SKIP"}, {"platform", "ssh"}
+            self.looked_at(),
+            {"platform", "opengl", "vulkan", "torch", "torch-index", "mps", "tensorflow", "tensorflow-metal"},
         )
+
+    def test_a_broken_document_is_a_fail_of_whatever_asks_for_it(self) -> None:
+        for text in ("{", "[]", '{"services"'):
+            with self.subTest(text):
+                self.write("/run/carbon/services.json", text)
+                observed = {row.id: row.observed for row in run_checks(CHECKS, self.fresh())}
+                self.assertIn("is no document of services", observed["ssh"])
+                self.assertIn("is no document of services", observed["redis"])
 
     def test_the_reason_names_what_is_off(self) -> None:
         self.image("base", [])
-        self.variables(CARBON_SERVICES="redis")
+        self.services = {"workspace": {**self.services["workspace"], "ports": {}}}
+        self.write_document()
         observed = {row.id: row.observed for row in run_checks(CHECKS, self.env)}
         self.assertEqual(observed["opengl"], "toolset graphics is not in this image")
-        self.assertEqual(observed["code-server"], "toolset codeServer is not in this image")
-        self.assertEqual(observed["jupyter"], "the image is not compute")
-        self.assertEqual(observed["postgres"], "service postgres is not in CARBON_SERVICES")
+        self.assertEqual(observed["code-server"], "the workspace of this stack has no port codeServer")
+        self.assertEqual(observed["postgres"], "service postgres is not in this stack")
 
     def test_a_mac_host_skips_what_belongs_to_a_workspace(self) -> None:
         self.env.system, self.env.machine = "Darwin", "arm64"
-        self.variables(CARBON_SERVICES="")
+        for file in ("run/carbon/services.json", "etc/carbon/image.json"):
+            (self.root / file).unlink()
         self.assertEqual(set(self.statuses().values()), {"SKIP"})
         self.assertEqual(self.env.target, "host")

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import json
-import re
 import unittest
-from pathlib import Path
 
-from verify.report import Result, Status, document, failed
-from verify.table import render
-
-GOLDEN = Path(__file__).parent / "golden" / "table.txt"
+from verify.outcome import Status
+from verify.report import Result, document, failed
 
 
 def row(id: str, status: Status, observed: str = "seen", hint: str = "", seconds: float = 0.5) -> Result:
@@ -56,42 +52,6 @@ class Document(unittest.TestCase):
     def test_only_a_fail_is_a_failure(self) -> None:
         self.assertFalse(failed([row("a", Status.SKIP), row("b", Status.UNSUPPORTED), row("c", Status.PASS)]))
         self.assertTrue(failed([row("a", Status.PASS), row("b", Status.FAIL)]))
-
-
-class Table(unittest.TestCase):
-    def test_looks_like_the_golden_file(self) -> None:
-        text = render("workspace", ROWS, seconds=12.34, colour=False)
-        self.assertEqual(text, GOLDEN.read_text(encoding="utf-8"))
-
-    def test_stays_within_100_columns_however_wide_the_terminal(self) -> None:
-        text = render(
-            "workspace",
-            [row("a", Status.FAIL, "word " * 100, "hint " * 100)],
-            seconds=1,
-            colour=False,
-            width=300,
-        )
-        self.assertLessEqual(max(map(len, text.splitlines())), 100)
-        self.assertGreater(max(map(len, text.splitlines())), 90)
-
-    def test_fits_a_narrower_terminal(self) -> None:
-        text = render("workspace", ROWS, seconds=1, colour=False, width=80)
-        self.assertLessEqual(max(map(len, text.splitlines())), 80)
-
-    def test_takes_no_notice_of_a_terminal_too_narrow_for_it(self) -> None:
-        self.assertEqual(
-            render("workspace", ROWS, seconds=1, colour=False, width=1),
-            render("workspace", ROWS, seconds=1, colour=False, width=60),
-        )
-
-    def test_colours_change_nothing_but_colour(self) -> None:
-        coloured = render("workspace", ROWS, seconds=12.34, colour=True)
-        self.assertIn("\033[1;31m✗ FAIL", coloured)
-        plain = re.sub(r"\033\[[\d;]*m", "", coloured)
-        self.assertEqual(plain, GOLDEN.read_text(encoding="utf-8"))
-
-    def test_says_so_when_nothing_was_checked(self) -> None:
-        self.assertIn("nothing checked in 0.0 s", render("host", [], seconds=0, colour=False))
 
 
 if __name__ == "__main__":

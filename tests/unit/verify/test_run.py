@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from typing import Callable
 
-from verify.check import Check, CheckFailed, Need, Outcome, passed
+from verify.check import Check, Need
 from verify.environment import Environment
+from verify.outcome import CheckFailed, Outcome, passed
 from verify.run import run_checks
 
 from .fakes import SECRETS, WorkspaceTestCase
@@ -52,8 +53,8 @@ class Run(WorkspaceTestCase):
         self.assertEqual(result.hint, "docker logs carbon-dev-postgres")
 
     def test_a_failure_may_bring_a_better_hint(self) -> None:
-        result = self.run_check(make("a", fails_with(CheckFailed("seen", "type {workspace} {this}"))))
-        self.assertEqual((result.observed, result.hint), ("seen", "type carbon-dev-workspace {this}"))
+        result = self.run_check(make("a", fails_with(CheckFailed("seen", "type {workspace} {this} {}"))))
+        self.assertEqual((result.observed, result.hint), ("seen", "type carbon-dev-workspace <this> {}"))
 
     def test_a_pass_shows_no_failures_hint(self) -> None:
         self.assertEqual(self.run_check(make("a", lambda _: passed("fine"))).hint, "")

@@ -12,6 +12,23 @@ readonly services_dir=/etc/carbon/services secrets_dir=/run/carbon/secrets user_
 # shellcheck disable=SC2034
 readonly keys_dir=/var/lib/carbon/keys tls_dir=/run/carbon/tls
 
+# The program that deploys the stack writes this document: what runs in it, and where. catalogue/ describes its fields.
+# An image that was started by hand has none, and so no TLS and no other services.
+readonly document=/run/carbon/services.json
+
+# from_document FILTER [OPTION...]: what jq's FILTER prints of the document, which is `{}` where it is missing.
+from_document() {
+    local filter=$1 file=$document
+    shift
+    [[ -f $file ]] || file=/dev/stdin
+    jq --raw-output "$@" "$filter" "$file" <<< '{}' || die "$document cannot be read."
+}
+
+# tls_setting: `on` where the stack's services speak TLS, else `off`.
+tls_setting() {
+    from_document 'if .tls then "on" else "off" end'
+}
+
 # die MESSAGE: says why on stderr and ends the script with 1.
 die() {
     printf 'carbon: %s\n' "$1" >&2
@@ -54,17 +71,17 @@ own_volume() {
 }
 
 # certificate_names SERVICE: the subject alternative names of a certificate of SERVICE, as OpenSSL writes them.
-# CARBON_TLS_NAMES: names and addresses of the host that clients outside know it by, separated by commas.
+# The document's tlsNames: names and addresses of the host that clients outside know it by.
 certificate_names() {
     local names=DNS:$1,DNS:localhost,IP:127.0.0.1,IP:::1 name given
-    IFS=, read -r -a given <<< "${CARBON_TLS_NAMES:-}"
+    mapfile -t given < <(from_document '.tlsNames[]?')
     for name in "${given[@]}"; do
         if [[ $name =~ ^([0-9]{1,3}\.){3}[0-9]{1,3}$ || $name =~ ^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$ ]]; then
             name=IP:$name
         elif [[ $name =~ ^[A-Za-z0-9*]([A-Za-z0-9._-]*[A-Za-z0-9])?$ ]]; then
             name=DNS:$name
         else
-            die "CARBON_TLS_NAMES holds '$name', which is neither a name nor an address."
+            die "tlsNames in $document holds '$name', which is neither a name nor an address."
         fi
         if [[ ,$names, != *",$name,"* ]]; then
             names+=,$name

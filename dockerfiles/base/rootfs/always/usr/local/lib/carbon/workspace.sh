@@ -5,7 +5,7 @@
 readonly home=/home/carbon
 
 prepare_workspace() {
-    require_secret workspace ssh
+    require_secrets_of_services
     map_user "${CARBON_UID:-1000}" "${CARBON_GID:-1000}"
     own_folders
     set_password
@@ -14,6 +14,15 @@ prepare_workspace() {
     set_up_clients
     trust_certificates
     write_login_environment
+}
+
+# The user's programs need the passwords of all services.
+require_secrets_of_services() {
+    local names name
+    mapfile -t names < <(from_document '.services[]?.secrets // {} | keys[]')
+    for name in ssh "${names[@]}"; do
+        require_secret workspace "$name"
+    done
 }
 
 own_folders() {
@@ -53,69 +62,23 @@ hand_over_secrets() {
 
 # The workspace's own certificate, which RDP needs in any case, and with TLS on those that its clients verify.
 set_up_certificates() {
-    local service others=()
-    if [[ $CARBON_TLS == on ]]; then
-        for service in ${CARBON_SERVICES:-}; do
-            case $service in
-                postgres | redis | mosquitto) others+=("$service") ;;
-            esac
-        done
-    fi
+    local others
+    mapfile -t others < <(from_document '.services // {} | to_entries[] | select(.key != "workspace" and .value.tls).key')
     publish_certificates carbon workspace "${others[@]}"
     export CARBON_TLS_CERT=$tls_dir/cert.pem CARBON_TLS_KEY=$tls_dir/key.pem
 }
 
-# psql, redis-cli and mosquitto_pub log in without a question: psql by its password file, the others by our wrappers.
+# The programs of the workspace that talk to a service log in without a question. What that takes of a start is up to the
+# service: the file `client` in its folder.
 set_up_clients() {
-    local service
-    for service in ${CARBON_SERVICES:-}; do
-        require_service_secret "$service"
-        case $service in
-            postgres) set_up_psql ;;
-            mosquitto) set_up_mosquitto_clients ;;
-            spark-master) set_up_spark ;;
-        esac
+    local names name
+    mapfile -t names < <(from_document '.services // {} | keys[]')
+    for name in "${names[@]}"; do
+        if [[ -f $services_dir/$name/client ]]; then
+            # shellcheck disable=SC1090 # each service has its own
+            source "$services_dir/$name/client"
+        fi
     done
-}
-
-require_service_secret() {
-    case $1 in
-        ollama | spark-worker) ;; # Ollama has no login, and nobody logs in to a worker
-        spark-master) require_secret workspace spark ;;
-        *) require_secret workspace "$1" ;;
-    esac
-}
-
-set_up_psql() {
-    export PGHOST=postgres PGUSER=carbon PGDATABASE=carbon PGPASSFILE=$user_secrets_dir/pgpass
-    if [[ $CARBON_TLS == on ]]; then
-        export PGSSLMODE=verify-full PGSSLROOTCERT=$tls_dir/postgres.pem
-    fi
-    # The one copy that is carbon's: libpq ignores a file that a group may read.
-    printf 'postgres:*:*:carbon:%s\n' "$(< "$secrets_dir/postgres")" \
-        | install --owner=carbon --group=carbon --mode=0400 /dev/stdin "$PGPASSFILE"
-    # Also for what starts without the login environment, unless the user keeps a file there.
-    # shellcheck disable=SC2016 # its own arguments
-    s6-setuidgid carbon sh -c 'if ! [ -e "$2" ] || [ -L "$2" ]; then ln -sfT "$1" "$2"; fi' - "$PGPASSFILE" "$home/.pgpass" \
-        || echo "carbon: $home/.pgpass could not be made." >&2
-}
-
-# The clients read options from a file that is named like them; the wrapper points them at this folder.
-set_up_mosquitto_clients() {
-    local folder=$user_secrets_dir/mqtt program
-    install --directory --owner=root --group=carbon --mode=0750 "$folder"
-    for program in mosquitto_pub mosquitto_rr mosquitto_sub; do
-        printf '%s\n' '-u carbon' "-P $(< "$secrets_dir/mosquitto")" | publish "$folder/$program" carbon 0440
-    done
-}
-
-# Where the image has PySpark, its sessions find the cluster.
-set_up_spark() {
-    local driver=/usr/local/lib/carbon/spark-driver
-    if [[ -x $driver ]]; then
-        export SPARK_CONF_DIR=/run/carbon/spark
-        "$driver" || die "workspace cannot start: preparing Spark failed."
-    fi
 }
 
 # /run/carbon/ca.pem: certificate authorities of the user's network. Each of these variables replaces what its

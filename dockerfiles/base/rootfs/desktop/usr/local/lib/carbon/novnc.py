@@ -3,7 +3,7 @@
 A web page that the user visits may send requests here from the user's browser. So the Host must be one that no
 stranger's name can stand for (DNS rebinding), and the Origin must be that Host: another page, or one whose origin is
 `null`, is refused before anything reaches the X server. Browsers always send one with a WebSocket (RFC 6455, 10.2); a
-program that sends none is no page. With CARBON_TLS=on, which means a network, a login stands in front: VNC's own
+program that sends none is no page. With TLS on, which means a network, a login stands in front: VNC's own
 password is eight characters by protocol (RFC 6143, 7.2.2).
 """
 
@@ -29,6 +29,8 @@ from websockify.websocketproxy import ProxyRequestHandler, WebSocketProxy
 
 PORT = 6900
 SECRETS = Path("/run/carbon/user")
+SERVICES = Path("/run/carbon/services.json")
+"""What runs in the stack, where somebody deployed one."""
 LOGIN_PAGE = Path("/usr/share/carbon/desktop-login.html")
 PAUSE = 1.0
 """Seconds that a wrong password costs the one who sent it; others are served meanwhile."""
@@ -52,9 +54,9 @@ def is_own_host(authority: str, names: frozenset[str]) -> bool:
 
 
 def own_names() -> frozenset[str]:
-    """The container's name, and those of CARBON_TLS_NAMES (comma-separated)."""
-    names = {socket.gethostname(), *os.environ.get("CARBON_TLS_NAMES", "").split(",")}
-    return frozenset(name.strip().lower() for name in names if name.strip())
+    """The container's name, and those that clients outside know the machine by."""
+    document = json.loads(SERVICES.read_text(encoding="utf-8")) if SERVICES.exists() else {}
+    return frozenset(name.lower() for name in (socket.gethostname(), *document.get("tlsNames", [])))
 
 
 class Handler(ProxyRequestHandler):

@@ -27,7 +27,7 @@ SETTLED = 3.0
 
 def find_model(wanted: str) -> tuple[Path | None, str]:
     """The model's file, or None and what to do."""
-    stack = os.environ.get("CARBON_STACK", "<stack>")
+    stack = os.environ.get("CARBON_STACK") or "<stack>"
     copy = f"docker cp model.gguf carbon-{stack}-llm:/models/"
     if wanted == "auto":
         file = min(MODELS.glob("*.gguf"), default=None)
