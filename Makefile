@@ -25,8 +25,9 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "STACK=name picks the stack (now: $$STACK)."
 
-setup: ## Install what is missing on this machine, and nothing else
+setup: ## Install what is missing on this machine, and say whether all is well
 	@CARBON_RETRY=1 $(SETUP)
+	@$(CARBON) doctor --stack="$$STACK"
 
 up: ## Build, start and verify the stack
 	@$(SETUP)
@@ -49,7 +50,7 @@ down: ## Stop and remove the stack's containers; its data stays
 	@$(CARBON) down --stack="$$STACK" --yes
 
 test: ## Run every check that fits in about ten minutes
-	@scripts/test.sh
+	@scripts/suite.sh test
 
 acceptance: ## Build and run the full images, then every image and end-to-end test (up to 90 min)
-	@scripts/acceptance.sh
+	@scripts/suite.sh acceptance

@@ -1,13 +1,35 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-// unit: no Docker Engine. The others: a real one; their files run one at a time, because they share it. acceptance is
-// what takes too long for `make test`; emulated wants the root image for the platform that this machine is not, too
-// (scripts/root-image.sh).
-const withDocker = { testTimeout: 900_000, hookTimeout: 1_800_000, fileParallelism: false };
+// static and unit: no Docker Engine. The others: a real one; their files run one at a time, because they share it.
+// acceptance is what takes too long for `make test`; emulated wants the root image for the platform that this machine
+// is not, too (scripts/root-image.sh).
+const withDocker = (groupOrder: number, ...globalSetup: string[]) => ({
+    testTimeout: 900_000,
+    hookTimeout: 1_800_000,
+    fileParallelism: false,
+    globalSetup: ["tests/setup/engine.ts", ...globalSetup],
+    sequence: { groupOrder },
+});
+const clients = "tests/setup/clients.ts";
+
+/** Static checks first: each is one long test, and the many short files of unit fill what is left of the processors. */
+class StaticFirst extends BaseSequencer {
+    override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+        const isStatic = (file: TestSpecification) => file.project.name === "static";
+        const sorted = await super.sort(files);
+        return [...sorted.filter(isStatic), ...sorted.filter((file) => !isStatic(file))];
+    }
+}
 
 export default defineConfig({
     test: {
+        reporters: ["verbose", "./tests/reporter.ts"],
+        maxWorkers: Math.max(2, availableParallelism() - 1),
+        sequence: { sequencer: StaticFirst },
         projects: [
+            { test: { name: "static", include: ["tests/static/**/*.test.ts"], testTimeout: 600_000 } },
             {
                 test: {
                     name: "unit",
@@ -17,19 +39,26 @@ export default defineConfig({
                     env: { NO_COLOR: "1" },
                 },
             },
-            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker } },
+            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(1) } },
             // On a busy machine runc at times fails to start a container ("waiting for init preliminary setup").
-            { test: { name: "image", include: ["tests/image/**/*.test.ts"], ...withDocker, retry: 1 } },
-            { test: { name: "acceptance", include: ["tests/acceptance/**/*.test.ts"], ...withDocker } },
+            {
+                test: {
+                    name: "image",
+                    include: ["tests/image/**/*.test.ts"],
+                    ...withDocker(2, clients),
+                    retry: 1,
+                },
+            },
+            { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker(3, clients) } },
+            { test: { name: "acceptance", include: ["tests/acceptance/**/*.test.ts"], ...withDocker(4) } },
             {
                 test: {
                     name: "emulated",
                     include: ["tests/emulated/**/*.test.ts"],
-                    ...withDocker,
+                    ...withDocker(5, "tests/setup/emulation.ts"),
                     testTimeout: 1_800_000,
                 },
             },
-            { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker } },
         ],
     },
 });

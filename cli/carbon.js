@@ -10,9 +10,7 @@ function giveUp(sentence) {
 const oldest = [20, 19];
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
-    giveUp(
-        `Node.js ${process.versions.node} is too old. Install version ${oldest.join(".")} or later (https://nodejs.org).`,
-    );
+    giveUp(`Node.js ${process.versions.node} is too old. Type: make setup`);
 }
 if (!fs.existsSync(path.join(__dirname, "..", "node_modules", "tsx"))) {
     giveUp("The Node packages are not installed. Type: make setup");

@@ -25,6 +25,11 @@ export class Output {
         this.progress.write(`${printableColoured(line)}\n`);
     }
 
+    /** What a user should know and nothing stops at, on standard error. */
+    warn(message: string): void {
+        process.stderr.write(`${pc.yellow("!")} ${printable(message)}\n`);
+    }
+
     /** The answer: as text for people, or as one document for machines. */
     result(text: string, document: unknown): void {
         process.stdout.write(`${this.json ? printableJson(document) : printableColoured(text)}\n`);

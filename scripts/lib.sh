@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# What the scripts share: messages, version comparison, time limits, root, logged steps.
-# Sourced, not run. Works with macOS's bash 3.2: no associative arrays, no mapfile, no `wait -n`.
-
-# Debian keeps dockerd and debootstrap in sbin, which is not on every user's PATH.
-PATH="$PATH:/usr/sbin:/sbin"
-export PATH
+# What the scripts share: messages, version comparison, time limits, root, pinned tools, logged steps.
+# Sourced, not run. All of them work with macOS's bash 3.2: no associative arrays, no mapfile, no `wait -n`.
+set -euo pipefail
 
 PROJECT_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 STATE_DIR="$PROJECT_DIR/.carbon"
 TOOLS_DIR="$STATE_DIR/tools"
 LOG_DIR="$STATE_DIR/logs"
 export TOOLS_DIR
+
+# Debian keeps dockerd and debootstrap in sbin, which is not on every user's PATH. The project's own Node.js is there
+# where set-up had to bring one, and then comes first.
+PATH="$TOOLS_DIR/node/bin:$PATH:/usr/sbin:/sbin"
+export PATH
 
 # Exit status of a part that finds no Docker Engine and cannot provide one: `make test` goes on without.
 export EXIT_NO_ENGINE=3
@@ -34,21 +36,12 @@ fail() {
 have() { command -v "$1" >/dev/null; }
 is_macos() { [ "$(uname -s)" = Darwin ]; }
 
-# A name, not a command, an option's value or a pattern. In the C locale, where ranges hold no other letters.
-is_stack_name() (
-    LC_ALL=C
-    case "$1" in '' | *[!A-Za-z0-9_.-]*) return 1 ;; esac
-)
-
 # The project's own folder for state, tools and logs is its owner's alone from the start, whatever the umask, and narrowed
 # where it is wider. One that root has made is left as it is to others.
-own_state() {
+make_state_dir() {
     if [ ! -d "$STATE_DIR" ]; then mkdir -m 700 "$STATE_DIR"; fi
     if [ -O "$STATE_DIR" ]; then chmod 700 "$STATE_DIR"; fi
-}
-make_state_dir() {
-    own_state
-    mkdir -p "$@"
+    if [ $# -gt 0 ]; then mkdir -p "$@"; fi
 }
 
 # The machine's architecture as Docker names it.
@@ -60,58 +53,30 @@ machine_arch() {
     esac
 }
 
-# version_at_least HAVE WANT: compares the leading dotted numbers; "26.1.5+dfsg1" is 26.1.5, "v20.19" is 20.19.0.
+# version_at_least HAVE WANT: compares major and minor numbers; "26.1.5+dfsg1" is 26.1, "v20.19.0" is 20.19.
 version_at_least() {
     awk -v have="$1" -v want="$2" 'BEGIN {
-        sub(/^[^0-9]*/, "", have); sub(/[^0-9.].*$/, "", have)
-        n = split(have, h, "."); m = split(want, w, ".")
-        if (n == 0) exit 1
-        for (i = 1; i <= (n > m ? n : m); i++) {
-            if (h[i] + 0 > w[i] + 0) exit 0
-            if (h[i] + 0 < w[i] + 0) exit 1
-        }
+        sub(/^[^0-9]*/, "", have); split(have, h, "."); split(want, w, ".")
+        exit !(have != "" && (h[1] + 0 > w[1] + 0 || h[1] + 0 == w[1] + 0 && h[2] + 0 >= w[2] + 0))
     }'
 }
 
-# within SECONDS COMMAND…: ends the command when its time is up. macOS has no `timeout`, but has Perl.
+# within SECONDS COMMAND…: ends the command when its time is up. In Perl, because macOS has no `timeout`.
 within() {
-    if have timeout; then
-        timeout --foreground "$@"
-    else
-        perl -e '
-            my $seconds = shift; my $pid = fork // die "fork: $!";
-            if ($pid == 0) { exec @ARGV or exit 127 }
-            $SIG{ALRM} = sub { kill "TERM", $pid }; alarm $seconds;
-            my $done = 0; while (($done = waitpid($pid, 0)) == -1 && $!{EINTR}) {}
-            exit(($? & 127) ? 124 : $? >> 8)' "$@"
-    fi
+    perl -e 'my $seconds = shift; my $pid = fork // die "fork: $!"; $pid || exec @ARGV or exit 127;
+        $SIG{ALRM} = sub { kill "TERM", $pid }; alarm $seconds;
+        until (waitpid($pid, 0) == $pid) {} exit($? & 127 ? 124 : $? >> 8)' "$@"
 }
 
-# Root without a question: as root, or where sudo asks for no password.
-can_be_root() {
-    # sudo's complaint about a password is the answer no.
-    [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2>/dev/null; }
-}
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
-}
-
-# is_distribution debian|ubuntu: by /etc/os-release.
-is_distribution() {
-    [ -r /etc/os-release ] && grep -qE "^(ID|ID_LIKE)=.*\b$1\b" /etc/os-release
-}
+# Root without a question: as root, or where sudo asks for no password; its complaint about one is the answer no.
+can_be_root() { [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2>/dev/null; }; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
 can_apt() { have apt-get && can_be_root; }
-
-apt_install() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
-}
+apt_install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; }
 
 # The version apt would install, or nothing. Reads the package lists as they are: run `apt-get update` first.
-apt_candidate() {
-    apt-cache policy "$1" | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'
-}
+apt_candidate() { apt-cache policy "$1" | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'; }
 
 # debian_mirror [Debian|Debian-Security]: the archive this machine's own apt sources name (no host is built in).
 debian_mirror() {
@@ -123,21 +88,67 @@ debian_mirror() {
 # Free space in whole GB on the file system that holds PATH.
 free_gb() { df -Pk "$1" | awk 'NR == 2 { print int($4 / 1048576) }'; }
 
-sha256_of() {
-    if have sha256sum; then sha256sum "$1"; else shasum -a 256 "$1"; fi | awk '{ print $1 }'
+sha256_of() { if have sha256sum; then sha256sum "$1"; else shasum -a 256 "$1"; fi | awk '{ print $1 }'; }
+
+# ── Pinned tools ─────────────────────────────────────────────────────────────────────────────────────────────
+
+# find_tool NAME: sets TOOL_VERSION, TOOL_SHA256 and TOOL_URL to what tools.lock has for this machine.
+find_tool() {
+    local platform
+    platform="$(uname -s | tr '[:upper:]' '[:lower:]')-$(machine_arch)"
+    # shellcheck disable=SC2034 # for the scripts that source this one
+    read -r TOOL_VERSION TOOL_SHA256 TOOL_URL < <(awk -v name="$1" -v platform="$platform" \
+        '$1 == name && ($2 == platform || $2 == "any") { print $3, $4, $5 }' "$PROJECT_DIR/scripts/tools.lock")
+}
+
+# unpack_tool NAME DIRECTORY [MEMBER…]: downloads it, checks it, and unpacks it, or these files alone, without the folder
+# that all of it lies in. npm_config_registry stands for npm's registry, as npm itself has it.
+unpack_tool() {
+    local archive="$2.tar.gz" directory=$2
+    mkdir -p "$directory"
+    find_tool "$1"
+    case "$TOOL_URL" in https://registry.npmjs.org/*)
+        TOOL_URL="${npm_config_registry:-https://registry.npmjs.org}/${TOOL_URL#https://registry.npmjs.org/}" ;;
+    esac
+    curl --fail --silent --show-error --location --connect-timeout 5 --speed-time 30 --speed-limit 1000 \
+        --output "$archive" "$TOOL_URL"
+    if [ "$(sha256_of "$archive")" != "$TOOL_SHA256" ]; then
+        echo "The checksum of $TOOL_URL is not that of scripts/tools.lock." >&2
+        return 1
+    fi
+    shift 2
+    tar -xzf "$archive" -C "$directory" --strip-components 1 "$@"
+    rm "$archive"
+}
+
+# A folder beside the tools, gone when this process ends; what is whole is moved from there.
+make_work_dir() {
+    make_state_dir "$TOOLS_DIR"
+    WORK_DIR="$(mktemp -d "$TOOLS_DIR/new.XXXXXX")"
+    trap 'rm -rf "$WORK_DIR"' EXIT
+    trap 'exit 130' INT TERM
+}
+
+# ── Parts of the set-up ──────────────────────────────────────────────────────────────────────────────────────
+
+# main "$@": a part's command line. `plan` says what it would install, one thing a line; nothing installs it.
+main() {
+    case "${1:-}" in
+        plan) plan ;;
+        step) shift && "$@" ;; # see run_step
+        '') provide ;;
+        *) fail "usage: $0 [plan]" 2 ;;
+    esac
 }
 
 # Tells how long a step has been going: every second on a terminal, twice a minute in a log.
 ticker() {
-    local title=$1 started=$SECONDS shown=$SECONDS owner=$$
+    local started=$SECONDS owner=$$ pause=30 format='  %s … %s s\n'
+    if [ -t 1 ]; then pause=1 format='\r  %s … %s s'; fi
     # The sleep outlives a ticker that is ended: it must not hold our output open.
-    while sleep 1 >/dev/null 2>&1 && kill -0 "$owner" 2>/dev/null; do
-        if [ -t 1 ]; then
-            printf '\r  %s … %s s' "$title" $((SECONDS - started))
-        elif [ $((SECONDS - shown)) -ge 30 ]; then
-            shown=$SECONDS
-            printf '  %s … %s s\n' "$title" $((SECONDS - started))
-        fi
+    while sleep "$pause" >/dev/null 2>&1 && kill -0 "$owner" 2>/dev/null; do
+        # shellcheck disable=SC2059 # it is one of the two above
+        printf "$format" "$1" $((SECONDS - started))
     done
 }
 

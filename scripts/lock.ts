@@ -31,8 +31,11 @@ export const TOOLSETS = ["core", "torch", "tensorflow", "llm", "spark", "noteboo
 /** Locks of the base image: programs and clients, each in an environment of its own. */
 export const BASE_TOOLS = ["azure-cli", "database-clients"] as const;
 
+/** Locks of what both images are made with. */
+export const SHARED_TOOLS = ["installer", "node"] as const;
+
 /** Locks that stand alone: tools that are not part of the environment. */
-export const TOOLS = ["installer", "node", "llama-cpp-build", "java-kernel", ...BASE_TOOLS] as const;
+export const TOOLS = [...SHARED_TOOLS, "llama-cpp-build", "java-kernel", ...BASE_TOOLS] as const;
 
 /** Folders of package.json files that npm locks. */
 export const NPM_LOCKS = ["base/node", "base/claude", "base/mongosh", "compute/code-server"].map((folder) =>
@@ -87,8 +90,10 @@ export function lockFile(name: string): string {
 }
 
 function requirementsFolder(name: string): string {
-    const image = BASE_TOOLS.some((tool) => tool === name) ? "base" : "compute";
-    return join(DOCKERFILES, image, "requirements");
+    if (SHARED_TOOLS.some((tool) => tool === name)) {
+        return join(DOCKERFILES, "requirements");
+    }
+    return join(DOCKERFILES, BASE_TOOLS.some((tool) => tool === name) ? "base" : "compute", "requirements");
 }
 
 /** Reads a requirements file with hashes, as uv writes it. Comments are skipped. */

@@ -1,12 +1,9 @@
 #!/usr/bin/env bash
-# Makes sure Node.js is new enough and the project's packages are those of package-lock.json.
+# Makes sure Node.js is new enough and the project's packages are those of package-lock.json. Where the machine has no
+# such Node.js, the one of tools.lock and its npm come into .carbon/tools/node, for this project alone.
 #
 #   scripts/node.sh plan    says what is missing, changes nothing
 #   scripts/node.sh         installs it
-#
-# Node itself is installed only on Debian and Ubuntu as root, and only if theirs is new enough.
-# Works with macOS's bash 3.2.
-set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -21,21 +18,13 @@ has_node() { have node && have npm && version_at_least "$(node --version)" "$OLD
 wanted_packages() { echo "$(sha256_of "$LOCK") node $(node --version | cut -d. -f1)"; }
 has_packages() { [ -e "$STAMP" ] && [ "$(cat "$STAMP")" = "$(wanted_packages)" ]; }
 
-how_to_install_node() {
-    if is_macos; then
-        echo "run 'brew install node'"
-    else
-        echo "see nodejs.org/en/download (Debian 13 and Ubuntu 25.10 have it as 'apt-get install nodejs npm')"
-    fi
-}
-
 plan() {
     if ! has_node; then
-        if can_apt; then
-            say "Node.js $OLDEST_NODE or newer, from the distribution's packages (1 min)"
-        else
-            fail "Node.js $OLDEST_NODE or newer and npm are missing: $(how_to_install_node), and run this again."
+        if ! have curl && ! can_apt; then
+            fail 'Node.js can be brought here only with curl: install curl, and run this again.'
         fi
+        find_tool node
+        say "Node.js $TOOL_VERSION with npm into .carbon/tools, for this project alone (50 MB to download, 130 MB on disk)"
     fi
     if ! has_node || ! has_packages; then
         say 'the Node packages of package-lock.json (300 MB on disk, 20 s)'
@@ -43,12 +32,18 @@ plan() {
 }
 
 install_node() {
-    as_root apt-get update
-    if ! version_at_least "$(apt_candidate nodejs)" "$OLDEST_NODE"; then
-        echo "The distribution's Node.js is $(apt_candidate nodejs), too old." >&2
-        return 1
+    if ! have curl; then
+        as_root apt-get update
+        apt_install curl ca-certificates
     fi
-    apt_install nodejs npm
+    make_work_dir
+    unpack_tool node "$WORK_DIR/node" package/bin/node package/LICENSE
+    unpack_tool npm "$WORK_DIR/node/lib/node_modules/npm"
+    ln -s ../lib/node_modules/npm/bin/npm-cli.js "$WORK_DIR/node/bin/npm"
+    # What cannot run here, for example on another kind of Linux, is not left behind.
+    "$WORK_DIR/node/bin/node" --version
+    rm -rf "$TOOLS_DIR/node"
+    mv "$WORK_DIR/node" "$TOOLS_DIR/node"
 }
 
 explain_npm_failure() {
@@ -61,7 +56,8 @@ explain_npm_failure() {
 provide() {
     if ! has_node; then
         run_step 'Installing Node.js' "$0" step install_node ||
-            fail "Node.js $OLDEST_NODE or newer and npm are missing: $(how_to_install_node), and run this again."
+            fail "Node.js could not be installed; the reason is above. Install version $OLDEST_NODE or newer with npm yourself (nodejs.org/en/download), or, if your network inspects TLS, set CURL_CA_BUNDLE to its CA bundle (a PEM file), and run this again."
+        hash -r
     fi
     has_packages && return
     cd "$PROJECT_DIR"
@@ -71,9 +67,4 @@ provide() {
     wanted_packages >"$STAMP"
 }
 
-case "${1:-}" in
-    plan) plan ;;
-    step) shift && "$@" ;; # see run_step
-    '') provide ;;
-    *) fail 'usage: scripts/node.sh [plan]' 2 ;;
-esac
+main "$@"

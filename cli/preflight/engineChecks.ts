@@ -27,32 +27,37 @@ export async function checkDocker(): Promise<{ finding: Finding; info?: DockerIn
 }
 
 /** Whether images are kept in containerd's store. */
-export function checkImageStore(info: DockerInfo): Finding {
+export function checkImageStore(info: DockerInfo, platform: NodeJS.Platform = process.platform): Finding {
     const title = "image store";
     return hasContainerdStore(info)
         ? ok(title, "containerd")
         : failure(
               title,
               "Docker does not keep images in containerd's store, so they have no digests and one platform only",
-              process.platform === "darwin"
+              platform === "darwin"
                   ? 'Switch on "Use containerd for pulling and storing images" in Docker Desktop, Settings, General.'
                   : 'Put {"features":{"containerd-snapshotter":true}} into /etc/docker/daemon.json and restart Docker.',
           );
 }
 
+/** Whether the docker command can build with BuildKit. */
+export async function checkBuildx(): Promise<Finding> {
+    const { exitCode, stdout } = await run("docker", ["buildx", "version"]);
+    return exitCode === 0
+        ? ok("buildx", lines(stdout)[0] ?? "")
+        : failure(
+              "buildx",
+              "docker buildx is not installed",
+              process.platform === "darwin"
+                  ? "Update Docker Desktop."
+                  : "Install the package docker-buildx (Debian, Ubuntu) or docker-buildx-plugin (Docker).",
+          );
+}
+
 /** Whether buildx and the builder of the settings are there, and build for every platform that is asked for. */
 export async function checkBuilder(builder: string, platforms: readonly string[]): Promise<Finding[]> {
-    const buildx = await run("docker", ["buildx", "version"]);
-    if (buildx.exitCode !== 0) {
-        return [
-            failure(
-                "buildx",
-                "docker buildx is not installed",
-                process.platform === "darwin" ? "Update Docker Desktop." : "Type: make setup",
-            ),
-        ];
-    }
-    return [ok("buildx", lines(buildx.stdout)[0] ?? ""), await checkPlatforms(builder, platforms)];
+    const buildx = await checkBuildx();
+    return buildx.status === "ok" ? [buildx, await checkPlatforms(builder, platforms)] : [buildx];
 }
 
 async function checkPlatforms(builder: string, platforms: readonly string[]): Promise<Finding> {

@@ -1,9 +1,7 @@
-import pc from "picocolors";
 import type { Settings } from "../../settings/parse";
 import { type DockerInfo, runningContainers } from "../docker";
 import { UserError } from "../errors";
-import { plural } from "../output";
-import { printable } from "../printable";
+import { type Output, plural } from "../output";
 import { checkBuilder, checkDocker, checkImageStore } from "./engineChecks";
 import type { Finding } from "./finding";
 import { checkDisk, checkRootImage } from "./images";
@@ -37,11 +35,15 @@ export async function examineBuild(settings: Settings, info: DockerInfo): Promis
 
 /**
  * Looks at everything that a deployment depends on before anything is touched. That neighbours on the network reach
- * what is deployed is said on standard error, and stops nothing.
+ * what is deployed is a warning, and stops nothing.
  *
  * @throws PreflightError with every problem at once.
  */
-export async function ensureReady(settings: Settings, purpose: "build" | "deploy"): Promise<void> {
+export async function ensureReady(
+    settings: Settings,
+    purpose: "build" | "deploy",
+    output: Output,
+): Promise<void> {
     const { finding, info } = await checkDocker();
     const findings = await Promise.all([
         info ? examineBuild(settings, info) : [finding],
@@ -54,7 +56,6 @@ export async function ensureReady(settings: Settings, purpose: "build" | "deploy
     }
     const neighbours = purpose === "deploy" && info ? await checkNeighbours(info) : undefined;
     if (neighbours?.status === "warning") {
-        const text = printable(`${neighbours.detail}. ${neighbours.advice}`);
-        process.stderr.write(`${pc.yellow("!")} ${text}\n`);
+        output.warn(`${neighbours.detail}. ${neighbours.advice}`);
     }
 }

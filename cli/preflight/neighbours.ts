@@ -7,13 +7,13 @@ import { type Finding, ok, warning } from "./finding";
 
 /** The first version of Docker Engine that drops what neighbours send to containers. */
 const safeEngine = 28;
-const script = path.join(__dirname, "..", "..", "scripts", "docker-neighbours.sh");
+const script = path.join(__dirname, "..", "..", "host", "docker-neighbours.sh");
 /** Exit code of the script's `check`: only root can see whether the rules are there. */
 const cannotSee = 4;
 
 /**
  * Whether machines on the same network segment are kept away from ports that are published on 127.0.0.1, see
- * scripts/docker-neighbours.sh. Undefined where there is nothing to say: Docker Desktop's engine lies in a machine of
+ * host/docker-neighbours.sh. Undefined where there is nothing to say: Docker Desktop's engine lies in a machine of
  * its own that nobody can route to, and so does a rootless one's network.
  */
 export async function checkNeighbours(

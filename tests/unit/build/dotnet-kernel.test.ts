@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startVendorServer, type VendorServer } from "./vendor-server";
 
 const dockerfiles = join(__dirname, "../../../dockerfiles");
-const script = join(dockerfiles, "compute/build/kernel-dotnet/install_kernel.py");
+const script = join(dockerfiles, "compute/build/kernels/install_dotnet_kernel.py");
 /** Where the Dockerfile has the module that both images share. */
-const env = { PYTHONPATH: join(dockerfiles, "base/build"), PYTHONDONTWRITEBYTECODE: "1" };
+const env = { PYTHONPATH: join(dockerfiles, "build"), PYTHONDONTWRITEBYTECODE: "1" };
 let folder: string;
 let server: VendorServer;
 let address: string;

@@ -33,7 +33,10 @@ async function fetchDotnet(url: string, sha512 = createHash("sha512").update(arc
     const out = mkdtempSync(join(folder, "out-"));
     const { exitCode, stdout, stderr } = await execa("python3", [script, versions, "amd64", out], {
         reject: false,
-        env: { PYTHONDONTWRITEBYTECODE: "1" },
+        env: {
+            PYTHONDONTWRITEBYTECODE: "1",
+            PYTHONPATH: join(__dirname, "../../../dockerfiles/build"),
+        },
     });
     return { exitCode, stdout, stderr, out };
 }

@@ -22,7 +22,7 @@ beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "carbon-torch-"));
     mkdirSync(join(folder, "bin"));
     fakeProgram("with-ca", 'exec "$@"');
-    fakeProgram("install-uncached", 'printf "%s\\n" "$@"');
+    fakeProgram("install-locked", 'printf "%s\\n" "$@"');
     await serve(pins.map(({ version }) => `${version}+cpu`));
 });
 
@@ -64,7 +64,7 @@ async function installTorch(torchIndex: string, arch = "amd64") {
         all: true,
         reject: false,
     });
-    const read = (name: string) => readFileSync(join(folder, "out/etc", name), "utf8").trim();
+    const read = (name: string) => readFileSync(join(folder, "out/etc/carbon", name), "utf8").trim();
     const written = () => read("torch-index");
     const download = () => read("torch-download");
     return { code: result.exitCode, said: result.all, written, download };
@@ -115,7 +115,7 @@ it("says while it builds that no hash is checked", async () => {
 });
 
 it("TORCH_INDEX=cpu insists on the CPU index", async () => {
-    fakeProgram("install-uncached", "exit 7");
+    fakeProgram("install-locked", "exit 7");
     const { code, written } = await installTorch("cpu");
     expect(code).toBe(7);
     expect(written).toThrow("ENOENT");

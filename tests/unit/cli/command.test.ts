@@ -41,6 +41,14 @@ function pathWithoutNode(): string {
     return bin;
 }
 
+/** A copy of what starts the command, in a clone in which nothing is set up. */
+function bareClone(): string {
+    mkdirSync(join(folder, "cli"));
+    copyFileSync(join(root, "carbon"), join(folder, "carbon"));
+    copyFileSync(join(root, "cli", "carbon.js"), join(folder, "cli", "carbon.js"));
+    return join(folder, "carbon");
+}
+
 function exists(file: string): boolean {
     return statSync(file, { throwIfNoEntry: false }) !== undefined;
 }
@@ -59,10 +67,7 @@ describe("the executable", () => {
     });
 
     it("says in one sentence that the Node packages are missing", async () => {
-        mkdirSync(join(folder, "cli"));
-        copyFileSync(join(root, "carbon"), join(folder, "carbon"));
-        copyFileSync(join(root, "cli", "carbon.js"), join(folder, "cli", "carbon.js"));
-        expect(await carbon(join(folder, "carbon"))).toMatchObject({
+        expect(await carbon(bareClone())).toMatchObject({
             exitCode: 1,
             stdout: "",
             stderr: "error: The Node packages are not installed. Type: make setup",
@@ -71,11 +76,19 @@ describe("the executable", () => {
 
     it("says in one sentence that Node is missing", async () => {
         const env = { PATH: pathWithoutNode() };
-        const result = await execa(join(root, "carbon"), [], { env, extendEnv: false, reject: false });
+        const result = await execa(bareClone(), [], { env, extendEnv: false, reject: false });
         expect(result).toMatchObject({
             exitCode: 1,
-            stderr: "error: Node.js is not installed. Install version 20.19 or later (https://nodejs.org).",
+            stderr: "error: Node.js is not installed. Type: make setup",
         });
+    });
+
+    it("runs on the Node that set-up has brought, before any other", async () => {
+        const clone = bareClone();
+        const bin = join(folder, ".carbon/tools/node/bin");
+        mkdirSync(bin, { recursive: true });
+        writeFileSync(join(bin, "node"), '#!/bin/sh\necho "$(command -v node)"\n', { mode: 0o755 });
+        expect((await carbon(clone)).stdout).toBe(join(bin, "node"));
     });
 
     it("says in one sentence that Node is too old", async () => {
@@ -87,9 +100,9 @@ describe("the executable", () => {
             `#!/bin/sh\nexec '${process.execPath}' --require '${join(folder, "older.js")}' "$@"\n`,
         );
         chmodSync(join(folder, "node"), 0o755);
-        expect(await carbon(join(root, "carbon"), folder)).toMatchObject({
+        expect(await carbon(bareClone(), folder)).toMatchObject({
             exitCode: 1,
-            stderr: "error: Node.js 20.18.3 is too old. Install version 20.19 or later (https://nodejs.org).",
+            stderr: "error: Node.js 20.18.3 is too old. Type: make setup",
         });
     });
 

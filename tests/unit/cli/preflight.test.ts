@@ -1,6 +1,8 @@
 import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { DockerInfo } from "../../../cli/docker";
+import { checkImageStore } from "../../../cli/preflight/engineChecks";
 import {
     container,
     healthyDocker,
@@ -139,6 +141,24 @@ describe("before anything is touched", () => {
         expect(await need("pypi", stacks, images)).toBe("20");
         // No more than a rebuild, which the 3 GB are enough for.
         expect(await need("pypi", everything, images)).toBeUndefined();
+    });
+
+    it("says that the engine is too old, and which version to install", async () => {
+        const box = sandbox();
+        box.install("docker", engine({ ServerVersion: "20.10.24" }));
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toMatch(/20\.10\.24 on .* is too old\. Install version 23 or later\./);
+    });
+
+    it.each([
+        ["darwin", 'Switch on "Use containerd for pulling and storing images" in Docker Desktop'],
+        ["linux", 'Put {"features":{"containerd-snapshotter":true}} into /etc/docker/daemon.json'],
+    ] as const)("says how to change the image store on %s", (platform, advice) => {
+        expect(checkImageStore({} as DockerInfo, platform)).toMatchObject({
+            status: "failure",
+            advice: expect.stringContaining(advice),
+        });
     });
 
     it("names the platforms that the builder cannot build for", async () => {

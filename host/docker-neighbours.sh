@@ -1,10 +1,10 @@
 #!/bin/sh
 # Keeps the neighbours on a network out of the containers of a Docker Engine older than 28 on Linux.
 #
-#   scripts/docker-neighbours.sh          adds the rules now, and at each start of the engine; needs root, as the next two
-#   scripts/docker-neighbours.sh install  adds them at each start of the engine from now on
-#   scripts/docker-neighbours.sh apply    adds them now
-#   scripts/docker-neighbours.sh check    status 0: the rules hold; 1: they do not; 4: only root can see it
+#   host/docker-neighbours.sh          adds the rules now, and at each start of the engine; needs root
+#   host/docker-neighbours.sh install  the latter alone
+#   host/docker-neighbours.sh apply    the former alone
+#   host/docker-neighbours.sh check    status 0: the rules hold; 1: they do not; 4: only root can see it
 #
 # Before version 28 Docker trusts the network: a machine on the same segment that routes a container's address through
 # this one, or sends it a frame for 127.0.0.1, reaches every published port, also those published on 127.0.0.1 alone
@@ -36,29 +36,23 @@ in_place() { # PROGRAM RULE…
     "$program" --wait --check "$CHAIN" "$@" 2>/dev/null || return 1
 }
 ensure() { # PROGRAM RULE…: a rule that is there stays the only one
-    in_place "$@" && return
-    program=$1
-    shift
-    "$program" --wait --insert "$CHAIN" "$@"
+    in_place "$@" || { shift && "$program" --wait --insert "$CHAIN" "$@"; }
 }
 # Docker makes the chain for IPv6 only where it filters IPv6.
 has_ipv6() { command -v ip6tables >/dev/null && ip6tables --wait --numeric --list "$CHAIN" >/dev/null 2>&1; }
 
 # A bridge that is named like Docker's and is not: the rules would let its neighbours through, and stop its own traffic.
-foreign_bridge() {
+foreign_bridges() {
     for bridge in "${CARBON_NEIGHBOURS_ROOT:-}"/sys/class/net/br-*; do
         case ${bridge##*/} in
             'br-*' | br-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]) ;;
-            *)
-                echo "${bridge##*/}"
-                return
-                ;;
+            *) echo "${bridge##*/}" ;;
         esac
     done
 }
 
 apply() {
-    foreign=$(foreign_bridge)
+    foreign=$(foreign_bridges)
     if [ -n "$foreign" ]; then
         echo "carbon: no rules against neighbours: $foreign is a bridge of this machine's own. Upgrade Docker to 28." >&2
         return
@@ -68,12 +62,11 @@ apply() {
 }
 
 check() {
+    # Who put it there had to be root; whether somebody took the rules out again, only root can see.
     if [ "$(id -u)" != 0 ]; then
-        # Who put it there had to be root; whether somebody took the rules out again, only root can see.
-        [ -x "$INSTALLED" ] && return 0
-        return 4
+        if [ -x "$INSTALLED" ]; then return; else return 4; fi
     fi
-    [ -z "$(foreign_bridge)" ] || return 1
+    [ -z "$(foreign_bridges)" ] || return 1
     each_rule_4 in_place iptables
     if has_ipv6; then each_rule in_place ip6tables; fi
 }
@@ -98,10 +91,9 @@ case "${1:-}" in
         install_rules
         ;;
     install) install_rules ;;
-    apply) apply ;;
-    check) check ;;
+    apply | check) "$1" ;;
     *)
-        echo 'usage: scripts/docker-neighbours.sh [install|apply|check]' >&2
+        echo 'usage: host/docker-neighbours.sh [install|apply|check]' >&2
         exit 2
         ;;
 esac
