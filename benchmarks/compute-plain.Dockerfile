@@ -3,7 +3,7 @@
 ARG BASE_IMAGE=docker.io/carbon/base:benchmark
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}
-COPY dockerfiles/compute/build/common/with-ca /usr/local/bin/
+COPY dockerfiles/build/apt/with-ca /usr/local/bin/
 COPY dockerfiles/compute/requirements /requirements
 WORKDIR /requirements
 RUN --mount=type=secret,id=ca \

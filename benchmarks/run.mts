@@ -165,7 +165,7 @@ program
 program
     .command("change")
     .argument("<image>", "base or compute")
-    .argument("<list>", "package list, such as dockerfiles/base/packages/go.txt")
+    .argument("<list>", "package list, such as dockerfiles/base/packages/small/go.txt")
     .argument("<package>", "what to add to it")
     .addOption(buildArg())
     .description("build it with one package more, after `cold`")

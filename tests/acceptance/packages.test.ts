@@ -9,7 +9,10 @@ const packages = join(__dirname, "..", "..", "dockerfiles", "base", "packages");
 
 /** Every package that any toolset installs. */
 function everyPackage(): string[] {
-    const lists = readdirSync(packages).map((file) => readFileSync(join(packages, file), "utf8"));
+    const files = readdirSync(packages, { encoding: "utf8", recursive: true }).filter((file) =>
+        file.endsWith(".txt"),
+    );
+    const lists = files.map((file) => readFileSync(join(packages, file), "utf8"));
     return lists.flatMap((list) => list.split("\n").filter(Boolean));
 }
 
@@ -21,6 +24,13 @@ if [ -s /ca.pem ]; then options="$options -o Acquire::https::CAInfo=/ca.pem"; fi
 mkdir -p /tmp/lists/partial && : > /tmp/status
 apt-get $options --error-on=any --quiet update && apt-get $options --simulate install "$@"`;
 
+/** A shell script that installs `$@` as a user would and ends with `clean` where dpkg then finds all in order. */
+const install = `
+set -e
+if [ -s /ca.pem ]; then echo 'Acquire::https::CAInfo "/ca.pem";' > /etc/apt/apt.conf.d/test; fi
+apt-get --quiet update && DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet install "$@"
+echo "$(dpkg --verify; dpkg --audit)clean"`;
+
 describe("Debian's packages", () => {
     it.each(["amd64", "arm64"])("of every toolset resolve together for %s", async (architecture) => {
         const bundle = hostCertificates();
@@ -30,5 +40,13 @@ describe("Debian's packages", () => {
         const { stdout } = await execa("docker", [...options, "sh", "-c", simulate, "simulate", ...list]);
         const installed = new Set([...stdout.matchAll(/^Inst (\S+?)(?::\S+)? /gm)].map(([, name]) => name));
         expect(list.filter((name) => !installed.has(name))).toEqual([]);
+    });
+
+    it.each([["npm"], ["man-db", "git-doc"]])("of later choice install cleanly: %s", async (...names) => {
+        const bundle = hostCertificates();
+        const mount = bundle ? [`--volume=${bundle}:/ca.pem:ro`] : [];
+        const options = ["run", "--rm", "--user=root", "--entrypoint=sh", ...mount, image];
+        const { stdout } = await execa("docker", [...options, "-c", install, "install", ...names]);
+        expect(stdout.split("\n").slice(-1)).toEqual(["clean"]);
     });
 });

@@ -134,7 +134,20 @@ describe("what is downloaded is what was recorded", () => {
         expect(text).not.toMatch(/"resolved": "[^"]*:/);
     });
 
-    it.each(named(/\.lock$|requirements[^/]*\.txt$/))("%s has a hash for every package", (file) => {
+    it("scripts/tools.lock has a checksum and an address for every tool", () => {
+        const lines = readFileSync("scripts/tools.lock", "utf8")
+            .split("\n")
+            .filter((line) => /^[^#]/.test(line));
+        expect(lines).not.toEqual([]);
+        for (const line of lines) {
+            expect(line).toMatch(/^\w+ +[\w-]+ +[\d.]+ +[0-9a-f]{64} +https:\/\/\S+$/);
+        }
+    });
+
+    const requirements = named(/\.lock$|requirements[^/]*\.txt$/).filter(
+        (file) => file !== "scripts/tools.lock",
+    );
+    it.each(requirements)("%s has a hash for every package", (file) => {
         const locked = parseLock(readFileSync(file, "utf8"));
         expect(locked.length).toBeGreaterThan(0);
         expect(locked.filter(({ hashes }) => hashes.length === 0)).toEqual([]);

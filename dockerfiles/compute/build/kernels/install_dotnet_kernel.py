@@ -1,6 +1,6 @@
 """Downloads the pinned .NET Interactive from NuGet and makes Jupyter's kernels for C#, F# and PowerShell of it.
 
-    install_kernel.py VERSIONS.json OUT
+    install_dotnet_kernel.py VERSIONS.json OUT
 
 VERSIONS.json maps dotnet-interactive to {"version", "url", "sha256"}; a file with another hash is an error, and so is one
 that has gone. The program goes to OUT/opt/carbon/kernels/dotnet/tool, the kernels beside it. Where NuGet cannot be
