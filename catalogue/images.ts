@@ -19,6 +19,9 @@ export interface ImageChoice {
     torchIndex: string;
 }
 
+/** Label of an image with what stands for its content. */
+export const contentLabel = "carbon.content";
+
 /** How one of the two images is built. The build context is the project's folder. */
 export interface ImageBuild {
     /** Folder under dockerfiles/ with the Dockerfile. */
@@ -28,6 +31,8 @@ export interface ImageBuild {
      * that stacks that want the same image share it, and another content has another tag.
      */
     tag: string;
+    /** The end of the tag, which the image carries as a label as well: a tag can be moved. */
+    id: string;
     /** Build arguments. They stay readable in the image, so nothing secret may be among them. */
     buildArgs: Record<string, string>;
     /** Stages that need no other image of the suite, and so can be built before it is there. */
@@ -50,13 +55,17 @@ export interface BuildMode {
 }
 
 /** The inputs of a docker-build:index:Image for the build, less its secrets. */
-export function imageInputs({ folder, tag, buildArgs }: ImageBuild, { platforms, builder, push }: BuildMode) {
+export function imageInputs(
+    { folder, tag, id, buildArgs }: ImageBuild,
+    { platforms, builder, push }: BuildMode,
+) {
     return {
         context: { location: "." },
         dockerfile: { location: `dockerfiles/${folder}/Dockerfile` },
         buildArgs,
         platforms,
         tags: [tag],
+        labels: { [contentLabel]: id },
         // The daemon's own builder sees local images and has nothing to load afterwards.
         exec: true,
         builder: { name: builder },
@@ -69,7 +78,7 @@ export function imageInputs({ folder, tag, buildArgs }: ImageBuild, { platforms,
 
 /** The same for its parts alone, which end in the builder's cache. */
 export function partsInputs(image: ImageBuild, mode: BuildMode) {
-    const { tags: _, ...inputs } = imageInputs(image, mode);
+    const { tags: _tags, labels: _labels, ...inputs } = imageInputs(image, mode);
     return { ...inputs, ...image.parts, exports: [{ cacheonly: {} }] };
 }
 
@@ -86,7 +95,7 @@ export function suiteImages(choice: ImageChoice, hash: (folder: string) => strin
     const tagged = (folder: ImageBuild["folder"], buildArgs: ImageBuild["buildArgs"]): ImageBuild => {
         const content = JSON.stringify([buildArgs, [...platforms].sort(), hash(folder)]);
         const id = createHash("sha256").update(content).digest("hex").slice(0, 12);
-        return { folder, tag: `${imagePrefix}/${folder}:${id}`, buildArgs };
+        return { folder, tag: `${imagePrefix}/${folder}:${id}`, id, buildArgs };
     };
     const base = tagged("base", { ROOT_IMAGE: rootImage, ...toolsetBuildArgs(baseToolsets, toolsets) });
     if (!choice.compute) {

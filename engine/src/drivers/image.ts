@@ -171,7 +171,8 @@ function leavesImage({ inputs }: ResourceState): boolean {
 
 /**
  * A pushed image is looked up in its registry, as by the real provider; a local one, which the real provider takes
- * on trust, in the Docker Engine.
+ * on trust, in the Docker Engine. There, what lies at the tag with all the labels that were asked for is the image, too:
+ * another stack has built it, and come to another digest.
  */
 async function read(old: ResourceState, context: Context): Promise<Props | undefined> {
     const ref = String(old.outputs.ref ?? "");
@@ -181,8 +182,17 @@ async function read(old: ResourceState, context: Context): Promise<Props | undef
     if (isPushed(reveal(old.inputs))) {
         return (await isInRegistry(ref, context)) ? old.outputs : undefined;
     }
-    const found = await unlessMissing(() => context.docker().getImage(ref).inspect());
-    return found && old.outputs;
+    const inspect = (name: string) => unlessMissing(() => context.docker().getImage(name).inspect());
+    if (await inspect(ref)) {
+        return old.outputs;
+    }
+    const tags = texts(old.outputs, "tags");
+    const labels = Object.entries((old.inputs.labels ?? {}) as Props);
+    const found = labels.length > 0 && tags[0] ? await inspect(tags[0]) : undefined;
+    if (!found || labels.some(([label, value]) => found.Config.Labels?.[label] !== value)) {
+        return undefined;
+    }
+    return { ...old.outputs, digest: found.Id, ref: referenceOf(tags, found.Id) };
 }
 
 /** Only a clear "not found" counts; a registry that does not answer changes nothing. */

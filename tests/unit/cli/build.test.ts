@@ -28,6 +28,7 @@ describe("build", () => {
             ...["--builder", "default"],
             ...["--build-arg", "ROOT_IMAGE=docker.io/library/debian:trixie-slim"],
             ...["--output", `type=image,push=false,oci-mediatypes=true,compression=zstd,name=${base.tag}`],
+            ...["--label", `carbon.content=${base.id}`],
             ...["--platform", "linux/arm64", "--platform", "linux/amd64"],
             ...["--tag", base.tag],
             ...["--file", "dockerfiles/base/Dockerfile"],
