@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Platform, Settings } from "../../settings/parse";
 import { action, type Handler } from "../action";
-import { buildImages } from "../images";
+import { buildImages } from "../buildImages";
 import { formatDuration } from "../output";
 import { ensureReady } from "../preflight";
 

@@ -4,7 +4,7 @@ import { UserError } from "../errors";
 import { type Output, plural } from "../output";
 import { checkBuilder, checkDocker, checkImageStore } from "./engineChecks";
 import type { Finding } from "./finding";
-import { checkDisk, checkRootImage } from "./images";
+import { checkDisk, checkRootImage } from "./imageNeeds";
 import { checkNeighbours } from "./neighbours";
 import { checkPorts } from "./ports";
 

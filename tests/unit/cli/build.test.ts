@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { suiteImages } from "../../../catalogue/images";
-import { buildCommand } from "../../../cli/images";
+import { buildCommand } from "../../../cli/buildImages";
 import { parseSettings } from "../../../settings/parse";
 import { healthyDocker, portOffset, sandbox } from "./harness";
 

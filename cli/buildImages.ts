@@ -1,0 +1,74 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { attestationEnvironment, buildxArguments } from "@carbon/engine";
+import { type ImageBuild, imageInputs, suiteImages } from "../catalogue/images";
+import type { Settings } from "../settings/parse";
+import { buildMetadata, parseDocument } from "./documents";
+import { UserError } from "./errors";
+import { runInteractively } from "./process";
+import type { Session } from "./session";
+
+// Files in the scratch folder.
+const certificates = "ca.pem";
+const metadata = "metadata.json";
+
+/** An image that was built. */
+export interface BuiltImage {
+    name: "base" | "compute";
+    /** Tag with digest. */
+    ref: string;
+    digest: string;
+}
+
+/**
+ * Builds the suite's images as the program does, with the same arguments and tags, so that a later `up` finds
+ * everything in the cache; one after the other, as two builds would write over one another in a terminal.
+ *
+ * @throws UserError when a build fails; Docker has shown why.
+ */
+export async function buildImages(settings: Settings, session: Session): Promise<BuiltImage[]> {
+    const { base, compute } = suiteImages(settings);
+    const built = [await buildImage(base, settings, session)];
+    return compute ? [...built, await buildImage(compute, settings, session)] : built;
+}
+
+async function buildImage(image: ImageBuild, settings: Settings, session: Session): Promise<BuiltImage> {
+    const scratch = mkdtempSync(join(tmpdir(), "carbon-build-"));
+    try {
+        if (settings.caCertificates) {
+            writeFileSync(join(scratch, certificates), settings.caCertificates);
+        }
+        const exitCode = await runInteractively("docker", buildCommand(image, settings, scratch), {
+            cwd: session.project.dir,
+            env: attestationEnvironment(settings.push),
+            stdout: session.output.progressFd,
+            signal: session.signal,
+        });
+        if (exitCode !== 0) {
+            throw new UserError(`Building the image ${image.folder} failed; what went wrong is above.`);
+        }
+        const { "containerimage.digest": digest } = parseDocument(
+            "What buildx says of the image",
+            buildMetadata,
+            readFileSync(join(scratch, metadata), "utf8"),
+            "`docker buildx version` shows which buildx it is; `make setup` installs one.",
+        );
+        return { name: image.folder, ref: `${image.tag}@${digest}`, digest };
+    } finally {
+        rmSync(scratch, { recursive: true });
+    }
+}
+
+/**
+ * Arguments for `docker` that say what the program's image resources say.
+ *
+ * @param scratch Folder with the certificates, where there are any, and for what buildx reports.
+ */
+export function buildCommand(image: ImageBuild, settings: Settings, scratch: string): string[] {
+    return [
+        ...["buildx", "build", "--metadata-file", join(scratch, metadata)],
+        ...(settings.caCertificates ? ["--secret", `id=ca,src=${join(scratch, certificates)}`] : []),
+        ...buildxArguments(imageInputs(image, settings)),
+    ];
+}
