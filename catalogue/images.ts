@@ -19,7 +19,10 @@ export interface ImageChoice {
     torchIndex: string;
 }
 
-/** Label of an image with what stands for its content. */
+/**
+ * Label of an image with what stands for its content. The embedded engine takes an image that has it instead of building
+ * it again.
+ */
 export const contentLabel = "carbon.content";
 
 /** How one of the two images is built. The build context is the project's folder. */
@@ -78,7 +81,7 @@ export function imageInputs(
 
 /** The same for its parts alone, which end in the builder's cache. */
 export function partsInputs(image: ImageBuild, mode: BuildMode) {
-    const { tags: _tags, labels: _labels, ...inputs } = imageInputs(image, mode);
+    const { tags: _, ...inputs } = imageInputs(image, mode);
     return { ...inputs, ...image.parts, exports: [{ cacheonly: {} }] };
 }
 

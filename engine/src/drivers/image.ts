@@ -51,6 +51,13 @@ const EXPORT_DEFAULTS: Props = {
     store: true,
 };
 
+/**
+ * Labels of this kind say what is in an image. Where the Docker Engine has one with the same tag and the same such label,
+ * it is taken for the image that is asked for: nothing is built, whatever the builder has forgotten, and another build's
+ * digest is no difference. Nor are parts of it built that end in the builder's cache.
+ */
+const CONTENT_LABEL = /(^|\.)content$/;
+
 /** An image built by `docker buildx build`; built again, not replaced, when its inputs or its context change. */
 export const image: Driver = {
     changingOutputs: ["ref", "digest", "contextHash"],
@@ -149,7 +156,8 @@ async function build(inputs: Props, context: Context): Promise<Created> {
     const plain = reveal(inputs);
     const { folder, dockerfile } = files(plain, context);
     const contextHash = hashBuildContext(folder, dockerfile);
-    const digest = await buildImage(plain, context);
+    const there = await sameContent(plain, context);
+    const digest = there ? (leavesImage(plain) ? there : "") : await buildImage(plain, context);
     const ref = referenceOf(texts(plain, "tags"), digest);
     return { id: digest || context.name, outputs: { ...inputs, contextHash, digest, ref } };
 }
@@ -164,35 +172,46 @@ function referenceOf(tags: string[], digest: string): string {
     return `${tagged}@${digest}`;
 }
 
+/** The digest of the image that has the content asked for, as its label says, where the Docker Engine has one. */
+async function sameContent(inputs: Props, context: Context): Promise<string | undefined> {
+    const labels = Object.entries((inputs.labels ?? {}) as Props)
+        .filter(([name]) => CONTENT_LABEL.test(name))
+        .map(([name, value]) => `${name}=${value}`);
+    if (labels.length === 0 || isPushed(inputs)) {
+        return undefined;
+    }
+    const found = await context.docker().listImages({ filters: JSON.stringify({ label: labels }) });
+    const [tag] = texts(inputs, "tags");
+    // Docker lists images of Docker Hub by their short names.
+    const short = (name: string) => name.replace(/^docker\.io\//, "");
+    return found.find(({ RepoTags }) => !tag || RepoTags?.map(short).includes(short(tag)))?.Id;
+}
+
 /** False where the build only filled the builder's cache. */
-function leavesImage({ inputs }: ResourceState): boolean {
+function leavesImage(inputs: Props): boolean {
     return inputs.push === true || objects(inputs, "exports").some(({ image }) => image !== undefined);
 }
 
 /**
  * A pushed image is looked up in its registry, as by the real provider; a local one, which the real provider takes
- * on trust, in the Docker Engine. There, what lies at the tag with all the labels that were asked for is the image, too:
- * another stack has built it, and come to another digest.
+ * on trust, in the Docker Engine. There, one of the same content is the image, too: another stack may have built it, and
+ * come to another digest.
  */
 async function read(old: ResourceState, context: Context): Promise<Props | undefined> {
     const ref = String(old.outputs.ref ?? "");
-    if (!ref || !leavesImage(old)) {
+    if (!ref || !leavesImage(old.inputs)) {
         return old.outputs;
     }
     if (isPushed(reveal(old.inputs))) {
         return (await isInRegistry(ref, context)) ? old.outputs : undefined;
     }
-    const inspect = (name: string) => unlessMissing(() => context.docker().getImage(name).inspect());
-    if (await inspect(ref)) {
+    if (await unlessMissing(() => context.docker().getImage(ref).inspect())) {
         return old.outputs;
     }
-    const tags = texts(old.outputs, "tags");
-    const labels = Object.entries((old.inputs.labels ?? {}) as Props);
-    const found = labels.length > 0 && tags[0] ? await inspect(tags[0]) : undefined;
-    if (!found || labels.some(([label, value]) => found.Config.Labels?.[label] !== value)) {
-        return undefined;
-    }
-    return { ...old.outputs, digest: found.Id, ref: referenceOf(tags, found.Id) };
+    const digest = await sameContent(old.inputs, context);
+    return digest === undefined
+        ? undefined
+        : { ...old.outputs, digest, ref: referenceOf(texts(old.outputs, "tags"), digest) };
 }
 
 /** Only a clear "not found" counts; a registry that does not answer changes nothing. */
@@ -207,7 +226,7 @@ async function isInRegistry(ref: string, context: Context): Promise<boolean> {
 
 async function remove(old: ResourceState, context: Context): Promise<void> {
     const digest = String(old.outputs.digest ?? "");
-    for (const tag of leavesImage(old) ? texts(old.outputs, "tags") : []) {
+    for (const tag of leavesImage(old.inputs) ? texts(old.outputs, "tags") : []) {
         try {
             await context
                 .docker()
