@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { docker, lines, stackLabel } from "./docker";
+import { everyContainer, stackLabel } from "./docker";
 import { run } from "./process";
 import { type Project, statesFolder } from "./project";
 import type { Session } from "./session";
@@ -44,13 +44,12 @@ function withoutDigest(ref: string): string {
     return ref.replace(/@.*/, "");
 }
 
-/** Those of the images that no other stack of the project holds, and no container of another stack uses. */
+/** Those of the images that no other stack of the project holds, and no container but the stack's own was made from. */
 export async function unshared(tags: string[], { project, stack }: Session): Promise<string[]> {
-    const format = `{{.Image}} {{.Label "${stackLabel}"}}`;
-    const inContainers = lines(await docker("ps", "--all", "--no-trunc", "--format", format))
-        .map((line) => line.split(" "))
-        .filter(([, owner]) => owner !== stack)
-        .map(([image = ""]) => withoutDigest(image));
+    // As it was made: `docker ps` shows an id once the tag is another image's.
+    const inContainers = (await everyContainer())
+        .filter(({ Config }) => Config.Labels[stackLabel] !== stack)
+        .map(({ Config }) => withoutDigest(Config.Image));
     const inStates = otherStacks(project, stack).flatMap((other) => deployedImages(project, other));
     return tags.filter((tag) => !inContainers.includes(tag) && !inStates.includes(tag));
 }

@@ -73,6 +73,11 @@ export async function stackContainers(stack: string): Promise<ContainerDetails[]
     return inspectContainers(`label=${stackLabel}=${stack}`, `label=${serviceLabel}`);
 }
 
+/** Every container there is, whoever made it. */
+export function everyContainer(): Promise<ContainerDetails[]> {
+    return inspectContainers();
+}
+
 /** Every container that is running, whoever made it. */
 export function runningContainers(): Promise<ContainerDetails[]> {
     return inspectContainers("status=running");

@@ -108,7 +108,8 @@ unpack_tool() {
     mkdir -p "$directory"
     find_tool "$1"
     case "$TOOL_URL" in https://registry.npmjs.org/*)
-        TOOL_URL="${npm_config_registry:-https://registry.npmjs.org}/${TOOL_URL#https://registry.npmjs.org/}" ;;
+        local registry="${npm_config_registry:-https://registry.npmjs.org}"
+        TOOL_URL="${registry%/}/${TOOL_URL#https://registry.npmjs.org/}" ;;
     esac
     curl --fail --silent --show-error --location --connect-timeout 5 --speed-time 30 --speed-limit 1000 \
         --output "$archive" "$TOOL_URL"

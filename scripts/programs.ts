@@ -218,5 +218,10 @@ function main(image: string): void {
 }
 
 if (require.main === module) {
-    main(process.argv[2] ?? "docker.io/carbon/base:dev");
+    const [, , image] = process.argv;
+    if (!image) {
+        console.error("usage: npm run programs -- IMAGE");
+        process.exit(2);
+    }
+    main(image);
 }

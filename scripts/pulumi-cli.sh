@@ -37,7 +37,10 @@ provide() {
     local log="$LOG_DIR/pulumi-cli.log"
     make_state_dir "$LOG_DIR" "$TOOLS_DIR"
     say "  Downloading the Pulumi CLI $TOOL_VERSION …"
-    if "$0" step install_cli >"$log" 2>&1 </dev/null; then
+    local status=0
+    "$0" step install_cli >"$log" 2>&1 </dev/null || status=$?
+    if [ "$status" = 130 ]; then exit 130; fi
+    if [ "$status" = 0 ]; then
         rm -f "$UNREACHABLE"
         good "Pulumi CLI $TOOL_VERSION in .carbon/tools"
     else

@@ -51,6 +51,8 @@ build() {
     case "$mirror" in https:*) certificates=--include=ca-certificates ;; esac
     make_work_dir
     cp -R "$PROJECT_DIR/scripts/root-image/." "$WORK_DIR"
+    # The folders of the image take these modes, whatever the umask of the clone.
+    chmod -R u=rwX,go=rX "$WORK_DIR/rootfs"
     # What was there for the time of the build alone: $1 is the system's folder.
     # shellcheck disable=SC2016
     hook='rm "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"'
@@ -62,6 +64,7 @@ build() {
                 --customize-hook="$hook" \
                 trixie "$WORK_DIR/rootfs-${platform#linux/}.tar" -
     done
+    as_root chmod a+r "$WORK_DIR"/rootfs-*.tar
     docker buildx build --builder "$(docker context show)" --platform "$(IFS=, && echo "$*")" --provenance=false \
         --tag "$ROOT_IMAGE" "$WORK_DIR"
 }

@@ -53,7 +53,8 @@ export const settingDefinitions = {
     }),
     imagePrefix: setting({
         rule: qualifiedPrefix,
-        default: "docker.io/carbon",
+        // Of no registry: where an image is missing, nobody else's is pulled under its name.
+        default: "localhost/carbon",
         description:
             "Registry and folder of the two images: `<imagePrefix>/base` and `<imagePrefix>/compute`. Their tags stand for what is in them, so that stacks with the same settings of images share them.",
     }),

@@ -112,7 +112,7 @@ function acceptance(): void {
     vitest(["emulated"]);
 }
 
-/** The image that a container of the stack was made from, by its digest; undefined where there is no such container. */
+/** The image that a container of the stack was made from; undefined where there is no such container. */
 function imageOf(service: string): string | undefined {
     const name = `carbon-${stack}-${service}`;
     const { status, stdout } = execute("docker", ["inspect", "--format", "{{.Config.Image}}", name]);
@@ -130,7 +130,15 @@ function saveDisk(): void {
 
 /** Nor to images that the quick suite or an earlier run has left. */
 function removeImages(): void {
-    const list = execute("docker", ["image", "ls", "--quiet", "--filter", "reference=carbon/*"]);
+    const list = execute("docker", [
+        "image",
+        "ls",
+        "--quiet",
+        "--filter",
+        "reference=carbon/*",
+        "--filter",
+        "reference=localhost/carbon/*",
+    ]);
     const ids = [...new Set(list.stdout.split("\n"))].filter((id) => id !== "");
     if (isCi && ids.length > 0) {
         // What cannot go, because a container uses it, is only disk that is not won.

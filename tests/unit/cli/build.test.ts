@@ -20,7 +20,7 @@ describe("build", () => {
     it("tells buildx what the program's image resources say", () => {
         const settings = parseSettings("dev", { platforms: '["linux/arm64","linux/amd64"]' }, machine);
         const { base } = suiteImages(settings, () => "sources");
-        expect(base.tag).toMatch(/^docker\.io\/carbon\/base:[0-9a-f]{12}$/);
+        expect(base.tag).toMatch(/^localhost\/carbon\/base:[0-9a-f]{12}$/);
         const image = { ...base, buildArgs: { ROOT_IMAGE: settings.rootImage } };
         expect(buildCommand(image, settings, "/scratch")).toEqual([
             ...["buildx", "build"],

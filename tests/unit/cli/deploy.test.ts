@@ -258,6 +258,12 @@ describe("up", () => {
     });
 });
 
+/** A container of a stack that was made from an image; Docker's list may know the image by its id alone. */
+function madeFrom(image: string, stack: string) {
+    const made = container("postgres");
+    return { ...made, Config: { Image: image, Labels: { ...made.Config.Labels, "carbon.stack": stack } } };
+}
+
 describe("the images of former deployments", () => {
     const up = async (state: Record<string, string[]>, ...rules: Rule[]) => {
         const box = sandbox();
@@ -267,7 +273,7 @@ describe("the images of former deployments", () => {
         box.install("docker", [...rules, ...healthyDocker]);
         // The deployment leaves a state with the image that it made.
         box.install("pulumi", [
-            { match: "^up ", writes: [box.stateFile("dev"), box.state(["docker.io/carbon/base:new"])] },
+            { match: "^up ", writes: [box.stateFile("dev"), box.state(["localhost/carbon/base:new"])] },
             ...obedientPulumi,
         ]);
         const { exitCode, stdout } = await box.carbon(["up", "--yes"]);
@@ -276,31 +282,31 @@ describe("the images of former deployments", () => {
         return { removals, stdout };
     };
     const remove = { match: "^image rm " };
-    const before = { dev: ["docker.io/carbon/base:old", "docker.io/carbon/base:new"] };
+    const before = { dev: ["localhost/carbon/base:old", "localhost/carbon/base:new"] };
 
     it("are removed after an up, with a word", async () => {
         const { removals, stdout } = await up(before, remove);
-        expect(removals).toEqual(["image rm docker.io/carbon/base:old"]);
-        expect(stdout).toContain("Removed what this stack no longer needs: docker.io/carbon/base:old\n");
+        expect(removals).toEqual(["image rm localhost/carbon/base:old"]);
+        expect(stdout).toContain("Removed what this stack no longer needs: localhost/carbon/base:old\n");
     });
 
     it("are removed also where the up before failed after it had made new ones", async () => {
         const box = sandbox();
-        box.saveState("dev", ["docker.io/carbon/base:new"], "docker.io/carbon/base:old");
+        box.saveState("dev", ["localhost/carbon/base:new"], "localhost/carbon/base:old");
         box.install("docker", [remove, ...healthyDocker]);
         box.install("pulumi", [
-            { match: "^up ", writes: [box.stateFile("dev"), box.state(["docker.io/carbon/base:new"])] },
+            { match: "^up ", writes: [box.stateFile("dev"), box.state(["localhost/carbon/base:new"])] },
             ...obedientPulumi,
         ]);
         await box.carbon(["up", "--yes"]);
-        expect(box.commands("docker")).toContain("image rm docker.io/carbon/base:old");
+        expect(box.commands("docker")).toContain("image rm localhost/carbon/base:old");
     });
 
     it("stay where another stack holds them, in its state or in a container", async () => {
-        const shared = await up({ ...before, other: ["docker.io/carbon/base:old"] }, remove);
+        const shared = await up({ ...before, other: ["localhost/carbon/base:old"] }, remove);
         expect(shared.removals).toEqual([]);
-        const containers = { match: "^ps .*carbon.stack", stdout: "docker.io/carbon/base:old other\n" };
-        expect((await up(before, containers, remove)).removals).toEqual([]);
+        const user = madeFrom("localhost/carbon/base:old", "other");
+        expect((await up(before, ...running(user), remove)).removals).toEqual([]);
     });
 
     it("stay without a word where Docker will not remove them", async () => {
@@ -381,30 +387,31 @@ describe("down", () => {
         const removals = order.slice(order.findIndex((command) => command.startsWith("destroy ")));
         expect(removals.filter((command) => command.includes(" rm "))).toEqual([
             "volume rm carbon-dev-home carbon-dev-postgres carbon-dev-keys",
-            expect.stringMatching(/^image rm docker\.io\/carbon\/base:[0-9a-f]{12}$/),
+            expect.stringMatching(/^image rm localhost\/carbon\/base:[0-9a-f]{12}$/),
         ]);
     });
 
     it("deletes the images that it was deployed with, but none that another stack has", async () => {
         const box = sandbox();
         box.saveState("dev", [
-            "docker.io/carbon/base:dev",
-            "docker.io/carbon/base:0",
-            "docker.io/carbon/base:1",
+            "localhost/carbon/base:dev",
+            "localhost/carbon/base:0",
+            "localhost/carbon/base:1",
         ]);
-        box.saveState("other", ["docker.io/carbon/base:0"]);
+        box.saveState("other", ["localhost/carbon/base:0"]);
         box.install("docker", [
-            {
-                match: "^ps --all --no-trunc --format .*carbon.stack",
-                stdout: "docker.io/carbon/base:1@sha256:1 third\ndocker.io/carbon/base:dev dev\n",
-            },
+            { match: "^ps .*carbon.stack=dev" },
+            ...running(
+                madeFrom("localhost/carbon/base:1@sha256:1", "third"),
+                madeFrom("localhost/carbon/base:dev", "dev"),
+            ),
             { match: "^image rm " },
             { match: "^image inspect .*/base:[0-9a-f]{12}$", code: 1 },
             ...healthyDocker,
         ]);
         box.install("pulumi", obedientPulumi);
         await box.carbon(["down", "--yes", "--images"]);
-        expect(box.commands("docker")).toContain("image rm docker.io/carbon/base:dev");
+        expect(box.commands("docker")).toContain("image rm localhost/carbon/base:dev");
     });
 
     it("removes what a lost state has left behind", async () => {

@@ -109,7 +109,7 @@ export function container(
         },
         Config: {
             Labels: { "carbon.stack": "dev", "carbon.service": name },
-            Image: "docker.io/carbon/base:dev",
+            Image: "localhost/carbon/base:dev",
         },
         NetworkSettings: {
             Ports: Object.fromEntries(
@@ -135,7 +135,7 @@ export function running(...containers: ReturnType<typeof container>[]): Rule[] {
 export const stackOutputs = {
     urls: { jupyter: "http://127.0.0.1:8888/lab", ssh: "ssh://carbon@127.0.0.1:2222" },
     images: {
-        base: { ref: "docker.io/carbon/base:dev@sha256:1", digest: "sha256:1", platforms: ["linux/amd64"] },
+        base: { ref: "localhost/carbon/base:dev@sha256:1", digest: "sha256:1", platforms: ["linux/amd64"] },
     },
     verification: {
         schema: 1,

@@ -119,7 +119,7 @@ describe("before anything is touched", () => {
         const everything = { match: "^system df ", stdout: "Images 60.2GB\nBuild Cache 48.1GB\n" };
         const images = {
             match: "^image ls ",
-            stdout: "carbon/compute 23.4GB\ncarbon/compute 23.4GB\ncarbonara/pan 12GB\nubuntu 78.1MB\n",
+            stdout: "localhost/carbon/compute 23.4GB\nlocalhost/carbon/compute 23.4GB\ncarbonara/pan 12GB\nubuntu 78.1MB\n",
         };
         const need = async (torchIndex: string, ...rules: Rule[]) => {
             const box = sandbox();

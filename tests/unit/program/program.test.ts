@@ -168,7 +168,7 @@ describe("the program", () => {
         for (const [service, name] of Object.entries(images)) {
             const { inputs, options } = only(run, container, `${service}-container`);
             expect(inputs.image).toBe(tag(run, name));
-            expect(inputs.image).toMatch(/^docker\.io\/carbon\/(base|compute):[0-9a-f]{12}$/);
+            expect(inputs.image).toMatch(/^localhost\/carbon\/(base|compute):[0-9a-f]{12}$/);
             expect(JSON.stringify(options.dependencies)).toContain(`::${name}`);
         }
         expect(run.outputs.images).toMatchObject({

@@ -52,7 +52,7 @@ describe("settings", () => {
         expect(settings()).toMatchObject({
             platforms: ["linux/arm64"],
             rootImage: "docker.io/library/debian:trixie-slim",
-            imagePrefix: "docker.io/carbon",
+            imagePrefix: "localhost/carbon",
             builder: "default",
             bindAddress: "127.0.0.1",
             tls: false,
@@ -260,7 +260,7 @@ describe("a bad configuration", () => {
         [
             "a push to nobody's registry",
             { push: true },
-            /^push: docker.io\/carbon is not a registry of yours/,
+            /^push: localhost\/carbon is not a registry of yours/,
         ],
         ["a push that is neither true nor false", { push: "yes" }, /^push: .*true or false/],
         ["a builder with a space", { builder: "my builder" }, /^builder: .*docker buildx ls/],

@@ -174,8 +174,13 @@ class Mongodb(WorkspaceTestCase):
         self.assertIn("left 0", first)
 
     def test_is_skipped_where_the_image_has_no_client(self) -> None:
+        self.serve()
         self.image("base", [])
-        self.assertResult(self.run_check(mongodb), "SKIP", "toolset databases is not in this image")
+        self.assertResult(self.run_check(mongodb), "SKIP", "answers; its logins were not tried")
+
+    def test_fails_without_an_answer_where_the_image_has_no_client(self) -> None:
+        self.image("base", [])
+        self.assertResult(self.run_check(mongodb), "FAIL", "no answer from 127.0.0.1:9")
 
     def test_fails_where_no_password_is_needed(self) -> None:
         self.serve(open_to_all=True)
