@@ -1,27 +1,24 @@
 import { isDeepStrictEqual } from "node:util";
 import { applyReplaceOnChanges, type Change, diffProps } from "./diff";
 import { driverFor } from "./drivers";
+import type { Diff } from "./drivers/driver";
 import { EngineError } from "./engine-error";
-import { dependentsOf, inDeletionOrder } from "./graph";
+import { inDeletionOrder } from "./graph";
 import { type MonitorHandler, type Registered, type Registration, type Severity, Stopping } from "./monitor";
-import type { PendingOperation, ResourceState } from "./state";
-import { type StepEnvironment, Steps } from "./steps";
-import { isDefaultProvider, isProviderType, makeUrn, packageOf, providerUrn, STACK_TYPE } from "./urn";
-import { type Props, UNKNOWN, withoutBookkeeping } from "./values";
-
-/** What the resource's old and new inputs call for. */
-interface Plan {
-    operation: "same" | "update" | "replace";
-    changes: Change[];
-    deleteBeforeReplace: boolean;
-}
-
-export interface DeploymentOptions extends StepEnvironment {
-    project: string;
-    stack: string;
-    /** Creations that an interrupted run began and never recorded. */
-    interrupted: PendingOperation[];
-}
+import type { OpenStack } from "./open-stack";
+import type { Snapshot } from "./snapshot";
+import type { ResourceState } from "./state";
+import { Steps } from "./steps";
+import {
+    isDefaultProvider,
+    isProviderType,
+    makeUrn,
+    nameOf,
+    packageOf,
+    providerUrn,
+    STACK_TYPE,
+} from "./urn";
+import { mapProps, type Props, sameValue, UNKNOWN, withoutBookkeeping } from "./values";
 
 /**
  * Turns the program's registrations into steps. Registrations arrive when what they depend on is done, so each is
@@ -30,35 +27,34 @@ export interface DeploymentOptions extends StepEnvironment {
 export class Deployment implements MonitorHandler {
     private readonly steps: Steps;
     private readonly olds: Map<string, ResourceState>;
-    private readonly registered = new Map<string, ResourceState>();
     private readonly seen = new Set<string>();
     /** Deleted before their replacement, because something they need was. */
     private readonly deletedFirst = new Map<string, ResourceState>();
     private readonly defaultProviders = new Map<string, Promise<string>>();
-    private readonly interrupted: Map<string, PendingOperation>;
     private readonly running = new Set<Promise<unknown>>();
     private failure: unknown;
     /** Outputs of the root stack, once the program has given them. */
     outputs: Props = {};
 
-    constructor(private readonly options: DeploymentOptions) {
-        const resources = options.snapshot.resources();
-        this.steps = new Steps(options);
-        this.olds = new Map(resources.filter((r) => !r.delete).map((r) => [r.urn, r]));
-        this.interrupted = new Map(
-            options.interrupted.map((operation) => [operation.resource.urn, operation]),
-        );
-        for (const resource of resources) {
-            options.contexts.addProvider(resource);
-        }
+    constructor(
+        private readonly stack: OpenStack,
+        private readonly snapshot: Snapshot,
+    ) {
+        this.steps = new Steps(stack, snapshot);
+        const olds = snapshot.resources().filter((resource) => !resource.delete);
+        this.olds = new Map(olds.map((resource) => [resource.urn, resource]));
     }
 
     get counts() {
         return this.steps.counts;
     }
 
+    private get isEnding(): boolean {
+        return Boolean(this.failure) || this.stack.signal.aborted;
+    }
+
     async registerResource(registration: Registration): Promise<Registered> {
-        if (this.failure || this.options.signal.aborted) {
+        if (this.isEnding) {
             throw new Stopping("the deployment is ending");
         }
         const work = this.register(registration);
@@ -74,7 +70,7 @@ export class Deployment implements MonitorHandler {
     }
 
     async registerOutputs(urn: string, outputs: Props): Promise<void> {
-        const state = this.registered.get(urn);
+        const state = this.snapshot.resources().find((resource) => resource.urn === urn);
         if (!state) {
             return;
         }
@@ -84,14 +80,14 @@ export class Deployment implements MonitorHandler {
             this.outputs = outputs;
         }
         if (changed) {
-            await this.options.snapshot.save();
+            await this.snapshot.save();
         }
     }
 
     log(severity: Severity, text: string): void {
         // Once the run is ending, the program's complaints are about that and nothing else.
-        if (severity !== "debug" && !this.failure && !this.options.signal.aborted) {
-            this.options.display.show({ kind: "message", severity, text });
+        if (severity !== "debug" && !this.isEnding) {
+            this.stack.display.show({ kind: "message", severity, text });
         }
     }
 
@@ -111,58 +107,36 @@ export class Deployment implements MonitorHandler {
 
     /** After the program: deletes what it did not register and what was replaced. */
     async deleteRest(): Promise<void> {
-        const doomed = this.options.snapshot.resources().filter((r) => r.delete || !this.seen.has(r.urn));
+        const doomed = this.snapshot.resources().filter((r) => r.delete || !this.seen.has(r.urn));
         await inDeletionOrder(doomed, (old) => this.steps.delete(old, old.delete ? undefined : "delete"));
-        await this.removeLeftovers();
-    }
-
-    /** Removes what interrupted creations left and nobody wants any more. */
-    private async removeLeftovers(): Promise<void> {
-        const { snapshot, contexts, preview } = this.options;
-        const living = new Set(snapshot.resources().map((resource) => resource.urn));
-        for (const operation of preview ? [] : this.interrupted.values()) {
-            const { resource } = operation;
-            if (!living.has(resource.urn)) {
-                const context = contexts.for(resource);
-                await driverFor(resource.type).removeLeftover?.(resource.inputs, context);
-            }
-            await snapshot.settle(undefined, undefined, operation);
-        }
     }
 
     private async register(registration: Registration): Promise<Registered> {
-        const { type, name, parent } = registration;
-        const urn = makeUrn(this.options.stack, this.options.project, parent, type, name);
+        const { type, name, parent, custom, aliases } = registration;
+        const urn = makeUrn(this.stack.name, this.stack.project.name, parent, type, name);
         if (this.seen.has(urn)) {
             throw new EngineError(`Two resources have the same URN ${urn}: give one of them another name.`);
         }
         this.seen.add(urn);
-        const old = this.findOld(urn, registration.aliases);
-        const state = registration.custom
+        const old = this.findOld(urn, aliases);
+        const state = custom
             ? await this.registerCustom(urn, registration, old)
-            : await this.keepOrAdd(
-                  this.stateFor(urn, registration, registration.inputs, undefined, old),
-                  old,
-              );
-        this.registered.set(urn, state);
-        return { urn, id: state.id, outputs: registration.custom ? state.outputs : {} };
+            : await this.keepOrAdd(this.stateFor(urn, { ...registration, provider: undefined }, old), old);
+        return { urn, id: state.id, outputs: custom ? state.outputs : {} };
     }
 
     private findOld(urn: string, aliases: string[]): ResourceState | undefined {
-        const known = [urn, ...aliases].find((candidate) => this.olds.has(candidate));
-        const old = known === undefined ? undefined : this.olds.get(known);
-        if (known !== undefined && known !== urn) {
-            this.seen.add(known);
-        }
-        return old;
+        const known = [urn, ...aliases].find((candidate) => this.olds.has(candidate)) ?? urn;
+        this.seen.add(known);
+        return this.olds.get(known);
     }
 
     /** Records a resource about which nothing has to be done. */
     private async keepOrAdd(state: ResourceState, old: ResourceState | undefined): Promise<ResourceState> {
         if (old && isDeepStrictEqual(record(old), record(state))) {
-            this.options.snapshot.keep(state, old);
+            this.snapshot.keep(state, old);
         } else {
-            await this.options.snapshot.settle(state, old);
+            await this.snapshot.settle(state, old);
         }
         this.steps.count("same", state);
         return state;
@@ -173,71 +147,52 @@ export class Deployment implements MonitorHandler {
         registration: Registration,
         known: ResourceState | undefined,
     ): Promise<ResourceState> {
-        const { type } = registration;
-        const driver = driverFor(type);
+        const { type, version } = registration;
+        const { contexts } = this.stack;
         const provider = isProviderType(type) ? undefined : await this.providerOf(registration);
-        const context = this.options.contexts.for({ urn, type, provider });
-        const given = isProviderType(type) ? withVersion(registration) : registration.inputs;
-        const old = this.deletedFirst.has(urn) ? undefined : known;
-        const state = this.stateFor(urn, registration, driver.check(given, context), provider, old);
+        const given =
+            isProviderType(type) && version ? { ...registration.inputs, version } : registration.inputs;
+        const inputs = driverFor(type).check(given, contexts.for({ urn, type, provider }));
+        const deleted = this.deletedFirst.get(urn);
+        const old = deleted ? undefined : known;
+        const state = this.stateFor(urn, { ...registration, provider, inputs }, old);
         const done = old
-            ? await this.change(state, old, await this.plan(registration, state, old), registration)
-            : await this.makeNew(state, this.deletedFirst.get(urn));
-        this.options.contexts.addProvider(done);
+            ? await this.change(state, old, registration.deleteBeforeReplace)
+            : await this.steps.create(
+                  state,
+                  deleted ? "replace" : "create",
+                  diffProps(withoutBookkeeping(deleted?.inputs ?? {}), withoutBookkeeping(inputs)),
+              );
+        contexts.addProvider(done);
         return done;
     }
 
-    private async makeNew(state: ResourceState, replaced: ResourceState | undefined): Promise<ResourceState> {
-        const changes = diffProps(visible(replaced?.inputs ?? {}), visible(state.inputs));
-        const interrupted = this.takeInterrupted(state.urn);
-        return this.steps.create(state, replaced ? "replace" : "create", changes, interrupted);
-    }
-
-    private takeInterrupted(urn: string): PendingOperation | undefined {
-        const operation = this.interrupted.get(urn);
-        this.interrupted.delete(urn);
-        return operation;
-    }
-
-    private async plan(registration: Registration, state: ResourceState, old: ResourceState): Promise<Plan> {
-        const context = this.options.contexts.for(state);
-        const diff = await driverFor(state.type).diff(old, state.inputs, context);
-        const changes = applyReplaceOnChanges(diff.changes, registration.replaceOnChanges ?? []);
-        const replacing = { kind: "update", replace: true } as const;
-        if (old.initErrors?.length) {
-            changes.push({ ...replacing, path: ["(unfinished)"], old: old.initErrors[0], new: null });
-        }
-        if (providerChanged(old.provider, state.provider)) {
-            changes.push({ ...replacing, path: ["provider"], old: old.provider, new: state.provider });
-        }
-        const replace = changes.some((change) => change.replace);
-        return {
-            operation: replace ? "replace" : changes.length > 0 ? "update" : "same",
-            changes,
-            deleteBeforeReplace: registration.deleteBeforeReplace ?? diff.deleteBeforeReplace,
-        };
+    /** What sets the resource apart from its old state, `replaceOnChanges` counted in. */
+    private async diff(old: ResourceState, now: ResourceState): Promise<Diff> {
+        const diff = await driverFor(now.type).diff(old, now.inputs, this.stack.contexts.for(now));
+        return { ...diff, changes: applyReplaceOnChanges(diff.changes, now.replaceOnChanges ?? []) };
     }
 
     private async change(
         state: ResourceState,
         old: ResourceState,
-        plan: Plan,
-        registration: Registration,
+        deleteBeforeReplace: boolean | undefined,
     ): Promise<ResourceState> {
-        switch (plan.operation) {
-            case "same":
-                return this.keepOrAdd(state, old);
-            case "update":
-                this.forgetChanging(state);
-                return this.steps.update(state, old, plan.changes);
-            case "replace":
-                return this.replace(state, old, plan, registration.name);
+        const diff = await this.diff(old, state);
+        const changes = [...diff.changes, ...otherReasons(old, state)];
+        if (changes.some((change) => change.replace)) {
+            return this.replace(state, old, changes, deleteBeforeReplace ?? diff.deleteBeforeReplace);
         }
+        if (changes.length > 0) {
+            this.forgetChanging(state);
+            return this.steps.update(state, old, changes);
+        }
+        return this.keepOrAdd(state, old);
     }
 
     /** In a preview, the outputs that an update will change are not known. */
     private forgetChanging(state: ResourceState): void {
-        if (this.options.preview) {
+        if (this.stack.preview) {
             const changing = driverFor(state.type).changingOutputs ?? [];
             const unknown = Object.fromEntries(changing.map((key) => [key, UNKNOWN]));
             state.outputs = { ...state.outputs, ...state.inputs, ...unknown };
@@ -247,71 +202,50 @@ export class Deployment implements MonitorHandler {
     private async replace(
         state: ResourceState,
         old: ResourceState,
-        plan: Plan,
-        name: string,
+        changes: Change[],
+        deleteBeforeReplace: boolean,
     ): Promise<ResourceState> {
         if (old.protect) {
             throw new EngineError(
-                `${name} is protected and would have to be replaced: take "protect" away first.`,
+                `${nameOf(state.urn)} is protected and would have to be replaced: take "protect" away first.`,
             );
         }
-        const fresh = { ...state, id: undefined, outputs: this.options.preview ? state.inputs : {} };
-        if (plan.deleteBeforeReplace) {
+        if (deleteBeforeReplace) {
             await this.deleteFirst(old);
         }
-        const staying = plan.deleteBeforeReplace ? undefined : old;
-        return this.steps.create(fresh, "replace", plan.changes, this.takeInterrupted(state.urn), staying);
+        const fresh = { ...state, id: undefined, outputs: this.stack.preview ? state.inputs : {} };
+        return this.steps.create(fresh, "replace", changes, deleteBeforeReplace ? undefined : old);
     }
 
     /** Deletes the resource, but before it all that could not outlive it and is yet to be registered. */
     private async deleteFirst(old: ResourceState): Promise<void> {
-        const doomed = await this.dependentsToReplace(old);
-        for (const dependent of doomed) {
-            this.deletedFirst.set(dependent.urn, dependent);
-        }
-        await inDeletionOrder([old, ...doomed], (resource) => this.steps.delete(resource, undefined));
-    }
-
-    /** Those of the dependents whose diff, with the properties that came from it unknown, asks for a replacement. */
-    private async dependentsToReplace(root: ResourceState): Promise<ResourceState[]> {
-        const replaced = new Set([root.urn]);
-        const found: ResourceState[] = [];
-        for (const resource of dependentsOf(root.urn, this.options.snapshot.resources())) {
-            const settled = this.seen.has(resource.urn) || this.deletedFirst.has(resource.urn);
-            if (
-                resource.custom &&
-                !resource.delete &&
-                !settled &&
-                (await this.mustFollow(resource, replaced))
-            ) {
-                replaced.add(resource.urn);
-                found.push(resource);
+        const doomed = new Map([[old.urn, old]]);
+        for (const resource of this.snapshot.resources().filter((r) => r.custom && !r.delete)) {
+            const isSettled = this.seen.has(resource.urn) || this.deletedFirst.has(resource.urn);
+            if (!isSettled && (await this.mustFollow(resource, doomed))) {
+                doomed.set(resource.urn, resource);
+                this.deletedFirst.set(resource.urn, resource);
             }
         }
-        return found;
+        await inDeletionOrder([...doomed.values()], (resource) => this.steps.delete(resource, undefined));
     }
 
-    private async mustFollow(resource: ResourceState, replaced: Set<string>): Promise<boolean> {
+    /** Whether the diff, with the properties that come from what is replaced unknown, asks for a replacement. */
+    private async mustFollow(
+        resource: ResourceState,
+        replaced: ReadonlyMap<string, unknown>,
+    ): Promise<boolean> {
         if (resource.provider && replaced.has(providerUrn(resource.provider))) {
             return true;
         }
-        const touched = Object.entries(resource.propertyDependencies)
-            .filter(([, urns]) => urns.some((urn) => replaced.has(urn)))
-            .map(([key]) => key)
-            .filter((key) => key in resource.inputs);
-        if (touched.length === 0) {
+        const isTouched = (key: string) =>
+            resource.propertyDependencies[key]?.some((urn) => replaced.has(urn)) ?? false;
+        if (!Object.keys(resource.inputs).some(isTouched)) {
             return false;
         }
-        const unknown = Object.fromEntries(touched.map((key) => [key, UNKNOWN]));
-        const context = this.options.contexts.for(resource);
-        const { changes } = await driverFor(resource.type).diff(
-            resource,
-            { ...resource.inputs, ...unknown },
-            context,
-        );
-        return applyReplaceOnChanges(changes, resource.replaceOnChanges ?? []).some(
-            (change) => change.replace,
-        );
+        const inputs = mapProps(resource.inputs, (value, key) => (isTouched(key) ? UNKNOWN : value));
+        const { changes } = await this.diff(resource, { ...resource, inputs });
+        return changes.some((change) => change.replace);
     }
 
     /** The resource's own provider, or the default one of its package, registered when first needed. */
@@ -335,36 +269,47 @@ export class Deployment implements MonitorHandler {
 
     private stateFor(
         urn: string,
-        registration: Registration,
-        inputs: Props,
-        provider: string | undefined,
+        { name, version, aliases, deleteBeforeReplace, ...recorded }: Registration,
         old: ResourceState | undefined,
     ): ResourceState {
-        const preview = this.options.preview ? inputs : {};
+        const now = new Date().toISOString();
         return {
-            others: old?.others ?? {},
+            ...recorded,
             urn,
-            custom: registration.custom,
-            type: registration.type,
+            others: old?.others ?? {},
             id: old?.id,
-            inputs,
-            outputs: old?.outputs ?? preview,
-            parent: registration.parent,
-            protect: registration.protect,
-            dependencies: registration.dependencies,
-            propertyDependencies: registration.propertyDependencies,
-            provider,
-            additionalSecretOutputs: registration.additionalSecretOutputs,
-            retainOnDelete: registration.retainOnDelete,
-            replaceOnChanges: registration.replaceOnChanges,
-            created: old?.created ?? new Date().toISOString(),
-            modified: old?.modified ?? new Date().toISOString(),
+            outputs: old?.outputs ?? (this.stack.preview ? recorded.inputs : {}),
+            created: old?.created ?? now,
+            modified: old?.modified ?? now,
         };
     }
 }
 
-function withVersion({ inputs, version }: Registration): Props {
-    return version ? { ...inputs, version } : inputs;
+/** Removes what interrupted creations left, unless it is what a resource in the state stands for. */
+export async function removeLeftovers({ contexts, state }: OpenStack): Promise<void> {
+    const { snapshot, interrupted } = await state;
+    for (const operation of interrupted) {
+        const { type, inputs } = operation.resource;
+        const isSame = (other: ResourceState) =>
+            other.type === type && sameValue(other.inputs.name ?? null, inputs.name ?? null);
+        if (!snapshot.resources().some(isSame)) {
+            await driverFor(type).removeLeftover?.(inputs, contexts.for(operation.resource));
+        }
+        await snapshot.settle(undefined, undefined, operation);
+    }
+}
+
+/** What asks for a replacement beside the resource's own inputs. */
+function otherReasons(old: ResourceState, now: ResourceState): Change[] {
+    const reasons: Change[] = [];
+    const replacing = { kind: "update", replace: true } as const;
+    if (old.initErrors?.length) {
+        reasons.push({ ...replacing, path: ["(unfinished)"], old: old.initErrors[0], new: null });
+    }
+    if (providerChanged(old.provider, now.provider)) {
+        reasons.push({ ...replacing, path: ["provider"], old: old.provider, new: now.provider });
+    }
+    return reasons;
 }
 
 /** Default providers of different versions stand for the same; any other change of provider is another place. */
@@ -376,9 +321,4 @@ function providerChanged(old: string | undefined, now: string | undefined): bool
 /** What of a resource would be worth a new checkpoint. */
 function record({ created, modified, delete: _delete, initErrors, ...rest }: ResourceState): object {
     return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-}
-
-/** Inputs as a user knows them. */
-function visible(inputs: Props): Props {
-    return withoutBookkeeping(inputs);
 }

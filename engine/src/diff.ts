@@ -11,39 +11,30 @@ export interface Change {
 }
 
 /** What differs between two sets of properties, leaf by leaf. Nothing is marked as needing replacement. */
-export function diffProps(olds: Props, news: Props): Change[] {
-    return diffObjects(olds, news, []);
-}
-
-function diffObjects(olds: Props, news: Props, path: Change["path"]): Change[] {
+export function diffProps(olds: Props, news: Props, path: Change["path"] = []): Change[] {
     const keys = [...new Set([...Object.keys(olds), ...Object.keys(news)])].sort();
     return keys.flatMap((key) => diffValues(olds[key], news[key], [...path, key]));
 }
 
 function diffValues(old: Value | undefined, now: Value | undefined, path: Change["path"]): Change[] {
-    if (old === undefined || now === undefined) {
-        if (old === now) {
-            return [];
-        }
-        return [{ path, kind: old === undefined ? "add" : "delete", old, new: now, replace: false }];
-    }
-    if (old instanceof Secret || now instanceof Secret) {
-        // Inside a secret nothing is shown, so there is no need to look for the leaf.
-        return sameValue(old, now) && !hasUnknown(now)
-            ? []
-            : [{ path, kind: "update", old: secret(old), new: secret(now), replace: false }];
-    }
-    if (now instanceof Unknown || old instanceof Unknown) {
-        return [{ path, kind: "update", old, new: now, replace: false }];
-    }
     if (Array.isArray(old) && Array.isArray(now)) {
         const length = Math.max(old.length, now.length);
         return Array.from({ length }, (_, i) => diffValues(old[i], now[i], [...path, i])).flat();
     }
     if (isObject(old) && isObject(now)) {
-        return diffObjects(old, now, path);
+        return diffProps(old, now, path);
     }
-    return sameValue(old, now) ? [] : [{ path, kind: "update", old, new: now, replace: false }];
+    if (old === undefined || now === undefined) {
+        const kind = old === undefined ? "add" : "delete";
+        return old === now ? [] : [{ path, kind, old, new: now, replace: false }];
+    }
+    if (sameValue(old, now) && !hasUnknown(now)) {
+        return [];
+    }
+    // Of a change inside a secret nothing is shown, on neither side.
+    const isSecret = old instanceof Secret || now instanceof Secret;
+    const [before, after] = isSecret ? [secret(old), secret(now)] : [old, now];
+    return [{ path, kind: "update", old: before, new: after, replace: false }];
 }
 
 function secret(value: Value): Value {

@@ -3,7 +3,7 @@ import pc from "picocolors";
 import { type Change, formatPath } from "./diff";
 import type { Counts, Display, EngineEvent, Operation, Subject } from "./events";
 import { printable } from "./printable";
-import { isObject, maskSecrets, type Value } from "./values";
+import { isObject, type Value } from "./values";
 
 export interface DisplayOptions {
     /** Where the text goes; a terminal gets colours, unless NO_COLOR is set, and a live line about what runs. */
@@ -24,21 +24,20 @@ const MAX_VALUE = 120;
 const LIVE_MS = 200;
 
 /** Turns events into lines of text. */
-export function createDisplay(options: DisplayOptions): Display {
-    return new TextDisplay(options);
+export function createDisplay({ stream, newProperties = false }: DisplayOptions): Display {
+    return new TextDisplay(stream, newProperties);
 }
 
 class TextDisplay implements Display {
-    private readonly stream: NodeJS.WriteStream;
     private readonly color: ReturnType<typeof pc.createColors>;
-    private readonly newProperties: boolean;
     private readonly running = new Map<string, { subject: Subject; began: number; line: string }>();
     private liveShown = false;
 
-    constructor({ stream, newProperties = false }: DisplayOptions) {
-        this.stream = stream;
+    constructor(
+        private readonly stream: NodeJS.WriteStream,
+        private readonly newProperties: boolean,
+    ) {
         this.color = pc.createColors(stream.isTTY && stream.hasColors());
-        this.newProperties = newProperties;
         if (stream.isTTY) {
             setInterval(() => this.drawLive(), LIVE_MS).unref();
         }
@@ -48,9 +47,7 @@ class TextDisplay implements Display {
         const event = clean(given);
         switch (event.kind) {
             case "planned":
-                this.print(
-                    this.heading(event.operation, event.subject, ` ${this.color.dim(event.operation)}`),
-                );
+                this.tell(event, ` ${this.color.dim(event.operation)}`);
                 // All of a new resource's properties are new; they are a detail.
                 if (event.operation !== "create" || this.newProperties) {
                     this.printChanges(event.changes);
@@ -58,23 +55,21 @@ class TextDisplay implements Display {
                 break;
             case "started":
                 this.running.set(event.subject.urn, { subject: event.subject, began: Date.now(), line: "" });
-                this.print(this.heading(event.operation, event.subject, WORDS[event.operation][1]));
+                this.tell(event, WORDS[event.operation][1]);
                 break;
             case "progress":
                 this.progress(event.subject, event.line);
                 break;
             case "finished":
                 this.running.delete(event.subject.urn);
-                this.print(
-                    `${this.heading(event.operation, event.subject, WORDS[event.operation][2])} ${this.duration(event.seconds)}`,
-                );
+                this.tell(event, `${WORDS[event.operation][2]} ${this.duration(event.seconds)}`);
                 break;
             case "failed":
                 this.running.delete(event.subject.urn);
                 this.print(`${this.color.red(`✗ ${event.subject.name} failed:`)} ${event.message}`);
                 break;
             case "drifted":
-                this.print(this.heading("update", event.subject, event.gone ? "is gone" : "was changed"));
+                this.tell({ ...event, operation: "update" }, event.gone ? "is gone" : "was changed");
                 this.printChanges(event.changes);
                 break;
             case "message":
@@ -104,10 +99,11 @@ class TextDisplay implements Display {
         this.print(`${prefix}${paint(severity === "info" ? text : `${severity}: ${text}`)}`);
     }
 
-    private heading(operation: Operation, { name, type }: Subject, rest: string): string {
+    private tell({ operation, subject }: { operation: Operation; subject: Subject }, rest: string): void {
         const { green, yellow, magenta, red, bold, dim } = this.color;
         const paint = { create: green, update: yellow, replace: magenta, delete: red }[operation];
-        return `${paint(WORDS[operation][0].padStart(2))} ${bold(name)} ${dim(type)} ${rest}`;
+        const sign = paint(WORDS[operation][0].padStart(2));
+        this.print(`${sign} ${bold(subject.name)} ${dim(subject.type)} ${rest}`);
     }
 
     private duration(seconds: number): string {
@@ -176,27 +172,22 @@ class TextDisplay implements Display {
  * An event may quote a container, a registry, a program or a stack file: in all its texts, escape sequences are left
  * out and what is still no character to look at is spelt out, so that none of it commands the terminal.
  */
-function clean<T>(value: T): T {
-    const inside = (inner: unknown): unknown => {
-        if (typeof inner === "string") {
-            return printable(stripVTControlCharacters(inner.replaceAll("\r\n", "\n")));
-        }
-        if (Array.isArray(inner)) {
-            return inner.map(inside);
-        }
-        return isObject(inner)
-            ? Object.fromEntries(Object.entries(inner).map(([key, each]) => [inside(key), inside(each)]))
-            : inner;
-    };
-    return inside(value) as T;
+function clean<T>(value: T): T;
+function clean(value: unknown): unknown {
+    if (typeof value === "string") {
+        return printable(stripVTControlCharacters(value.replaceAll("\r\n", "\n")));
+    }
+    if (Array.isArray(value)) {
+        return value.map((item) => clean(item));
+    }
+    return isObject(value)
+        ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [clean(key), clean(inner)]))
+        : value;
 }
 
 /** A value as a diff shows it: secrets and unknowns by name, long ones cut. */
 function formatValue(value: Value | undefined): string {
-    const text = JSON.stringify(maskSecrets(value ?? null, "[secret]")).replace(
-        /"\[(secret|unknown)\]"/g,
-        "[$1]",
-    );
+    const text = JSON.stringify(value ?? null).replace(/"\[(secret|unknown)\]"/g, "[$1]");
     return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE)}…` : text;
 }
 

@@ -1,15 +1,12 @@
 import type { Change } from "./diff";
 import type { Severity } from "./monitor";
+import type { ResourceState } from "./state";
 
 /** What is done to a resource. */
 export type Operation = "create" | "update" | "replace" | "delete";
 
 /** A resource in an event. */
-export interface Subject {
-    urn: string;
-    type: string;
-    name: string;
-}
+export type Subject = Pick<ResourceState, "urn" | "type"> & { name: string };
 
 /** What an operation tells while it runs; a `Display` turns it into text. */
 export type EngineEvent =
@@ -19,7 +16,7 @@ export type EngineEvent =
     /** A line about a step that runs, such as a build's. */
     | { kind: "progress"; subject: Subject; line: string }
     | { kind: "finished"; operation: Operation; subject: Subject; seconds: number }
-    | { kind: "failed"; operation: Operation; subject: Subject; seconds: number; message: string }
+    | { kind: "failed"; operation: Operation; subject: Subject; message: string }
     /** A refresh found the resource different from, or missing against, the state. */
     | { kind: "drifted"; subject: Subject; gone: boolean; changes: Change[] }
     /** Said by the program, by a command that it ran, or by the engine. */
@@ -27,6 +24,10 @@ export type EngineEvent =
     | { kind: "summary"; preview: boolean; counts: Counts; seconds: number };
 
 export type Counts = Record<"create" | "update" | "replace" | "delete" | "same", number>;
+
+export function noCounts(): Counts {
+    return { create: 0, update: 0, replace: 0, delete: 0, same: 0 };
+}
 
 /** Where events go. */
 export interface Display {

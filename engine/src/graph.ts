@@ -9,19 +9,6 @@ function needs(resource: ResourceState): Set<string> {
     return new Set([...resource.dependencies, ...byProperty, ...provider, ...parent]);
 }
 
-/** The resources that need `urn`, directly or through others; in `resources` dependencies come first. */
-export function dependentsOf(urn: string, resources: readonly ResourceState[]): ResourceState[] {
-    const reached = new Set([urn]);
-    const found: ResourceState[] = [];
-    for (const resource of resources) {
-        if (resource.urn !== urn && [...needs(resource)].some((needed) => reached.has(needed))) {
-            reached.add(resource.urn);
-            found.push(resource);
-        }
-    }
-    return found;
-}
-
 /** Runs `remove` for each resource once everything that needs it is gone; independent ones side by side. */
 export async function inDeletionOrder(
     doomed: readonly ResourceState[],

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import { checkDocument } from "./check-document";
 import { EngineError } from "./engine-error";
+import { readDocument } from "./read-document";
 import { privateFolder } from "./state";
 
 /** What a lock file says; the same as the real CLI's (pkg/backend/diy/lock.go), so each respects the other's. */
@@ -46,39 +46,27 @@ export function lockStack(stateDir: string, project: string, stack: string): () 
 function refuseOthers(dir: string, mine: string, stack: string): void {
     // The CLI lays a file `.json.attrs` beside each of its locks.
     const locks = readdirSync(dir).filter((file) => file.endsWith(".json"));
-    for (const path of locks.map((file) => join(dir, file))) {
-        if (path === mine) {
-            continue;
-        }
+    for (const path of locks.map((file) => join(dir, file)).filter((file) => file !== mine)) {
         const holder = readLock(path);
-        if (!holder) {
-            continue;
-        }
-        if (holder.hostname === hostname() && !isAlive(holder.pid)) {
+        if (holder?.hostname === hostname() && !isAlive(holder.pid)) {
             rmSync(path, { force: true });
-            continue;
+        } else if (holder) {
+            throw new EngineError(
+                `Stack '${stack}' is locked by ${holder.username}@${holder.hostname} (pid ${holder.pid}) since ` +
+                    `${holder.timestamp}: wait for that run to end, or, if it is gone, delete ${path}.`,
+            );
         }
-        throw new EngineError(
-            `Stack '${stack}' is locked by ${holder.username}@${holder.hostname} (pid ${holder.pid}) since ` +
-                `${holder.timestamp}: wait for that run to end, or, if it is gone, delete ${path}.`,
-        );
     }
 }
 
 /** @returns undefined when the holder released the lock in the meantime. */
 function readLock(path: string): LockContent | undefined {
-    let text: string;
     try {
-        text = readFileSync(path, "utf8");
-    } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+        return readDocument(path, lockSchema);
+    } catch {
+        if (!existsSync(path)) {
             return undefined;
         }
-        throw error;
-    }
-    try {
-        return checkDocument(path, JSON.parse(text), lockSchema);
-    } catch {
         throw new EngineError(`The lock file ${path} is unreadable: if no other run is going on, delete it.`);
     }
 }

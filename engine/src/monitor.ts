@@ -7,34 +7,24 @@ import type resource from "@pulumi/pulumi/proto/resource_pb";
 import type { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import type { JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb";
 import { EngineError, messageOf } from "./engine-error";
-import { fromJson, type Json, type Props, toJson } from "./values";
+import type { ResourceState } from "./state";
+import { fromJson, type Json, type Props, toJson, unlessEmpty } from "./values";
+
+/** What the program gets to know; in a preview, what is new has no id. */
+export type Registered = Pick<ResourceState, "urn" | "id" | "outputs">;
 
 /** A resource as the program asks for it: one RegisterResource call, its options checked. */
-export interface Registration {
-    type: string;
+export interface Registration
+    extends Omit<
+        ResourceState,
+        keyof Registered | "delete" | "initErrors" | "created" | "modified" | "others"
+    > {
     name: string;
-    custom: boolean;
-    parent?: string;
-    inputs: Props;
-    provider?: string;
     /** Version of the SDK package; part of its default provider's name. */
     version?: string;
-    protect?: boolean;
-    dependencies: string[];
-    propertyDependencies: Record<string, string[]>;
     deleteBeforeReplace?: boolean;
-    replaceOnChanges?: string[];
-    additionalSecretOutputs?: string[];
     /** URNs that the resource had before. */
     aliases: string[];
-    retainOnDelete?: boolean;
-}
-
-export interface Registered {
-    urn: string;
-    /** Undefined in a preview of something new. */
-    id?: string;
-    outputs: Props;
 }
 
 export type Severity = "debug" | "info" | "warning" | "error";
@@ -56,10 +46,6 @@ const MAX_MESSAGE_BYTES = 400 * 1024 * 1024;
 /** Of a socket's path: 104 on macOS, 108 on Linux, a closing zero included. */
 const MAX_PATH_BYTES = 103;
 const SEVERITIES: Severity[] = ["debug", "info", "warning", "error"];
-/** Of the SDK's questions about the monitor these are answered with yes; it then leaves the rest out. */
-const FEATURES = new Set(["secrets"]);
-
-type Unary<Request, Response> = grpc.handleUnaryCall<Request, Response>;
 
 /** The protocol's libraries, loaded when a program is run: they take a fifth of a second, which most commands do without. */
 function loadProtocol() {
@@ -86,27 +72,19 @@ export class Monitor {
         "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
     });
+    private readonly handler: Promise<MonitorHandler>;
     private rootUrn = "";
     private folder: string | undefined;
 
-    constructor(private readonly handler: MonitorHandler) {
+    /** @param handler where it is yet to come, the program's calls wait for it. */
+    constructor(handler: MonitorHandler | Promise<MonitorHandler>) {
         const { EngineService, ResourceMonitorService } = this.protocol.services;
-        this.server.addService(ResourceMonitorService as unknown as grpc.ServiceDefinition, {
-            supportsFeature: this.supportsFeature,
-            registerResource: this.answer(this.registerResource),
-            registerResourceOutputs: this.answer(this.registerResourceOutputs),
-            invoke: this.refuse((r: resource.ResourceInvokeRequest) => `the function ${r.getTok()}`),
-            call: this.refuse(() => "calls of a resource's methods"),
-            readResource: this.refuse(() => "reading a resource that is not the stack's (a static get)"),
-            registerStackTransform: this.refuse(() => "stack transforms"),
-            registerStackInvokeTransform: this.refuse(() => "stack invoke transforms"),
-            registerPackage: this.refuse(() => "parameterized packages"),
-        });
-        this.server.addService(EngineService as unknown as grpc.ServiceDefinition, {
-            log: this.log,
-            getRootResource: this.getRootResource,
-            setRootResource: this.setRootResource,
-        });
+        this.handler = Promise.resolve(handler);
+        this.server.addService(
+            ResourceMonitorService as unknown as grpc.ServiceDefinition,
+            this.resourceMonitor(),
+        );
+        this.server.addService(EngineService as unknown as grpc.ServiceDefinition, this.engine());
     }
 
     /**
@@ -130,82 +108,94 @@ export class Monitor {
         }
     }
 
-    /** A handler that answers with what `respond` resolves to. A failure is told here and ends the run. */
+    /** Passes on what the program says or prints. */
+    log(severity: Severity, text: string): void {
+        void this.tell((handler) => handler.log(severity, text));
+    }
+
+    /** Why there is no handler is told by whoever was to give it. */
+    private tell(say: (handler: MonitorHandler) => void): Promise<void> {
+        return this.handler.then(say).catch(() => {});
+    }
+
+    /** A gRPC handler that answers with what `respond` resolves to. A failure is told here and ends the run. */
     private answer<Request, Response>(
         respond: (request: Request) => Promise<Response>,
-    ): Unary<Request, Response> {
-        return (call, callback) => {
-            respond(call.request).then(
-                (response) => callback(null, response),
-                (error: unknown) => {
-                    if (!(error instanceof Stopping)) {
-                        this.handler.fail(error);
-                    }
-                    // The SDK takes CANCELLED as "the engine is stopping" and ends without a word.
-                    callback({ code: this.protocol.grpc.status.CANCELLED, message: messageOf(error) });
-                },
-            );
+    ): grpc.handleUnaryCall<Request, Response> {
+        return async (call, callback) => {
+            try {
+                callback(null, await respond(call.request));
+            } catch (error) {
+                if (!(error instanceof Stopping)) {
+                    await this.tell((handler) => handler.fail(error));
+                }
+                // The SDK takes CANCELLED as "the engine is stopping" and ends without a word.
+                callback({ code: this.protocol.grpc.status.CANCELLED, message: messageOf(error) });
+            }
         };
     }
 
-    private refuse<Request>(name: (request: Request) => string): Unary<Request, unknown> {
-        return this.answer(async (request) => {
+    private refuse<Request>(name: (request: Request) => string): grpc.handleUnaryCall<Request, unknown> {
+        return this.answer(async (request: Request) => {
             throw new EngineError(
                 `The embedded engine does not support ${name(request)}: install the Pulumi CLI for this program.`,
             );
         });
     }
 
-    private readonly supportsFeature: Unary<
-        resource.SupportsFeatureRequest,
-        resource.SupportsFeatureResponse
-    > = (call, callback) => {
-        const response = new this.protocol.resource.SupportsFeatureResponse();
-        response.setHassupport(FEATURES.has(call.request.getId()));
-        callback(null, response);
-    };
+    private resourceMonitor(): grpc.UntypedServiceImplementation {
+        const { resource: messages, Struct, Empty } = this.protocol;
+        return {
+            supportsFeature: this.answer(async (request: resource.SupportsFeatureRequest) => {
+                const response = new messages.SupportsFeatureResponse();
+                // What it is told no about, the SDK leaves out.
+                response.setHassupport(request.getId() === "secrets");
+                return response;
+            }),
+            registerResource: this.answer(async (request: resource.RegisterResourceRequest) => {
+                const handler = await this.handler;
+                const { urn, id, outputs } = await handler.registerResource(readRegistration(request));
+                const response = new messages.RegisterResourceResponse();
+                response.setUrn(urn);
+                response.setId(id ?? "");
+                const object = toJson(outputs) as { [key: string]: JavaScriptValue };
+                response.setObject(Struct.fromJavaScript(object));
+                return response;
+            }),
+            registerResourceOutputs: this.answer(async (request: resource.RegisterResourceOutputsRequest) => {
+                const outputs = readStruct(request.getOutputs());
+                await (await this.handler).registerOutputs(request.getUrn(), outputs);
+                return new Empty();
+            }),
+            invoke: this.refuse((r: resource.ResourceInvokeRequest) => `the function ${r.getTok()}`),
+            call: this.refuse(() => "calls of a resource's methods"),
+            readResource: this.refuse(() => "reading a resource that is not the stack's (a static get)"),
+            registerStackTransform: this.refuse(() => "stack transforms"),
+            registerStackInvokeTransform: this.refuse(() => "stack invoke transforms"),
+            registerPackage: this.refuse(() => "parameterized packages"),
+        };
+    }
 
-    private readonly registerResource = async (request: resource.RegisterResourceRequest) => {
-        const registered = await this.handler.registerResource(readRegistration(request));
-        const response = new this.protocol.resource.RegisterResourceResponse();
-        response.setUrn(registered.urn);
-        response.setId(registered.id ?? "");
-        response.setObject(
-            this.protocol.Struct.fromJavaScript(
-                toJson(registered.outputs) as { [key: string]: JavaScriptValue },
-            ),
-        );
-        return response;
-    };
-
-    private readonly registerResourceOutputs = async (request: resource.RegisterResourceOutputsRequest) => {
-        await this.handler.registerOutputs(request.getUrn(), readStruct(request.getOutputs()));
-        return new this.protocol.Empty();
-    };
-
-    private readonly log: Unary<engine.LogRequest, Empty> = (call, callback) => {
-        if (!call.request.getEphemeral()) {
-            this.handler.log(SEVERITIES[call.request.getSeverity()] ?? "info", call.request.getMessage());
-        }
-        callback(null, new this.protocol.Empty());
-    };
-
-    private readonly getRootResource: Unary<engine.GetRootResourceRequest, engine.GetRootResourceResponse> = (
-        _call,
-        callback,
-    ) => {
-        const response = new this.protocol.engine.GetRootResourceResponse();
-        response.setUrn(this.rootUrn);
-        callback(null, response);
-    };
-
-    private readonly setRootResource: Unary<engine.SetRootResourceRequest, engine.SetRootResourceResponse> = (
-        call,
-        callback,
-    ) => {
-        this.rootUrn = call.request.getUrn();
-        callback(null, new this.protocol.engine.SetRootResourceResponse());
-    };
+    private engine(): grpc.UntypedServiceImplementation {
+        const { engine: messages, Empty } = this.protocol;
+        return {
+            log: this.answer(async (request: engine.LogRequest) => {
+                if (!request.getEphemeral()) {
+                    this.log(SEVERITIES[request.getSeverity()] ?? "info", request.getMessage());
+                }
+                return new Empty();
+            }),
+            getRootResource: this.answer(async () => {
+                const response = new messages.GetRootResourceResponse();
+                response.setUrn(this.rootUrn);
+                return response;
+            }),
+            setRootResource: this.answer(async (request: engine.SetRootResourceRequest) => {
+                this.rootUrn = request.getUrn();
+                return new messages.SetRootResourceResponse();
+            }),
+        };
+    }
 }
 
 /** A new folder of mode 0700, which mkdtemp gives it. */
@@ -247,60 +237,59 @@ function readStruct(struct: Struct | undefined): Props {
 }
 
 function readRegistration(request: resource.RegisterResourceRequest): Registration {
-    refuseOptions(request);
-    const byProperty = request.getPropertydependenciesMap();
+    const options = request.toObject();
+    refuseOptions({ ...options, hasTrigger: request.hasReplacementTrigger() });
     return {
-        type: request.getType(),
-        name: request.getName(),
-        custom: request.getCustom(),
-        parent: request.getParent() || undefined,
+        type: options.type,
+        name: options.name,
+        custom: options.custom,
+        parent: options.parent || undefined,
         inputs: readStruct(request.getObject()),
-        provider: request.getProvider() || undefined,
-        version: request.getVersion() || undefined,
-        protect: request.getProtect() || undefined,
-        dependencies: request.getDependenciesList(),
+        provider: options.provider || undefined,
+        version: options.version || undefined,
+        protect: options.protect || undefined,
+        dependencies: options.dependenciesList,
         propertyDependencies: Object.fromEntries(
-            byProperty.getEntryList().map(([key]) => [key, byProperty.get(key)?.getUrnsList() ?? []]),
+            options.propertydependenciesMap.map(([key, { urnsList }]) => [key, urnsList]),
         ),
-        deleteBeforeReplace: request.getDeletebeforereplacedefined()
-            ? request.getDeletebeforereplace()
-            : undefined,
-        replaceOnChanges: unlessEmpty(request.getReplaceonchangesList()),
-        additionalSecretOutputs: unlessEmpty(request.getAdditionalsecretoutputsList()),
-        aliases: request.getAliasurnsList(),
-        retainOnDelete: request.getRetainondelete() || undefined,
+        deleteBeforeReplace: options.deletebeforereplacedefined ? options.deletebeforereplace : undefined,
+        replaceOnChanges: unlessEmpty(options.replaceonchangesList),
+        additionalSecretOutputs: unlessEmpty(options.additionalsecretoutputsList),
+        aliases: options.aliasurnsList,
+        retainOnDelete: options.retainondelete || undefined,
     };
 }
 
-function unlessEmpty(list: string[]): string[] | undefined {
-    return list.length > 0 ? list : undefined;
-}
+type Options = resource.RegisterResourceRequest.AsObject & { hasTrigger: boolean };
+
+/** The resource options that the engine does not carry out, by their fields in the protocol. */
+const REFUSED: Partial<Record<keyof Options, string>> = {
+    remote: "a remote component (remote: true)",
+    importid: "import",
+    customtimeouts: "customTimeouts",
+    ignorechangesList: "ignoreChanges",
+    deletedwith: "deletedWith",
+    replaceWithList: "replaceWith",
+    hasTrigger: "replacementTrigger",
+    transformsList: "transforms",
+    hooks: "hooks",
+    hidediffsList: "hideDiffs",
+    envvarmappingsMap: "envVarMappings",
+    plugindownloadurl: "pluginDownloadURL",
+};
 
 /** @throws EngineError naming an option that the engine does not carry out. */
-function refuseOptions(request: resource.RegisterResourceRequest): void {
-    const timeouts = request.getCustomtimeouts();
-    const hooks = request.getHooks()?.toObject();
-    const given: Record<string, boolean> = {
-        "a remote component (remote: true)": request.getRemote(),
-        import: request.getImportid() !== "",
-        customTimeouts: Boolean(timeouts?.getCreate() || timeouts?.getUpdate() || timeouts?.getDelete()),
-        ignoreChanges: request.getIgnorechangesList().length > 0,
-        deletedWith: request.getDeletedwith() !== "",
-        replaceWith: request.getReplaceWithList().length > 0,
-        replacementTrigger: request.getReplacementTrigger() !== undefined,
-        transforms: request.getTransformsList().length > 0,
-        hooks:
-            hooks !== undefined &&
-            Object.values(hooks).some((list) => Array.isArray(list) && list.length > 0),
-        hideDiffs: request.getHidediffsList().length > 0,
-        envVarMappings: request.getEnvvarmappingsMap().getLength() > 0,
-        pluginDownloadURL: request.getPlugindownloadurl() !== "",
-    };
-    const refused = Object.keys(given).find((option) => given[option]);
+function refuseOptions(options: Options): void {
+    const refused = Object.entries(REFUSED).find(([field]) => isSet(options[field as keyof Options]));
     if (refused) {
         throw new EngineError(
-            `The embedded engine does not support the resource option ${refused}, which ${request.getName()} ` +
-                `[${request.getType()}] has: leave it out, or install the Pulumi CLI.`,
+            `The embedded engine does not support the resource option ${refused[1]}, which ${options.name} ` +
+                `[${options.type}] has: leave it out, or install the Pulumi CLI.`,
         );
     }
+}
+
+/** The protocol has empty texts, lists and messages for what is not set. */
+function isSet(field: unknown): boolean {
+    return typeof field === "object" && field !== null ? Object.values(field).some(isSet) : Boolean(field);
 }

@@ -1,8 +1,6 @@
 import { Contexts } from "./contexts";
 import { Crypter } from "./crypto";
-import { EngineError } from "./engine-error";
 import type { Display } from "./events";
-import { Limiter } from "./limiter";
 import { lockStack } from "./lock";
 import { type Project, readProject, readStackFile, type StackFile } from "./pulumi-files";
 import { Snapshot } from "./snapshot";
@@ -23,12 +21,13 @@ export interface OpenStack {
     name: string;
     project: Project;
     stackFile: StackFile;
+    /** Tell what would be done, and do nothing. */
+    preview: boolean;
     display: Display;
     signal: AbortSignal;
     /** Aborts `signal`. */
     stop(): void;
     contexts: Contexts;
-    limiter: Limiter;
     /** The stack's resources, once the passphrase has opened them. */
     state: Promise<StackState>;
     close(): void;
@@ -41,51 +40,32 @@ interface StackState {
     interrupted: PendingOperation[];
 }
 
-/** Steps at a time. */
-const PARALLEL = 16;
-
 /**
  * Opens a stack. Only what writes takes the lock.
  * @throws EngineError when the project cannot be read or the stack is locked.
  */
 export function openStack(
-    { display, signal, ...location }: StackLocation & { display: Display; signal?: AbortSignal },
+    { display, signal: given, ...location }: StackLocation & { display: Display; signal?: AbortSignal },
     mode: "read" | "write",
 ): OpenStack {
     const { projectDir, stateDir, stack: name } = location;
     const project = readProject(projectDir);
     const stackFile = readStackFile(projectDir, name);
-    const release = mode === "write" ? lockStack(stateDir, project.name, name) : () => {};
+    const close = mode === "write" ? lockStack(stateDir, project.name, name) : () => {};
     const stopping = new AbortController();
-    const stop = () => stopping.abort();
-    signal?.addEventListener("abort", stop);
-    if (signal?.aborted) {
-        stop();
-    }
-    const state = openState(location, project, stackFile, mode);
+    const signal = AbortSignal.any([stopping.signal, ...(given ? [given] : [])]);
+    const contexts = new Contexts({ projectDir, signal, display });
+    const state = openState(location, { project, stackFile, contexts }, mode);
     // Whoever needs the state awaits it and meets the error there.
     state.catch(() => {});
-    return {
-        name,
-        project,
-        stackFile,
-        display,
-        signal: stopping.signal,
-        stop,
-        contexts: new Contexts({ projectDir, signal: stopping.signal, display }),
-        limiter: new Limiter(PARALLEL),
-        state,
-        close() {
-            signal?.removeEventListener("abort", stop);
-            release();
-        },
-    };
+    const stop = () => stopping.abort();
+    const preview = mode === "read";
+    return { name, project, stackFile, preview, display, signal, stop, contexts, state, close };
 }
 
 async function openState(
     { stateDir, stack, passphrase }: StackLocation,
-    project: Project,
-    stackFile: StackFile,
+    { project, stackFile, contexts }: Pick<OpenStack, "project" | "stackFile" | "contexts">,
     mode: "read" | "write",
 ): Promise<StackState> {
     const path = checkpointPath(stateDir, project.name, stack);
@@ -95,10 +75,10 @@ async function openState(
     const file = new CheckpointFile(path);
     const { reader, writer } = await openCrypters(passphrase, file.salt, stackFile.encryptionsalt);
     const target = { path, stack: `organization/${project.name}/${stack}`, crypter: writer };
-    const snapshot = new Snapshot(file.resources(reader), mode === "write" ? target : undefined);
-    const interrupted = file.pending(reader).filter((operation) => operation.type === "creating");
-    for (const operation of interrupted) {
-        snapshot.remember(operation);
+    const { resources, interrupted } = file.open(reader);
+    const snapshot = new Snapshot(resources, interrupted, mode === "write" ? target : undefined);
+    for (const resource of resources) {
+        contexts.addProvider(resource);
     }
     return { crypter: writer, snapshot, interrupted };
 }
@@ -113,9 +93,4 @@ async function openCrypters(
     const writer = wanted ? await Crypter.open(passphrase, wanted) : await Crypter.create(passphrase);
     const reader = inState && inState !== wanted ? await Crypter.open(passphrase, inState) : writer;
     return { reader, writer };
-}
-
-/** What to tell a user whose run was stopped. */
-export function interruptedError(): EngineError {
-    return new EngineError("Interrupted; run the same command again to continue.");
 }

@@ -1,15 +1,13 @@
-import { Deployment } from "./deployment";
+import { Deployment, removeLeftovers } from "./deployment";
 import { EngineError } from "./engine-error";
 import type { Counts, Display } from "./events";
-import { Monitor, type MonitorHandler } from "./monitor";
-import { interruptedError, type OpenStack, openStack, type StackLocation } from "./open-stack";
+import { Monitor } from "./monitor";
+import { type OpenStack, openStack, type StackLocation } from "./open-stack";
 import { resolveConfig } from "./pulumi-files";
 import { refreshSnapshot } from "./refresh";
 import { runProgram } from "./run-program";
-import type { ResourceState } from "./state";
-import { StepFailed } from "./steps";
 import { STACK_TYPE } from "./urn";
-import { maskSecrets, type Props, reveal } from "./values";
+import { type Props, reveal } from "./values";
 
 export interface UpdateOptions extends StackLocation {
     display: Display;
@@ -53,9 +51,8 @@ export function up(options: UpdateOptions): Promise<UpdateResult> {
  */
 export function refresh(options: UpdateOptions): Promise<UpdateResult> {
     return operate(options, "write", async (stack) => {
-        const { snapshot } = await stack.state;
-        const counts = await refreshSnapshot(snapshot, stack.contexts, stack.limiter, stack.display);
-        return { counts, outputs: rootOutputs(snapshot.resources()) };
+        const changes = await refreshSnapshot(stack);
+        return { changes, outputs: await rootOutputs(stack) };
     });
 }
 
@@ -65,9 +62,9 @@ export function refresh(options: UpdateOptions): Promise<UpdateResult> {
  */
 export function destroy(options: UpdateOptions): Promise<UpdateResult> {
     return operate(options, "write", async (stack) => {
-        const deployment = await openDeployment(stack, { preview: false });
+        const deployment = await openDeployment(stack, { refresh: false });
         await deployment.deleteRest();
-        return { counts: deployment.counts, outputs: {} };
+        return { changes: deployment.counts, outputs: {} };
     });
 }
 
@@ -78,74 +75,56 @@ export async function stackOutputs(
 ): Promise<Record<string, unknown>> {
     const stack = openStack({ ...location, display: { show: () => {} } }, "read");
     try {
-        const outputs = rootOutputs((await stack.state).snapshot.resources());
-        return plain(showSecrets ? reveal(outputs) : masked(outputs));
+        const outputs = await rootOutputs(stack);
+        return plain(showSecrets ? reveal(outputs) : outputs);
     } finally {
         stack.close();
     }
-}
-
-interface Outcome {
-    counts: Counts;
-    outputs: Props;
 }
 
 /** Opens the stack, does the work, tells the sum, and closes whatever happens. */
 async function operate(
     options: UpdateOptions,
     mode: "read" | "write",
-    work: (stack: OpenStack, how: { preview: boolean; refresh?: boolean }) => Promise<Outcome>,
+    work: (stack: OpenStack, options: UpdateOptions) => Promise<UpdateResult>,
 ): Promise<UpdateResult> {
     const began = Date.now();
-    const preview = mode === "read";
     const stack = openStack(options, mode);
+    const { preview, display } = stack;
     try {
-        const { counts, outputs } = await work(stack, { preview, refresh: options.refresh });
-        if (stack.signal.aborted) {
-            throw interruptedError();
-        }
-        options.display.show({ kind: "summary", preview, counts, seconds: (Date.now() - began) / 1000 });
-        return { changes: counts, outputs: plain(masked(outputs)) };
+        const { changes, outputs } = await work(stack, options);
+        options.signal?.throwIfAborted();
+        display.show({ kind: "summary", preview, counts: changes, seconds: (Date.now() - began) / 1000 });
+        return { changes, outputs: plain(outputs) };
     } catch (error) {
-        throw options.signal?.aborted ? interruptedError() : withAdvice(error);
+        throw options.signal?.aborted
+            ? new EngineError("Interrupted; run the same command again to continue.")
+            : error;
     } finally {
         stack.close();
     }
 }
 
-function withAdvice(error: unknown): unknown {
-    return error instanceof StepFailed
-        ? new EngineError(`${error.message} Mend that and run the same command again to go on.`)
-        : error;
-}
-
 /** Runs the program against the stack. The program starts while the state is still being opened and refreshed. */
-async function deploy(stack: OpenStack, how: { preview: boolean; refresh?: boolean }): Promise<Outcome> {
-    const opening = openDeployment(stack, how);
+async function deploy(stack: OpenStack, options: UpdateOptions): Promise<UpdateResult> {
+    const opening = openDeployment(stack, options);
     opening.catch(() => stack.stop());
-    const handler = whenOpen(opening);
-    const monitor = new Monitor(handler);
+    const monitor = new Monitor(opening);
     try {
-        const program = await runProgram({
-            project: stack.project,
-            stack: stack.name,
+        const program = await runProgram(stack, {
             config: await configOf(stack),
             monitor: await monitor.listen(),
-            preview: how.preview,
-            signal: stack.signal,
-            output: (text) => handler.log("info", text),
+            output: (text) => monitor.log("info", text),
         });
         const deployment = await opening;
         await deployment.settled();
         if (program.exitCode !== 0) {
-            throw stack.signal.aborted
-                ? interruptedError()
-                : new EngineError(
-                      `The program failed with exit code ${program.exitCode}; what it said is above.`,
-                  );
+            throw new EngineError(
+                `The program failed with exit code ${program.exitCode}; what it said is above.`,
+            );
         }
         await deployment.deleteRest();
-        return { counts: deployment.counts, outputs: deployment.outputs };
+        return { changes: deployment.counts, outputs: deployment.outputs };
     } finally {
         monitor.close();
     }
@@ -153,26 +132,15 @@ async function deploy(stack: OpenStack, how: { preview: boolean; refresh?: boole
 
 async function openDeployment(
     stack: OpenStack,
-    how: { preview: boolean; refresh?: boolean },
+    { refresh }: Pick<UpdateOptions, "refresh">,
 ): Promise<Deployment> {
-    const { snapshot, interrupted } = await stack.state;
-    const { contexts, limiter, display, signal, project, name } = stack;
-    if (how.refresh) {
-        await refreshSnapshot(snapshot, contexts, limiter, display);
+    if (refresh) {
+        await refreshSnapshot(stack);
     }
-    const environment = { preview: how.preview, snapshot, contexts, limiter, display, signal };
-    return new Deployment({ ...environment, project: project.name, stack: name, interrupted });
-}
-
-/** Lets the program's calls wait until the deployment is open. */
-function whenOpen(opening: Promise<Deployment>): MonitorHandler {
-    return {
-        registerResource: async (registration) => (await opening).registerResource(registration),
-        registerOutputs: async (urn, outputs) => (await opening).registerOutputs(urn, outputs),
-        fail: (error) => void opening.then((deployment) => deployment.fail(error)).catch(() => {}),
-        log: (severity, text) =>
-            void opening.then((deployment) => deployment.log(severity, text)).catch(() => {}),
-    };
+    if (!stack.preview) {
+        await removeLeftovers(stack);
+    }
+    return new Deployment(stack, (await stack.state).snapshot);
 }
 
 /** The program's configuration. Only encrypted values have to wait for the passphrase's key. */
@@ -182,13 +150,12 @@ async function configOf({ project, stackFile, state }: OpenStack) {
     return resolveConfig(project, stackFile, (text) => crypter?.decrypt(text) ?? text);
 }
 
-function rootOutputs(resources: ResourceState[]): Props {
+async function rootOutputs({ state }: OpenStack): Promise<Props> {
+    const resources = (await state).snapshot.resources();
     return resources.find((resource) => resource.type === STACK_TYPE)?.outputs ?? {};
 }
 
-const masked = (outputs: Props) => maskSecrets(outputs, "[secret]");
-
-/** As JSON has it: unknown values by name. */
+/** As JSON has it: secrets and unknown values by name. */
 function plain(outputs: unknown): Record<string, unknown> {
     return JSON.parse(JSON.stringify(outputs));
 }

@@ -16,12 +16,9 @@ export function printable(text: string): string {
 
 function spellOut(character: string): string {
     const code = character.codePointAt(0) ?? 0;
+    const digits = code.toString(16);
     if (code <= 0xff) {
-        return `\\x${hex(code, 2)}`;
+        return `\\x${digits.padStart(2, "0")}`;
     }
-    return code <= 0xffff ? `\\u${hex(code, 4)}` : `\\u{${hex(code, 1)}}`;
-}
-
-function hex(code: number, digits: number): string {
-    return code.toString(16).padStart(digits, "0");
+    return code <= 0xffff ? `\\u${digits.padStart(4, "0")}` : `\\u{${digits}}`;
 }

@@ -1,9 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
 import { z } from "zod";
-import { checkDocument, mapping } from "./check-document";
-import { EngineError, messageOf } from "./engine-error";
+import { EngineError } from "./engine-error";
+import { mapping, readDocument } from "./read-document";
 
 /** What the engine needs of a Pulumi.yaml. */
 export interface Project {
@@ -37,11 +35,13 @@ const projectSchema = z.looseObject({
     config: mapping.nullish(),
 });
 const entrySchema = z.looseObject({ default: z.unknown().optional(), value: z.unknown().optional() });
+/** An encrypted value. */
+const secureSchema = z.strictObject({ secure: z.string() });
 const stackFileSchema = z.looseObject({ config: mapping.nullish(), encryptionsalt: z.string().optional() });
 
 /** @throws EngineError when there is no Pulumi.yaml or it is not a Node.js project. */
 export function readProject(dir: string): Project {
-    const raw = readYaml(join(dir, "Pulumi.yaml"), projectSchema);
+    const raw = readDocument(join(dir, "Pulumi.yaml"), projectSchema);
     if (!raw) {
         throw new EngineError(`There is no Pulumi.yaml in ${dir}: run the command in the project's folder.`);
     }
@@ -65,7 +65,7 @@ function defaultsOf(schema: Record<string, unknown>): Record<string, unknown> {
 
 /** An absent file is an empty one. */
 export function readStackFile(dir: string, stack: string): StackFile {
-    const raw = readYaml(join(dir, `Pulumi.${stack}.yaml`), stackFileSchema) ?? {};
+    const raw = readDocument(join(dir, `Pulumi.${stack}.yaml`), stackFileSchema) ?? {};
     if (raw.environment !== undefined) {
         throw new EngineError(
             `Pulumi.${stack}.yaml uses "environment", which the embedded engine does not support.`,
@@ -98,36 +98,11 @@ export function resolveConfig(
 
 /** Opens `{secure: …}` at any depth. */
 function openSecure(raw: unknown, decrypt: (text: string) => string): { value: unknown; secret: boolean } {
-    if (typeof raw !== "object" || raw === null) {
-        return { value: raw, secret: false };
-    }
-    const entries = Object.entries(raw);
-    const [first] = entries;
-    if (
-        !Array.isArray(raw) &&
-        entries.length === 1 &&
-        first?.[0] === "secure" &&
-        typeof first[1] === "string"
-    ) {
-        return { value: decrypt(first[1]), secret: true };
-    }
-    const opened = entries.map(([key, inner]) => [key, openSecure(inner, decrypt)] as const);
-    const secret = opened.some(([, inner]) => inner.secret);
-    const value = Array.isArray(raw)
-        ? opened.map(([, inner]) => inner.value)
-        : Object.fromEntries(opened.map(([key, inner]) => [key, inner.value]));
+    let secret = false;
+    const value: unknown = JSON.parse(JSON.stringify(raw), (_key, inner) => {
+        const found = secureSchema.safeParse(inner);
+        secret ||= found.success;
+        return found.success ? decrypt(found.data.secure) : inner;
+    });
     return { value, secret };
-}
-
-function readYaml<T>(path: string, schema: z.ZodType<T>): T | undefined {
-    if (!existsSync(path)) {
-        return undefined;
-    }
-    let document: unknown;
-    try {
-        document = parse(readFileSync(path, "utf8"));
-    } catch (error) {
-        throw new EngineError(`${path} is not valid YAML: ${messageOf(error)}`);
-    }
-    return checkDocument(path, document ?? {}, schema);
 }

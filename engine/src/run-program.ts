@@ -1,56 +1,52 @@
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { EngineError } from "./engine-error";
-import type { Project, StackConfig } from "./pulumi-files";
+import type { OpenStack } from "./open-stack";
+import type { StackConfig } from "./pulumi-files";
 import { type ProcessResult, runProcess } from "./run-process";
 
 /** Registrations that the SDK has in flight at a time. */
 const PARALLEL = 16;
 
-/** How to start the program. */
+/** What the program is given, and where what it prints goes. */
 export interface ProgramOptions {
-    project: Project;
-    stack: string;
     config: StackConfig;
     /** Address of the monitor. */
     monitor: string;
-    preview: boolean;
-    signal: AbortSignal;
     /** A line that the program printed. */
     output(line: string): void;
 }
 
 /** Runs the program under the SDK's own runner, as the Node.js language host of the real CLI does. */
-export function runProgram(options: ProgramOptions): Promise<ProcessResult> {
-    const { project, stack, config, monitor, preview, signal, output } = options;
-    return runProcess(
-        process.execPath,
-        [
-            findRunner(project.dir),
-            `--monitor=${monitor}`,
-            `--engine=${monitor}`,
-            "--organization=organization",
-            `--project=${project.name}`,
-            `--stack=${stack}`,
-            `--root-directory=${project.dir}`,
-            `--pwd=${resolve(project.dir, project.main)}`,
-            `--parallel=${PARALLEL}`,
-            ...(preview ? ["--dry-run"] : []),
-            ".",
-        ],
-        {
-            cwd: project.dir,
-            env: {
-                PULUMI_NODEJS_TYPESCRIPT: "true",
-                // Type checking would take seconds at every start; it is the business of the project's tests.
-                PULUMI_NODEJS_TRANSPILE_ONLY: "true",
-                PULUMI_CONFIG: JSON.stringify(config.values),
-                PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(config.secretKeys),
-            },
-            cancelSignal: signal,
-            onLine: output,
+export function runProgram(
+    { project, name, preview, signal }: OpenStack,
+    { config, monitor, output }: ProgramOptions,
+): Promise<ProcessResult> {
+    const args = [
+        findRunner(project.dir),
+        `--monitor=${monitor}`,
+        `--engine=${monitor}`,
+        "--organization=organization",
+        `--project=${project.name}`,
+        `--stack=${name}`,
+        `--root-directory=${project.dir}`,
+        `--pwd=${resolve(project.dir, project.main)}`,
+        `--parallel=${PARALLEL}`,
+        ...(preview ? ["--dry-run"] : []),
+        ".",
+    ];
+    return runProcess(process.execPath, args, {
+        cwd: project.dir,
+        env: {
+            PULUMI_NODEJS_TYPESCRIPT: "true",
+            // Type checking would take seconds at every start; it is the business of the project's tests.
+            PULUMI_NODEJS_TRANSPILE_ONLY: "true",
+            PULUMI_CONFIG: JSON.stringify(config.values),
+            PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(config.secretKeys),
         },
-    );
+        cancelSignal: signal,
+        onLine: output,
+    });
 }
 
 function findRunner(projectDir: string): string {

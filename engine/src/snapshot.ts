@@ -1,5 +1,4 @@
-import type { Crypter } from "./crypto";
-import { type PendingOperation, type ResourceState, writeCheckpoint } from "./state";
+import { type CheckpointTarget, type PendingOperation, type ResourceState, writeCheckpoint } from "./state";
 
 /**
  * The stack's resources while an operation runs: those of the last checkpoint that are still as they were, and
@@ -8,15 +7,19 @@ import { type PendingOperation, type ResourceState, writeCheckpoint } from "./st
 export class Snapshot {
     private readonly settled: ResourceState[] = [];
     private readonly superseded = new Set<ResourceState>();
-    private readonly pending = new Set<PendingOperation>();
+    private readonly pending: Set<PendingOperation>;
     private writing: Promise<void> = Promise.resolve();
     private dirty = false;
 
     constructor(
         private readonly base: readonly ResourceState[],
+        /** What an interrupted run noted; it stays noted until it is settled. */
+        interrupted: readonly PendingOperation[],
         /** Where to write; undefined in a preview, which leaves no trace. */
-        private readonly file: { path: string; stack: string; crypter: Crypter } | undefined,
-    ) {}
+        private readonly target: CheckpointTarget | undefined,
+    ) {
+        this.pending = new Set(interrupted);
+    }
 
     /** Every resource that exists now, dependencies first. */
     resources(): ResourceState[] {
@@ -29,23 +32,14 @@ export class Snapshot {
         await this.save();
     }
 
-    /** Takes over a note from an interrupted run without writing it again. */
-    remember(operation: PendingOperation): void {
-        this.pending.add(operation);
-    }
-
     /** Puts `now` in the place of `old` and ends `operation`; any of the three may be missing. */
     async settle(now?: ResourceState, old?: ResourceState, operation?: PendingOperation): Promise<void> {
-        this.replace(now, old, operation);
+        this.keep(now, old, operation);
         await this.save();
     }
 
-    /** As `settle`, for a resource of which nothing changed that would be worth writing. */
-    keep(now: ResourceState, old: ResourceState): void {
-        this.replace(now, old);
-    }
-
-    private replace(now?: ResourceState, old?: ResourceState, operation?: PendingOperation): void {
+    /** As `settle`, where nothing changes that would be worth writing. */
+    keep(now?: ResourceState, old?: ResourceState, operation?: PendingOperation): void {
         if (old) {
             this.superseded.add(old);
         }
@@ -59,17 +53,15 @@ export class Snapshot {
 
     /** Writes the checkpoint. Calls that come while it is being written share the next write. */
     async save(): Promise<void> {
-        const { file } = this;
-        if (!file) {
+        const { target } = this;
+        if (!target) {
             return;
         }
         this.dirty = true;
         this.writing = this.writing.then(async () => {
             if (this.dirty) {
                 this.dirty = false;
-                await writeCheckpoint(file.path, file.stack, file.crypter, this.resources(), [
-                    ...this.pending,
-                ]);
+                await writeCheckpoint(target, this.resources(), [...this.pending]);
             }
         });
         await this.writing;

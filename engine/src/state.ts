@@ -1,36 +1,66 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
-import { checkDocument, mapping } from "./check-document";
 import type { Crypter } from "./crypto";
 import { EngineError, messageOf } from "./engine-error";
-import { fromJson, type Json, type Props, toJson, type Value } from "./values";
+import { mapping, readDocument } from "./read-document";
+import { fromJson, type Json, type Props, toJson, unlessEmpty } from "./values";
 
-/** A resource as a checkpoint records it (sdk/go/common/apitype, ResourceV3). */
-export interface ResourceState {
-    urn: string;
+const flag = z.boolean().optional();
+const text = z.string().optional();
+const names = z.array(z.string()).nullish();
+/** What is read of a resource in a checkpoint; any other field passes through in `others`. */
+const resourceSchema = z.object({
+    urn: z.string(),
+    type: z.string(),
     /** Whether a provider manages it; false for components and the stack. */
-    custom: boolean;
-    type: string;
-    id?: string;
+    custom: flag,
+    id: text,
+    inputs: mapping.nullish(),
+    outputs: mapping.nullish(),
+    parent: text,
+    /** `<provider URN>::<provider id>`. */
+    provider: text,
+    protect: flag,
+    retainOnDelete: flag,
+    /** Replaced already; waits for its deletion. */
+    delete: flag,
+    dependencies: names,
+    propertyDependencies: z.record(z.string(), names).nullish(),
+    additionalSecretOutputs: names,
+    /** Why the resource, though created, is not as it should be; it is replaced by the next update. */
+    initErrors: names,
+    replaceOnChanges: names,
+    created: text,
+    modified: text,
+});
+type Recorded = z.infer<typeof resourceSchema>;
+const latestSchema = z.looseObject({
+    secrets_providers: z
+        .looseObject({
+            type: z.string().optional(),
+            state: z.looseObject({ salt: z.string().optional() }).nullish(),
+        })
+        .nullish(),
+    resources: z.array(resourceSchema).nullish(),
+    pending_operations: z.array(z.looseObject({ type: z.string(), resource: resourceSchema })).nullish(),
+});
+const checkpointSchema = z.looseObject({
+    version: z.literal(3, {
+        error: ({ input }) =>
+            typeof input === "number" ? `it has version ${input}; this engine reads version 3` : undefined,
+    }),
+    checkpoint: z.looseObject({ latest: latestSchema.nullish() }),
+});
+
+/** A resource as a checkpoint records it (sdk/go/common/apitype, ResourceV3), its secrets opened. */
+export interface ResourceState
+    extends Omit<Recorded, "inputs" | "outputs" | "dependencies" | "propertyDependencies"> {
     inputs: Props;
     outputs: Props;
-    parent?: string;
-    protect?: boolean;
     dependencies: string[];
     propertyDependencies: Record<string, string[]>;
-    /** `<provider URN>::<provider id>`. */
-    provider?: string;
-    additionalSecretOutputs?: string[];
-    retainOnDelete?: boolean;
-    /** Replaced already; waits for its deletion. */
-    delete?: boolean;
-    /** Why the resource, though created, is not as it should be; it is replaced by the next update. */
-    initErrors?: string[];
-    replaceOnChanges?: string[];
-    created?: string;
-    modified?: string;
     /** Fields that this engine neither reads nor writes, kept for the CLI. */
     others: Record<string, Json>;
 }
@@ -43,43 +73,6 @@ export interface PendingOperation {
 
 type JsonObject = { [key: string]: Json };
 
-const names = z.array(z.string()).nullish();
-const flag = z.boolean().optional();
-/** What is read of a resource in a checkpoint; any other field passes through in `others`. */
-const resourceSchema = z.looseObject({
-    urn: z.string(),
-    type: z.string(),
-    custom: flag,
-    id: z.string().optional(),
-    inputs: mapping.nullish(),
-    outputs: mapping.nullish(),
-    parent: z.string().optional(),
-    provider: z.string().optional(),
-    protect: flag,
-    retainOnDelete: flag,
-    delete: flag,
-    dependencies: names,
-    propertyDependencies: z.record(z.string(), names).nullish(),
-    additionalSecretOutputs: names,
-    initErrors: names,
-    replaceOnChanges: names,
-    created: z.string().optional(),
-    modified: z.string().optional(),
-});
-const latestSchema = z.looseObject({
-    secrets_providers: z
-        .looseObject({
-            type: z.string().optional(),
-            state: z.looseObject({ salt: z.string().optional() }).nullish(),
-        })
-        .nullish(),
-    resources: z.array(resourceSchema).nullish(),
-    pending_operations: z.array(z.looseObject({ type: z.string(), resource: resourceSchema })).nullish(),
-});
-const fileSchema = z.looseObject({ version: z.number() });
-const checkpointSchema = z.looseObject({ checkpoint: z.looseObject({ latest: latestSchema.nullish() }) });
-type Latest = z.infer<typeof latestSchema>;
-
 /** The file of one stack's checkpoint. */
 export function checkpointPath(stateDir: string, project: string, stack: string): string {
     return join(stateDir, ".pulumi", "stacks", project, `${stack}.json`);
@@ -87,10 +80,12 @@ export function checkpointPath(stateDir: string, project: string, stack: string)
 
 /** A checkpoint as it lies on disk, before its secrets are opened. */
 export class CheckpointFile {
-    private readonly latest: Latest;
+    private readonly title: string;
+    private readonly latest: z.infer<typeof latestSchema>;
 
-    constructor(readonly path: string) {
-        this.latest = existsSync(path) ? readLatest(path) : {};
+    constructor(path: string) {
+        this.title = `The stack's state ${path}`;
+        this.latest = readDocument(path, checkpointSchema, this.title)?.checkpoint.latest ?? {};
     }
 
     /** The salt line of the passphrase secrets manager; undefined in a new stack. */
@@ -104,45 +99,23 @@ export class CheckpointFile {
         return provider?.state?.salt;
     }
 
-    resources(crypter: Crypter): ResourceState[] {
-        return (this.latest.resources ?? [])
-            .map((json) => this.read(json as JsonObject, crypter))
-            .filter((resource) => resource.others.pendingReplacement !== true);
-    }
-
-    pending(crypter: Crypter): PendingOperation[] {
-        return (this.latest.pending_operations ?? []).map(({ type, resource }) => ({
-            type: type as PendingOperation["type"],
-            resource: this.read(resource as JsonObject, crypter),
-        }));
-    }
-
-    private read(json: JsonObject, crypter: Crypter): ResourceState {
+    /** The resources, and the creations that an interrupted run began and never recorded, their secrets opened. */
+    open(crypter: Crypter): { resources: ResourceState[]; interrupted: PendingOperation[] } {
+        const read = (json: unknown) => readResource(json as JsonObject, crypter);
+        const creations = (this.latest.pending_operations ?? []).filter(({ type }) => type === "creating");
         try {
-            return readResource(json, crypter);
+            const resources = (this.latest.resources ?? []).map(read);
+            return {
+                resources: resources.filter(({ others }) => others.pendingReplacement !== true),
+                interrupted: creations.map(({ resource }) => ({
+                    type: "creating",
+                    resource: read(resource),
+                })),
+            };
         } catch (error) {
-            throw unreadable(this.path, error);
+            throw new EngineError(`${this.title} cannot be read: ${messageOf(error)}`);
         }
     }
-}
-
-function unreadable(path: string, error: unknown): EngineError {
-    return new EngineError(`The stack's state ${path} cannot be read: ${messageOf(error)}`);
-}
-
-function readLatest(path: string): Latest {
-    let file: unknown;
-    try {
-        file = JSON.parse(readFileSync(path, "utf8"));
-    } catch (error) {
-        throw unreadable(path, error);
-    }
-    const title = `The stack's state ${path}`;
-    const { version } = checkDocument(title, file, fileSchema);
-    if (version !== 3) {
-        throw new EngineError(`${title} has version ${version}; this engine reads version 3.`);
-    }
-    return checkDocument(title, file, checkpointSchema).checkpoint.latest ?? {};
 }
 
 /**
@@ -186,26 +159,29 @@ export function prepareState(stateDir: string, project: string, stack: string): 
     }
 }
 
+/** Where a checkpoint is written to, and what with. */
+export interface CheckpointTarget {
+    path: string;
+    /** Its name as the real CLI has it: `organization/<project>/<stack>`. */
+    stack: string;
+    crypter: Crypter;
+}
+
 /** Writes a whole checkpoint in one move, so that a reader or a crash sees the old one or the new one. */
 export async function writeCheckpoint(
-    path: string,
-    stack: string,
-    crypter: Crypter,
+    { path, stack, crypter }: CheckpointTarget,
     resources: ResourceState[],
     pending: PendingOperation[],
 ): Promise<void> {
     const known = new Set(resources.map((resource) => resource.urn));
+    const write = (resource: ResourceState) => writeResource(resource, crypter, known);
     const latest = {
         manifest: { time: new Date().toISOString(), magic: "", version: "" },
         secrets_providers: { type: "passphrase", state: { salt: crypter.salt } },
-        resources: resources.length > 0 ? resources.map((r) => writeResource(r, crypter, known)) : undefined,
-        pending_operations:
-            pending.length > 0
-                ? pending.map(({ type, resource }) => ({
-                      resource: writeResource(resource, crypter, known),
-                      type,
-                  }))
-                : undefined,
+        resources: unlessEmpty(resources.map(write)),
+        pending_operations: unlessEmpty(
+            pending.map(({ type, resource }) => ({ resource: write(resource), type })),
+        ),
         metadata: {},
     };
     await writeFileAtomic(path, JSON.stringify({ version: 3, checkpoint: { stack, latest } }), {
@@ -227,25 +203,18 @@ function readResource(json: JsonObject, crypter: Crypter): ResourceState {
     };
 }
 
-function writeResource(resource: ResourceState, crypter: Crypter, known: Set<string>): JsonObject {
+function writeResource(resource: ResourceState, crypter: Crypter, known: Set<string>): object {
     const encrypt = (plain: Json) => crypter.encrypt(JSON.stringify(plain));
     const { others, inputs, outputs, dependencies, propertyDependencies, ...plain } = resource;
     // A dependency that is gone already (its deletion came first) would make the checkpoint invalid.
     const existing = (urns: string[]) => urns.filter((urn) => known.has(urn));
-    const byProperty = Object.entries(propertyDependencies).map(
-        ([key, urns]) => [key, existing(urns)] as const,
-    );
-    const json = {
+    const byProperty = Object.entries(propertyDependencies).map(([key, urns]) => [key, existing(urns)]);
+    return {
         ...others,
         ...plain,
-        inputs: emptyToNothing(toJson(inputs as Value, encrypt) as JsonObject),
-        outputs: emptyToNothing(toJson(outputs as Value, encrypt) as JsonObject),
-        dependencies: dependencies.length > 0 ? existing(dependencies) : undefined,
-        propertyDependencies: byProperty.length > 0 ? Object.fromEntries(byProperty) : undefined,
+        inputs: unlessEmpty(toJson(inputs, encrypt) as JsonObject),
+        outputs: unlessEmpty(toJson(outputs, encrypt) as JsonObject),
+        dependencies: unlessEmpty(existing(dependencies)),
+        propertyDependencies: unlessEmpty(Object.fromEntries(byProperty)),
     };
-    return json as unknown as JsonObject;
-}
-
-function emptyToNothing(json: JsonObject): JsonObject | undefined {
-    return Object.keys(json).length > 0 ? json : undefined;
 }

@@ -15,7 +15,8 @@ export function makeUrn(
     return `urn:pulumi:${stack}::${project}::${prefix}${type}::${name}`;
 }
 
-function qualifiedType(urn: string): string {
+/** `docker:index/container:Container`, with the types of its parents before it. */
+export function qualifiedType(urn: string): string {
     return urn.split("::")[2] ?? "";
 }
 

@@ -46,15 +46,22 @@ export function isObject(value: unknown): value is { [key: string]: Value } {
     );
 }
 
+/** An empty list or map is as good as none. */
+export function unlessEmpty<T extends object>(value: T): T | undefined {
+    return Object.keys(value).length > 0 ? value : undefined;
+}
+
 /** Rebuilds a value with `fn` applied to what lies directly inside lists and maps. */
 function mapInside(value: Value, fn: (inner: Value) => Value): Value {
     if (Array.isArray(value)) {
         return value.map(fn);
     }
-    if (isObject(value)) {
-        return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, fn(inner)]));
-    }
-    return value;
+    return isObject(value) ? mapProps(value, fn) : value;
+}
+
+/** Rebuilds a map with `fn` applied to its values. */
+export function mapProps(props: Props, fn: (value: Value, key: string) => Value): Props {
+    return Object.fromEntries(Object.entries(props).map(([key, value]) => [key, fn(value, key)]));
 }
 
 /**
@@ -65,23 +72,17 @@ export function fromJson(json: Json, decrypt?: (ciphertext: string) => Json): Va
     if (json === UNKNOWN_WIRE) {
         return UNKNOWN;
     }
-    if (typeof json !== "object" || json === null) {
-        return json;
-    }
-    if (Array.isArray(json)) {
-        return json.map((item) => fromJson(item, decrypt));
-    }
-    const signature = json[SIGNATURE_KEY];
-    if (signature === SECRET_SIGNATURE) {
-        const { ciphertext } = json;
-        const inner = decrypt && typeof ciphertext === "string" ? decrypt(ciphertext) : (json.value ?? null);
-        return new Secret(fromJson(inner, decrypt));
+    const signature = isObject(json) && json[SIGNATURE_KEY];
+    if (isObject(json) && signature === SECRET_SIGNATURE) {
+        const { ciphertext, value = null } = json;
+        const inner = decrypt && typeof ciphertext === "string" ? decrypt(ciphertext) : value;
+        return new Secret(fromJson(inner as Json, decrypt));
     }
     if (typeof signature === "string") {
         const kind = OTHER_SIGNATURES[signature] ?? `a value of kind ${signature}`;
         throw new EngineError(`The embedded engine does not support ${kind} as a property.`);
     }
-    return Object.fromEntries(Object.entries(json).map(([key, inner]) => [key, fromJson(inner, decrypt)]));
+    return mapInside(json, (inner) => fromJson(inner as Json, decrypt));
 }
 
 /** Writes a value for the wire or, with `encrypt`, for a checkpoint. */
@@ -94,13 +95,7 @@ export function toJson(value: Value, encrypt?: (plain: Json) => string): Json {
         const payload: { [key: string]: Json } = encrypt ? { ciphertext: encrypt(plain) } : { value: plain };
         return { [SIGNATURE_KEY]: SECRET_SIGNATURE, ...payload };
     }
-    if (Array.isArray(value)) {
-        return value.map((item) => toJson(item, encrypt));
-    }
-    if (isObject(value)) {
-        return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, toJson(inner, encrypt)]));
-    }
-    return value;
+    return mapInside(value, (inner) => toJson(inner, encrypt)) as Json;
 }
 
 /** The same value without its secret marks: for drivers and comparison only, never for display or storage. */
@@ -110,21 +105,9 @@ export function reveal(value: Value): Value {
     return value instanceof Secret ? reveal(value.value) : mapInside(value, reveal);
 }
 
-/** The same value with `mask` in the place of every secret. */
-export function maskSecrets(value: Value, mask: string): Value {
-    return value instanceof Secret ? mask : mapInside(value, (inner) => maskSecrets(inner, mask));
-}
-
 function some(value: Value, test: (value: Value) => boolean): boolean {
-    if (test(value)) {
-        return true;
-    }
-    const inside = value instanceof Secret ? [value.value] : mapValues(value);
-    return inside.some((inner) => some(inner, test));
-}
-
-function mapValues(value: Value): Value[] {
-    return Array.isArray(value) ? value : isObject(value) ? Object.values(value) : [];
+    const inside = value instanceof Secret ? [value.value] : isObject(value) ? Object.values(value) : value;
+    return test(value) || (Array.isArray(inside) && inside.some((inner) => some(inner, test)));
 }
 
 export const hasSecret = (value: Value): boolean => some(value, (v) => v instanceof Secret);
@@ -135,24 +118,13 @@ export const hasUnknown = (value: Value): boolean => some(value, (v) => v instan
  * field is stored as one secret.
  */
 export function hoistSecrets(props: Props): Props {
-    return Object.fromEntries(
-        Object.entries(props).map(([key, value]) => [
-            key,
-            hasSecret(value) ? new Secret(reveal(value)) : value,
-        ]),
-    );
+    return mapProps(props, (value) => (hasSecret(value) ? new Secret(reveal(value)) : value));
 }
 
 /** A copy with the named properties marked secret. */
 export function markSecret(props: Props, keys: readonly string[]): Props {
-    const copy = { ...props };
-    for (const key of keys) {
-        const value = copy[key];
-        if (value !== undefined && !(value instanceof Secret)) {
-            copy[key] = new Secret(value);
-        }
-    }
-    return copy;
+    const isMarked = (value: Value, key: string) => value instanceof Secret || !keys.includes(key);
+    return mapProps(props, (value, key) => (isMarked(value, key) ? value : new Secret(value)));
 }
 
 /** Equal in content; a secret equals its plain value. */
@@ -167,9 +139,8 @@ export function withoutBookkeeping(value: Value): Value {
     if (value instanceof Secret) {
         return new Secret(withoutBookkeeping(value.value));
     }
-    if (isObject(value)) {
-        const kept = Object.entries(value).filter(([key]) => !key.startsWith("__"));
-        return Object.fromEntries(kept.map(([key, inner]) => [key, withoutBookkeeping(inner)]));
-    }
-    return mapInside(value, withoutBookkeeping);
+    const kept = isObject(value)
+        ? Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith("__")))
+        : value;
+    return mapInside(kept, withoutBookkeeping);
 }

@@ -9,13 +9,10 @@ interface ApiError extends Error {
 
 const UNREACHABLE = new Set(["ENOENT", "ECONNREFUSED", "EACCES", "ENOTFOUND", "ECONNRESET", "ETIMEDOUT"]);
 
-export function isNotFound(error: unknown): boolean {
-    return (error as ApiError).statusCode === 404;
-}
-
-export function isConflict(error: unknown): boolean {
-    return (error as ApiError).statusCode === 409;
-}
+/** The container that is to be started runs already, or the one to be stopped does not. */
+export const NOT_MODIFIED = 304;
+const NOT_FOUND = 404;
+export const CONFLICT = 409;
 
 /** The Docker Engine's own words, or a sentence about why it cannot be reached. */
 export function explain(error: unknown): string {
@@ -37,38 +34,28 @@ export async function attempt<T>(doing: string, call: () => Promise<T>): Promise
     }
 }
 
-/** As `attempt`, for taking something away: what is gone already is fine. */
-export function attemptRemoval(doing: string, call: () => Promise<unknown>): Promise<void> {
-    return attempt(doing, async () => {
-        try {
-            await call();
-        } catch (error) {
-            if (!isNotFound(error)) {
-                throw error;
-            }
-        }
-    });
-}
-
-/** Starts or stops a container; one that runs, or is stopped, already (304) is fine. */
-export async function unlessDone(call: () => Promise<unknown>): Promise<void> {
+/** As `call`, but undefined where the Docker Engine answers with this status. */
+export async function unless<T>(status: number, call: () => Promise<T>): Promise<T | undefined> {
     try {
-        await call();
+        return await call();
     } catch (error) {
-        if ((error as ApiError).statusCode !== 304) {
+        if ((error as ApiError).statusCode !== status) {
             throw error;
         }
+        return undefined;
     }
 }
 
 /** As `call`, but undefined where there is no such object. */
 export async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> {
     try {
-        return await call();
+        return await unless(NOT_FOUND, call);
     } catch (error) {
-        if (isNotFound(error)) {
-            return undefined;
-        }
         throw new EngineError(explain(error));
     }
+}
+
+/** As `attempt`, for taking something away: what is gone already is fine. */
+export async function attemptRemoval(doing: string, call: () => Promise<unknown>): Promise<void> {
+    await attempt(doing, () => unless(NOT_FOUND, call));
 }

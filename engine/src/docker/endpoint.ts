@@ -4,8 +4,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import type Docker from "dockerode";
 import { z } from "zod";
-import { checkDocument } from "../check-document";
-import { EngineError, messageOf } from "../engine-error";
+import { EngineError } from "../engine-error";
+import { readDocument } from "../read-document";
 
 /** How to reach a Docker Engine. */
 export interface Endpoint {
@@ -38,13 +38,9 @@ export function resolveEndpoint(
     if (host) {
         return { host, certs: env.DOCKER_TLS_VERIFY ? (env.DOCKER_CERT_PATH ?? configDir) : undefined };
     }
-    const context = env.DOCKER_CONTEXT || currentContext(configDir);
+    const file = join(configDir, "config.json");
+    const context = env.DOCKER_CONTEXT || readDocument(file, configSchema)?.currentContext;
     return context ? contextEndpoint(context, configDir) : { host: DEFAULT_HOST };
-}
-
-function currentContext(configDir: string): string | undefined {
-    const path = join(configDir, "config.json");
-    return existsSync(path) ? readJson(path, configSchema).currentContext : undefined;
 }
 
 /** Contexts lie under the SHA-256 of their name (docker/cli, cli/context/store). */
@@ -53,23 +49,15 @@ function contextEndpoint(name: string, configDir: string): Endpoint {
         return { host: DEFAULT_HOST };
     }
     const id = createHash("sha256").update(name).digest("hex");
-    const meta = join(configDir, "contexts", "meta", id, "meta.json");
-    if (!existsSync(meta)) {
+    const meta = readDocument(join(configDir, "contexts", "meta", id, "meta.json"), contextSchema);
+    if (!meta) {
         throw new EngineError(`There is no Docker context "${name}": see "docker context ls".`);
     }
-    const host = readJson(meta, contextSchema).Endpoints?.docker?.Host;
     const certs = join(configDir, "contexts", "tls", id, "docker");
-    return { host: host ?? DEFAULT_HOST, certs: existsSync(certs) ? certs : undefined };
-}
-
-function readJson<T>(path: string, schema: z.ZodType<T>): T {
-    let document: unknown;
-    try {
-        document = JSON.parse(readFileSync(path, "utf8"));
-    } catch (error) {
-        throw new EngineError(`${path} cannot be read: ${messageOf(error)}`);
-    }
-    return checkDocument(path, document, schema);
+    return {
+        host: meta.Endpoints?.docker?.Host ?? DEFAULT_HOST,
+        certs: existsSync(certs) ? certs : undefined,
+    };
 }
 
 /** A client for the endpoint. Nothing is sent before the first call. */
@@ -82,19 +70,16 @@ export function connect(endpoint: Endpoint): Docker {
     const url = new URL(endpoint.host);
     // Loaded here: with what it depends on it takes a tenth of a second, which most commands do without.
     const Client = require("dockerode") as typeof Docker;
-    switch (url.protocol) {
-        case "unix:":
-            return new Client({ socketPath: url.pathname });
-        case "tcp:":
-        case "http:":
-        case "https:":
-            return new Client({ host: url.hostname, port: url.port || 2375, ...tls(endpoint, url) });
-        default:
-            throw new EngineError(
-                `The embedded engine cannot reach Docker over ${url.protocol}// (${endpoint.host}): use a local ` +
-                    "socket or tcp://, or install the Pulumi CLI.",
-            );
+    if (url.protocol === "unix:") {
+        return new Client({ socketPath: url.pathname });
     }
+    if (["tcp:", "http:", "https:"].includes(url.protocol)) {
+        return new Client({ host: url.hostname, port: url.port || 2375, ...tls(endpoint, url) });
+    }
+    throw new EngineError(
+        `The embedded engine cannot reach Docker over ${url.protocol}// (${endpoint.host}): use a local socket or ` +
+            "tcp://, or install the Pulumi CLI.",
+    );
 }
 
 function tls(endpoint: Endpoint, url: URL): Docker.DockerOptions {

@@ -82,25 +82,23 @@ function passSecrets(
 
 /** Flags of `docker buildx build` that the inputs of a docker-build:index:Image stand for, the context last. */
 export function buildxArguments(inputs: Props): string[] {
-    const pairs = (flag: string, key: string) =>
-        Object.entries((inputs[key] ?? {}) as Record<string, string>).flatMap(([k, v]) => [
-            flag,
-            `${k}=${v}`,
-        ]);
-    const each = (flag: string, values: string[]) => values.flatMap((value) => [flag, value]);
-    const optional = (flag: string, value: string | undefined) => (value ? [flag, value] : []);
-    return [
-        ...optional("--builder", text((inputs.builder ?? {}) as Props, "name")),
-        ...pairs("--build-arg", "buildArgs"),
-        ...each("--output", exportFlags(inputs)),
-        ...pairs("--label", "labels"),
-        ...optional("--network", text(inputs, "network")),
-        ...each("--platform", texts(inputs, "platforms")),
-        ...each("--tag", texts(inputs, "tags")),
-        ...optional("--target", text(inputs, "target")),
-        ...optional("--file", text(inputs.dockerfile as Props, "location")),
-        String((inputs.context as Props).location),
-    ];
+    const pairs = (key: string) =>
+        Object.entries((inputs[key] ?? {}) as Props).map(([name, value]) => `${name}=${value}`);
+    const flags: Record<string, (string | undefined)[]> = {
+        "--builder": [text((inputs.builder ?? {}) as Props, "name")],
+        "--build-arg": pairs("buildArgs"),
+        "--output": exportFlags(inputs),
+        "--label": pairs("labels"),
+        "--network": [text(inputs, "network")],
+        "--platform": texts(inputs, "platforms"),
+        "--tag": texts(inputs, "tags"),
+        "--target": [text(inputs, "target")],
+        "--file": [text(inputs.dockerfile as Props, "location")],
+    };
+    const given = Object.entries(flags).flatMap(([flag, values]) =>
+        values.flatMap((value) => (value ? [flag, value] : [])),
+    );
+    return [...given, String((inputs.context as Props).location)];
 }
 
 function exportFlags(inputs: Props): string[] {
@@ -117,21 +115,21 @@ function exportFlags(inputs: Props): string[] {
 function imageExport(image: Props): string {
     const level = Number(image.compressionLevel ?? 0);
     const names = texts(image, "names").join(",");
-    const attributes = [
-        "type=image",
-        ...given("push", image.push),
-        ...given("store", image.store),
-        ...given("oci-mediatypes", image.ociMediaTypes),
-        ...given("compression", image.compression),
-        ...given("compression-level", level > 0 ? Math.min(level, 22) : undefined),
-        ...given("force-compression", image.forceCompression),
-        names && (names.includes(",") ? `"name=${names}"` : `name=${names}`),
-    ];
-    return attributes.filter(Boolean).join(",");
-}
-
-function given(attribute: string, value: Value | undefined): string[] {
-    return value === undefined ? [] : [`${attribute}=${value}`];
+    const attributes: Record<string, Value | undefined> = {
+        type: "image",
+        push: image.push,
+        store: image.store,
+        "oci-mediatypes": image.ociMediaTypes,
+        compression: image.compression,
+        "compression-level": level > 0 ? Math.min(level, 22) : undefined,
+        "force-compression": image.forceCompression,
+        name: names || undefined,
+    };
+    return Object.entries(attributes)
+        .filter(([, value]) => value !== undefined)
+        .map(([key, value]) => `${key}=${value}`)
+        .map((attribute) => (attribute.includes(",") ? `"${attribute}"` : attribute))
+        .join(",");
 }
 
 /** Whether the build ends in a registry. */

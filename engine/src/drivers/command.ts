@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { diffProps } from "../diff";
 import { EngineError } from "../engine-error";
-import { runProcess } from "../run-process";
+import { type ProcessResult, runProcess } from "../run-process";
 import { hasSecret, type Props, reveal, Secret } from "../values";
 import { type Context, type Driver, fields, refuseUnhandled, text } from "./driver";
 
@@ -43,7 +43,9 @@ async function run(
     context: Context,
 ): Promise<Props> {
     const plain = reveal(inputs);
-    const wrap = (value: string) => (hasSecret(inputs) ? new Secret(value) : value);
+    const before = reveal(previous);
+    const isSecret = hasSecret(inputs);
+    const wrap = (value: string) => (isSecret ? new Secret(value) : value);
     if (!command) {
         return { ...inputs, stdout: previous.stdout ?? wrap(""), stderr: previous.stderr ?? wrap("") };
     }
@@ -51,40 +53,29 @@ async function run(
         cwd: context.projectDir,
         env: {
             ...context.env,
-            ...previousOutput(previous),
+            PULUMI_COMMAND_STDOUT: text(before, "stdout"),
+            PULUMI_COMMAND_STDERR: text(before, "stderr"),
             ...(plain.environment as Record<string, string>),
         },
         cancelSignal: context.signal,
     });
-    logOutput(text(plain, "logging") ?? "stdoutAndStderr", result, hasSecret(inputs), context);
+    if (!isSecret) {
+        logOutput(text(plain, "logging") ?? "stdoutAndStderr", result, context);
+    }
     if (result.exitCode !== 0) {
         const said = [result.stdout, result.stderr].filter(Boolean).join("\n");
         const reason = result.stopped
             ? "The command was interrupted"
             : `The command failed with exit code ${result.exitCode}`;
-        throw new EngineError(`${reason}${said && !hasSecret(inputs) ? `:\n${said}` : "."}`);
+        throw new EngineError(`${reason}${said && !isSecret ? `:\n${said}` : "."}`);
     }
     return { ...inputs, stdout: wrap(result.stdout), stderr: wrap(result.stderr) };
 }
 
-function previousOutput({ stdout, stderr }: Props): Record<string, string> {
-    return {
-        ...(stdout === undefined ? {} : { PULUMI_COMMAND_STDOUT: String(reveal(stdout)) }),
-        ...(stderr === undefined ? {} : { PULUMI_COMMAND_STDERR: String(reveal(stderr)) }),
-    };
-}
-
-function logOutput(
-    logging: string,
-    result: { stdout: string; stderr: string },
-    isSecret: boolean,
-    context: Context,
-): void {
-    if (isSecret || logging === "none") {
-        return;
-    }
-    const streams = [logging !== "stderr" && result.stdout, logging !== "stdout" && result.stderr];
-    for (const line of streams.filter(Boolean).join("\n").split("\n").filter(Boolean)) {
+/** @param logging the provider's names: `stdout`, `stderr`, `stdoutAndStderr` or `none`. */
+function logOutput(logging: string, { stdout, stderr }: ProcessResult, context: Context): void {
+    const streams = [/^stdout/.test(logging) ? stdout : "", /stderr$/i.test(logging) ? stderr : ""];
+    for (const line of streams.join("\n").split("\n").filter(Boolean)) {
         context.message(line);
     }
 }

@@ -1,5 +1,5 @@
 import type Docker from "dockerode";
-import type { Props } from "../values";
+import { isObject, mapProps, type Props, type Value } from "../values";
 import { fields, labelMap, objects, type Shape, text, texts, withDefaults } from "./driver";
 
 const MIB = 1024 * 1024;
@@ -32,8 +32,10 @@ const DEFAULTS: Props = {
     start: true,
     waitTimeout: 60,
 };
-const HEALTH_DEFAULTS: Props = { interval: "0s", startInterval: "0s", startPeriod: "0s", timeout: "0s" };
-const ITEM_DEFAULTS: Record<string, Props> = {
+/** Defaults inside a property, or inside each of its items. */
+const INNER_DEFAULTS: Record<string, Props> = {
+    capabilities: {},
+    healthcheck: { interval: "0s", startInterval: "0s", startPeriod: "0s", timeout: "0s" },
     hosts: {},
     labels: {},
     networksAdvanced: {},
@@ -44,97 +46,76 @@ const ITEM_DEFAULTS: Record<string, Props> = {
 
 /** Fills in the defaults of the Terraform schema that the real provider's Check records. */
 export function containerDefaults(inputs: Props): Props {
-    const filled = withDefaults(inputs, DEFAULTS);
-    for (const [key, defaults] of Object.entries(ITEM_DEFAULTS)) {
-        const items = inputs[key];
-        if (Array.isArray(items)) {
-            filled[key] = (items as Props[]).map((item) => withDefaults(item, defaults));
-        }
-    }
-    if (inputs.healthcheck) {
-        filled.healthcheck = withDefaults(inputs.healthcheck as Props, HEALTH_DEFAULTS);
-    }
-    if (inputs.capabilities) {
-        filled.capabilities = withDefaults(inputs.capabilities as Props, {});
-    }
-    return filled;
+    return mapProps(withDefaults(inputs, DEFAULTS), (value, key) => {
+        const defaults = INNER_DEFAULTS[key];
+        const fill = (item: Value) => (defaults && isObject(item) ? withDefaults(item, defaults) : item);
+        return Array.isArray(value) ? value.map(fill) : fill(value);
+    });
 }
 
 /** The body of the Docker API's "create a container", made as the Terraform provider makes it. */
 export function containerSpec(inputs: Props): Docker.ContainerCreateOptions {
-    const ports = objects(inputs, "ports");
-    const volumes = objects(inputs, "volumes");
-    return {
+    return withoutEmpty({
         name: String(inputs.name),
         Image: String(inputs.image),
-        ...given("Hostname", text(inputs, "hostname")),
-        ...given("Cmd", list(inputs, "command")),
-        ...given("Env", list(inputs, "envs")),
-        ...given("User", text(inputs, "user")),
-        ...given("StopSignal", text(inputs, "stopSignal")),
-        ...given("StopTimeout", inputs.stopTimeout as number | undefined),
+        Hostname: text(inputs, "hostname"),
+        Cmd: texts(inputs, "command"),
+        Env: texts(inputs, "envs"),
+        User: text(inputs, "user"),
+        StopSignal: text(inputs, "stopSignal"),
+        StopTimeout: inputs.stopTimeout as number | undefined,
         Labels: labelMap(inputs),
-        ...given("ExposedPorts", ports.length > 0 && Object.fromEntries(ports.map((p) => [portKey(p), {}]))),
-        ...given(
-            "Volumes",
-            volumes.length > 0 && Object.fromEntries(volumes.map((v) => [v.containerPath, {}])),
-        ),
-        ...given("Healthcheck", healthcheck(inputs.healthcheck as Props | undefined)),
+        ExposedPorts: Object.fromEntries(objects(inputs, "ports").map((port) => [portKey(port), {}])),
+        Volumes: Object.fromEntries(objects(inputs, "volumes").map((v) => [v.containerPath, {}])),
+        Healthcheck: healthcheck(inputs.healthcheck as Props | undefined),
         HostConfig: hostConfig(inputs),
-    };
+    });
 }
 
 function hostConfig(inputs: Props): Docker.HostConfig {
     const capabilities = (inputs.capabilities ?? {}) as Props;
-    return {
+    return withoutEmpty({
         RestartPolicy: { Name: text(inputs, "restart") ?? "no" },
         NetworkMode: text(inputs, "networkMode"),
         Init: inputs.init === true,
-        ...given("Binds", objects(inputs, "volumes").map(bind).filter(Boolean) as string[]),
-        ...given("PortBindings", portBindings(objects(inputs, "ports"))),
-        ...given(
-            "ExtraHosts",
-            objects(inputs, "hosts").map((h) => `${h.host}:${h.ip}`),
-        ),
-        ...given("ShmSize", mebibytes(inputs.shmSize)),
-        ...given("NanoCpus", inputs.cpus === undefined ? undefined : Math.round(Number(inputs.cpus) * NANO)),
-        ...given("CapAdd", list(capabilities, "adds")),
-        ...given("CapDrop", list(capabilities, "drops")),
-        ...given("SecurityOpt", list(inputs, "securityOpts")),
-        ...given("LogConfig", logConfig(inputs)),
+        Binds: objects(inputs, "volumes").flatMap(bind),
+        PortBindings: portBindings(objects(inputs, "ports")),
+        ExtraHosts: objects(inputs, "hosts").map(({ host, ip }) => `${host}:${ip}`),
+        ShmSize: mebibytes(inputs.shmSize),
+        NanoCpus: inputs.cpus === undefined ? undefined : Math.round(Number(inputs.cpus) * NANO),
+        CapAdd: texts(capabilities, "adds"),
+        CapDrop: texts(capabilities, "drops"),
+        SecurityOpt: texts(inputs, "securityOpts"),
+        LogConfig: logConfig(inputs),
         ...memoryLimits(inputs),
-    } as Docker.HostConfig;
+    });
+}
+
+/** Without what is absent, and without empty lists and maps, which Docker takes for settings. */
+function withoutEmpty<T extends object>(settings: T): T {
+    const isGiven = ([, value]: [string, unknown]) =>
+        typeof value === "object" && value !== null ? Object.keys(value).length > 0 : value !== undefined;
+    return Object.fromEntries(Object.entries(settings).filter(isGiven)) as T;
 }
 
 /** A missing driver is the daemon's own. */
 function logConfig({ logDriver, logOpts }: Props): Docker.HostConfig["LogConfig"] | undefined {
     const options = Object.entries((logOpts ?? {}) as Props).map(([key, value]) => [key, String(value)]);
-    return logDriver || options.length > 0
-        ? { Type: String(logDriver ?? ""), Config: Object.fromEntries(options) }
-        : undefined;
+    const isGiven = logDriver || options.length > 0;
+    return isGiven ? { Type: String(logDriver ?? ""), Config: Object.fromEntries(options) } : undefined;
 }
 
 /** `Memory` and `MemorySwap` in bytes; a swap of -1 means no limit and stays as it is. */
 export function memoryLimits(inputs: Props): { Memory?: number; MemorySwap?: number } {
     const swap = inputs.memorySwap;
-    return {
-        ...given("Memory", mebibytes(inputs.memory)),
-        ...given("MemorySwap", typeof swap === "number" && swap < 0 ? swap : mebibytes(swap)),
-    };
+    return withoutEmpty({
+        Memory: mebibytes(inputs.memory),
+        MemorySwap: typeof swap === "number" && swap < 0 ? swap : mebibytes(swap),
+    });
 }
 
 function mebibytes(value: unknown): number | undefined {
     return typeof value === "number" && value > 0 ? value * MIB : undefined;
-}
-
-/** `{[key]: value}`, or nothing for what is absent, false or empty: Docker takes an empty list for a setting. */
-function given<V>(key: string, value: V | undefined | false): { [key: string]: V } {
-    const isEmpty = value === undefined || value === false || (Array.isArray(value) && value.length === 0);
-    return isEmpty ? {} : { [key]: value as V };
-}
-
-function list(props: Props, key: string): string[] | undefined {
-    return props[key] === undefined ? undefined : texts(props, key);
 }
 
 /** `8080/tcp`. */
@@ -142,7 +123,7 @@ export function portKey(port: Props): string {
     return `${port.internal}/${port.protocol}`;
 }
 
-function portBindings(ports: Props[]): Docker.PortMap | undefined {
+function portBindings(ports: Props[]): Docker.PortMap {
     const bindings: Docker.PortMap = {};
     for (const port of ports) {
         const binding = {
@@ -151,12 +132,13 @@ function portBindings(ports: Props[]): Docker.PortMap | undefined {
         };
         bindings[portKey(port)] = [...(bindings[portKey(port)] ?? []), binding];
     }
-    return ports.length > 0 ? bindings : undefined;
+    return bindings;
 }
 
-function bind(volume: Props): string | undefined {
-    const source = volume.hostPath || volume.volumeName;
-    return source ? `${source}:${volume.containerPath}:${volume.readOnly === true ? "ro" : "rw"}` : undefined;
+/** A volume that has no source is an anonymous one. */
+function bind({ hostPath, volumeName, containerPath, readOnly }: Props): string[] {
+    const source = hostPath || volumeName;
+    return source ? [`${source}:${containerPath}:${readOnly === true ? "ro" : "rw"}`] : [];
 }
 
 function healthcheck(check: Props | undefined): Docker.HealthConfig | undefined {

@@ -1,17 +1,25 @@
 import type Docker from "dockerode";
 import { pack } from "tar-stream";
 import { type Change, diffProps } from "../diff";
-import { attempt, attemptRemoval, explain, isConflict, unlessDone, unlessMissing } from "../docker/calls";
+import {
+    attempt,
+    attemptRemoval,
+    CONFLICT,
+    explain,
+    NOT_MODIFIED,
+    unless,
+    unlessMissing,
+} from "../docker/calls";
 import { EngineError, messageOf } from "../engine-error";
 import type { ResourceState } from "../state";
 import {
     hasUnknown,
     hoistSecrets,
     isObject,
+    mapProps,
     type Props,
     reveal,
     Secret,
-    sameValue,
     type Value,
     withoutBookkeeping,
 } from "../values";
@@ -49,46 +57,41 @@ export const container: Driver = {
         return hoistSecrets(containerDefaults(inputs));
     },
     diff(old, news) {
-        const changes = [...diffProps(comparable(old.inputs), comparable(news)), ...drift(old.outputs, news)];
-        const distinct = new Map(changes.map((change) => [change.path.join("\0"), change]));
-        const marked = [...distinct.values()].map((change) => ({ ...change, replace: replaces(change) }));
-        return { changes: marked, deleteBeforeReplace: true };
+        const replaces = ({ path }: Change) => !NOT_REPLACING.has(String(path[0]));
+        const changes = differences(old, news).map((change) => ({ ...change, replace: replaces(change) }));
+        return { changes, deleteBeforeReplace: true };
     },
     create,
     update,
     read: (old, context) => observe(String(old.id), old.inputs, old.outputs, context),
     delete: async (old, context) => remove(String(old.id), old.inputs, context),
-    async removeLeftover(inputs, context) {
-        await clearName(String(reveal(inputs.name ?? null)), context);
-    },
+    removeLeftover,
 };
 
-function replaces(change: Change): boolean {
-    return !NOT_REPLACING.has(String(change.path[0]));
+/** What differs from the old inputs or, as last read, from reality; each property once. */
+function differences(old: ResourceState, news: Props): Change[] {
+    const changes = [...diffProps(comparable(old.inputs), comparable(news)), ...drift(old.outputs, news)];
+    return [...new Map(changes.map((change) => [change.path.join("\0"), change])).values()];
 }
 
 /** Inputs without bookkeeping, sets in a fixed order. */
 function comparable(inputs: Props): Props {
-    const props = containerDefaults(withoutBookkeeping(inputs));
-    const clean = withoutBookkeeping(props);
-    for (const key of SETS) {
-        const value = clean[key];
-        if (value instanceof Secret) {
-            clean[key] = new Secret(sorted(withoutBookkeeping(reveal(value))));
-        } else if (Array.isArray(value)) {
-            clean[key] = sorted(value);
-        }
+    const clean = withoutBookkeeping(containerDefaults(inputs));
+    for (const key of SETS.filter((name) => clean[name] !== undefined)) {
+        clean[key] = sorted(clean[key] ?? null);
     }
     const capabilities = clean.capabilities;
     if (isObject(capabilities)) {
-        const lists = Object.entries(capabilities).map(([key, list]) => [key, sorted(list)]);
-        clean.capabilities = Object.fromEntries(lists);
+        clean.capabilities = mapProps(capabilities, sorted);
     }
     return clean;
 }
 
 function sorted(value: Value): Value {
     const key = (item: Value) => JSON.stringify(reveal(item));
+    if (value instanceof Secret) {
+        return new Secret(sorted(value.value));
+    }
     return Array.isArray(value) ? [...value].sort((a, b) => (key(a) < key(b) ? -1 : 1)) : value;
 }
 
@@ -111,19 +114,12 @@ function networkNames(props: Props): Value {
         : [];
 }
 
-function outputsOf(inputs: Props, id: string): Props {
-    return { ...withoutBookkeeping(inputs), id };
-}
-
 async function create(inputs: Props, context: Context): Promise<Created> {
     const plain = withoutBookkeeping(reveal(inputs));
     const name = String(plain.name);
-    if (context.interrupted) {
-        await clearName(name, context);
-    }
-    const id = await createNamed(name, plain, context);
-    const made = context.docker().getContainer(id);
-    const outputs = outputsOf(inputs, id);
+    const made = await createNamed(name, plain, context);
+    const { id } = made;
+    const outputs = { ...withoutBookkeeping(inputs), id };
     try {
         await attachNetworks(made, plain, context);
         await upload(made, objects(plain, "uploads"), name);
@@ -134,23 +130,22 @@ async function create(inputs: Props, context: Context): Promise<Created> {
     return { id, outputs: (await observe(id, inputs, outputs, context)) ?? outputs };
 }
 
-async function createNamed(name: string, inputs: Props, context: Context): Promise<string> {
+async function createNamed(name: string, inputs: Props, context: Context): Promise<Docker.Container> {
     await ensureImage(String(inputs.image), name, context);
-    try {
-        return (await context.docker().createContainer(containerSpec(inputs))).id;
-    } catch (error) {
-        if (isConflict(error)) {
-            throw new EngineError(
-                `There is a container ${name} already that is not part of this stack: remove it with ` +
-                    `"docker rm -f ${name}".`,
-            );
-        }
-        throw new EngineError(`The container ${name} cannot be created: ${explain(error)}`);
+    const made = await attempt(`The container ${name} cannot be created`, () =>
+        unless(CONFLICT, () => context.docker().createContainer(containerSpec(inputs))),
+    );
+    if (!made) {
+        throw new EngineError(
+            `There is a container ${name} already that is not part of this stack: remove it with ` +
+                `"docker rm -f ${name}".`,
+        );
     }
+    return made;
 }
 
-/** Removes the container of this name that an interrupted run made. */
-async function clearName(name: string, context: Context): Promise<void> {
+async function removeLeftover(inputs: Props, context: Context): Promise<void> {
+    const name = String(reveal(inputs.name ?? null));
     const found = await unlessMissing(() => context.docker().getContainer(name).inspect());
     if (found) {
         context.message(`removing the container ${name} that an interrupted run left behind`);
@@ -169,12 +164,8 @@ async function attachNetworks(made: Docker.Container, inputs: Props, context: Co
             context.docker().getNetwork("bridge").disconnect({ Container: made.id }),
         );
     }
-    for (const { name, aliases } of networks) {
-        const EndpointConfig = {
-            Aliases: (aliases as string[] | undefined) ?? [],
-            IPAMConfig: {},
-            DriverOpts: {},
-        };
+    for (const { name, aliases = [] } of networks) {
+        const EndpointConfig = { Aliases: aliases as string[], IPAMConfig: {}, DriverOpts: {} };
         await attempt(`The network ${name} cannot be joined`, () =>
             context.docker().getNetwork(String(name)).connect({ Container: made.id, EndpointConfig }),
         );
@@ -196,7 +187,7 @@ async function upload(made: Docker.Container, files: Props[], name: string): Pro
 
 async function start(made: Docker.Container, inputs: Props, context: Context): Promise<void> {
     try {
-        await unlessDone(() => startTwice(made));
+        await unless(NOT_MODIFIED, () => startTwice(made));
     } catch (error) {
         throw new EngineError(await explainStart(error, inputs, context));
     }
@@ -237,12 +228,11 @@ async function explainStart(error: unknown, inputs: Props, context: Context): Pr
 async function update(old: ResourceState, news: Props, context: Context): Promise<Props> {
     const plain = withoutBookkeeping(reveal(news));
     const living = context.docker().getContainer(String(old.id));
-    const changed = (keys: string[]) =>
-        keys.some((key) => !sameValue(old.inputs[key] ?? null, news[key] ?? null) || driftOf(old, news, key));
-    if (driftOf(old, news, "mustRun")) {
+    const changed = new Set(differences(old, news).map(({ path }) => path[0]));
+    if (drift(old.outputs, news).some(({ path }) => path[0] === "mustRun")) {
         await resume(living, plain, context);
     }
-    if (changed(["restart", "memory", "memorySwap"])) {
+    if (["restart", "memory", "memorySwap"].some((key) => changed.has(key))) {
         await attempt(`The container ${plain.name} cannot be updated`, () =>
             living.update({
                 RestartPolicy: { Name: text(plain, "restart") ?? "no" },
@@ -251,12 +241,8 @@ async function update(old: ResourceState, news: Props, context: Context): Promis
             }),
         );
     }
-    const outputs = outputsOf(news, String(old.id));
-    return (await observe(String(old.id), news, outputs, context)) ?? outputs;
-}
-
-function driftOf(old: ResourceState, news: Props, key: string): boolean {
-    return drift(old.outputs, news).some((change) => change.path[0] === key);
+    const outputs = { ...withoutBookkeeping(news), id: living.id };
+    return (await observe(living.id, news, outputs, context)) ?? outputs;
 }
 
 async function resume(living: Docker.Container, inputs: Props, context: Context): Promise<void> {
@@ -284,7 +270,8 @@ async function observe(
         return undefined;
     }
     const { HostConfig: host, State: state, Config: config } = found;
-    const inputs = withoutBookkeeping(reveal(given));
+    const inputs = withoutBookkeeping(containerDefaults(reveal(given)));
+    const [ports, networks] = [objects(inputs, "ports"), objects(inputs, "networksAdvanced")];
     const cpus = (host.NanoCpus ?? 0) / 1e9;
     return {
         ...outputs,
@@ -298,8 +285,9 @@ async function observe(
         networkMode: host.NetworkMode ?? "",
         mustRun: state.Running && !state.Paused,
         ...(cpus > 0 && { cpus: Number(inputs.cpus) === cpus ? (inputs.cpus as string) : String(cpus) }),
-        ...(state.Running && publishedPorts(found, objects(containerDefaults(inputs), "ports"))),
-        ...(state.Running && joinedNetworks(found, objects(inputs, "networksAdvanced"))),
+        ...(state.Running && ports.length > 0 && { ports: ports.filter((port) => isPublished(found, port)) }),
+        ...(state.Running &&
+            networks.length > 0 && { networksAdvanced: networks.filter((n) => isJoined(found, n)) }),
     };
 }
 
@@ -307,24 +295,18 @@ function mebibytes(bytes: number | undefined): number {
     return bytes !== undefined && bytes > 0 ? Math.floor(bytes / (1024 * 1024)) : (bytes ?? 0);
 }
 
-/** The declared ports that are really published; all of them vanish when a network is lost. */
-function publishedPorts(found: Docker.ContainerInspectInfo, declared: Props[]): Props {
-    const published = declared.filter((port) =>
-        (found.NetworkSettings.Ports[portKey(port)] ?? []).some(
-            ({ HostIp, HostPort }) =>
-                HostIp === port.ip && (port.external === undefined || HostPort === String(port.external)),
-        ),
+/** All published ports vanish when a network is lost. */
+function isPublished({ NetworkSettings }: Docker.ContainerInspectInfo, port: Props): boolean {
+    return (NetworkSettings.Ports[portKey(port)] ?? []).some(
+        ({ HostIp, HostPort }) =>
+            HostIp === port.ip && (port.external === undefined || HostPort === String(port.external)),
     );
-    return declared.length > 0 ? { ports: published.map((port) => withoutBookkeeping(port)) } : {};
 }
 
-function joinedNetworks(found: Docker.ContainerInspectInfo, declared: Props[]): Props {
-    const joined = Object.entries(found.NetworkSettings.Networks).flatMap(([name, { NetworkID }]) => [
-        name,
-        NetworkID,
-    ]);
-    const kept = declared.filter(({ name }) => joined.includes(String(name)));
-    return declared.length > 0 ? { networksAdvanced: kept } : {};
+function isJoined({ NetworkSettings }: Docker.ContainerInspectInfo, network: Props): boolean {
+    return Object.entries(NetworkSettings.Networks).some(([name, { NetworkID }]) =>
+        [name, NetworkID].includes(String(network.name)),
+    );
 }
 
 async function remove(id: string, inputs: Props, context: Context): Promise<void> {
@@ -332,7 +314,7 @@ async function remove(id: string, inputs: Props, context: Context): Promise<void
     const grace = Number(reveal(inputs.destroyGraceSeconds ?? 0));
     await attemptRemoval(`The container ${id.slice(0, 12)} cannot be removed`, async () => {
         if (grace > 0) {
-            await unlessDone(() => doomed.stop({ t: grace }));
+            await unless(NOT_MODIFIED, () => doomed.stop({ t: grace }));
         }
         await doomed.remove({ force: true, v: true });
     });

@@ -50,13 +50,8 @@ function readIgnoreFile(context: string, dockerfile: string): Filter {
     };
 }
 
-interface Entry {
-    path: string;
-    stats: Stats;
-}
-
 /** Files in the order of Go's filepath.WalkDir: by name within each folder, folders where their name falls. */
-function* walk(root: string, folder: string, filter: Filter): Generator<Entry> {
+function* walk(root: string, folder: string, filter: Filter): Generator<{ path: string; stats: Stats }> {
     const entries = readdirSync(join(root, folder), { withFileTypes: true }).sort(byName);
     for (const entry of entries) {
         const path = folder ? `${folder}/${entry.name}` : entry.name;

@@ -2,7 +2,7 @@ import type Docker from "dockerode";
 import { type Change, diffProps } from "../diff";
 import { EngineError } from "../engine-error";
 import type { ResourceState } from "../state";
-import { type Props, type Value, withoutBookkeeping } from "../values";
+import { isObject, type Props, reveal, type Value, withoutBookkeeping } from "../values";
 
 /** What a driver knows of the world around its resource. */
 export interface Context {
@@ -14,8 +14,6 @@ export interface Context {
     signal: AbortSignal;
     /** The Docker Engine of the resource's provider. */
     docker(): Docker;
-    /** Inputs of a creation that an interrupted run began and never recorded; what it left may be removed. */
-    interrupted?: Props;
     /** A line about what is going on, for whoever watches. */
     progress(line: string): void;
     /** A line that stays. */
@@ -40,7 +38,7 @@ export interface Driver {
     /** Looks at the real thing. @returns its outputs now, or undefined when it is gone. */
     read?(old: ResourceState, context: Context): Promise<Props | undefined>;
     delete(old: ResourceState, context: Context): Promise<void>;
-    /** Removes what an interrupted creation left, when the program no longer wants it. */
+    /** Removes what an interrupted creation of a resource with these inputs left. */
     removeLeftover?(inputs: Props, context: Context): Promise<void>;
     /** The outputs of which only an update will tell the new value. */
     changingOutputs?: readonly string[];
@@ -63,26 +61,23 @@ export function fields(names: string): { [field: string]: Shape } {
 
 /** @throws EngineError naming the first input that `shape` does not list. */
 export function refuseUnhandled(type: string, inputs: Value, shape: Shape, path = ""): void {
-    if (shape === true || typeof inputs !== "object" || inputs === null) {
-        return;
-    }
-    const inner = "value" in inputs && inputs.constructor !== Object ? (inputs.value as Value) : inputs;
+    const plain = reveal(inputs);
     if (Array.isArray(shape)) {
-        for (const item of Array.isArray(inner) ? inner : []) {
+        for (const item of Array.isArray(plain) ? plain : []) {
             refuseUnhandled(type, item, shape[0], `${path}[]`);
         }
-        return;
-    }
-    for (const [key, value] of Object.entries((inner ?? {}) as Props)) {
-        const field = shape[key];
-        const at = path ? `${path}.${key}` : key;
-        if (!field) {
-            throw new EngineError(
-                `The embedded engine does not support the input "${at}" of ${type}: leave it out, or install the ` +
-                    "Pulumi CLI.",
-            );
+    } else if (shape !== true && (isObject(plain) || Array.isArray(plain))) {
+        for (const [key, value] of Object.entries(plain)) {
+            const field = shape[key];
+            const at = path ? `${path}.${key}` : key;
+            if (!field) {
+                throw new EngineError(
+                    `The embedded engine does not support the input "${at}" of ${type}: leave it out, or install ` +
+                        "the Pulumi CLI.",
+                );
+            }
+            refuseUnhandled(type, value, field, at);
         }
-        refuseUnhandled(type, value, field, at);
     }
 }
 

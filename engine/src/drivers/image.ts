@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { join, normalize, resolve } from "node:path";
 import { type Change, diffProps } from "../diff";
-import { explain, isNotFound, unlessMissing } from "../docker/calls";
-import { EngineError } from "../engine-error";
+import { unlessMissing } from "../docker/calls";
+import { EngineError, messageOf } from "../engine-error";
 import { runProcess } from "../run-process";
 import type { ResourceState } from "../state";
 import { hasUnknown, markSecret, type Props, reveal, Secret, type Value } from "../values";
@@ -72,19 +72,19 @@ export const image: Driver = {
         if (inputs.exports) {
             checked.exports = objects(inputs, "exports").map((entry) => exportDefaults(entry, context));
         }
-        refuseMissingFiles(checked, context);
+        const needed = hasFiles(checked) ? Object.values(files(checked, context)) : [];
+        const missing = needed.find((path) => !existsSync(path));
+        if (missing) {
+            throw new EngineError(`The image ${context.name} cannot be built: ${missing} does not exist.`);
+        }
         return markSecret(checked, ["secrets"]);
     },
     diff(old, news, context) {
-        const changes = diffProps(...withoutIgnoredSecrets(old.inputs, news));
+        const changes = diffProps(old.inputs, withIgnoredSecrets(old.inputs, news));
         return { changes: [...changes, ...contextChange(old, news, context)], deleteBeforeReplace: false };
     },
-    async create(inputs, context) {
-        return build(inputs, context);
-    },
-    async update(_old, news, context) {
-        return (await build(news, context)).outputs;
-    },
+    create: build,
+    update: async (_old, news, context) => (await build(news, context)).outputs,
     read,
     delete: remove,
 };
@@ -115,47 +115,34 @@ function files(inputs: Props, context: Context): { folder: string; dockerfile: s
     };
 }
 
-function refuseMissingFiles(inputs: Props, context: Context): void {
-    if (hasUnknown(inputs.context ?? null) || hasUnknown(inputs.dockerfile ?? null)) {
-        return;
-    }
-    for (const path of Object.values(files(inputs, context))) {
-        if (!existsSync(path)) {
-            throw new EngineError(`The image ${context.name} cannot be built: ${path} does not exist.`);
-        }
-    }
+/** Whether a preview can tell where the files are. */
+function hasFiles(inputs: Props): boolean {
+    return !hasUnknown([inputs.context ?? null, inputs.dockerfile ?? null]);
 }
 
-/** Both sets of inputs less the build secrets that both have and whose change is to be ignored. */
-function withoutIgnoredSecrets(olds: Props, news: Props): [Props, Props] {
+/** The new inputs, with the old value of each build secret whose change is to be ignored. */
+function withIgnoredSecrets(olds: Props, news: Props): Props {
     const secretsOf = (inputs: Props) => (reveal(inputs.secrets ?? null) ?? {}) as Props;
-    const ignored = texts(news, "ignoreSecretsInDiffCalculation").filter(
-        (key) => key in secretsOf(olds) && key in secretsOf(news),
-    );
-    const without = (inputs: Props): Props => {
-        const kept = Object.entries(secretsOf(inputs)).filter(([key]) => !ignored.includes(key));
-        return inputs.secrets ? { ...inputs, secrets: new Secret(Object.fromEntries(kept)) } : inputs;
-    };
-    return [without(olds), without(news)];
+    const now = secretsOf(news);
+    const ignored = texts(news, "ignoreSecretsInDiffCalculation").filter((key) => key in now);
+    const kept = Object.entries(secretsOf(olds)).filter(([key]) => ignored.includes(key));
+    return news.secrets ? { ...news, secrets: new Secret({ ...now, ...Object.fromEntries(kept) }) } : news;
+}
+
+function hashFiles(inputs: Props, context: Context): string {
+    const { folder, dockerfile } = files(inputs, context);
+    return hashBuildContext(folder, dockerfile);
 }
 
 /** A build context that differs from the one that was built. */
 function contextChange(old: ResourceState, news: Props, context: Context): Change[] {
-    if (hasUnknown(news.context ?? null) || hasUnknown(news.dockerfile ?? null)) {
-        return [];
-    }
-    const { folder, dockerfile } = files(news, context);
-    const now = hashBuildContext(folder, dockerfile);
-    const before = old.outputs.contextHash;
-    return now === before
-        ? []
-        : [{ path: ["contextHash"], kind: "update", old: before, new: now, replace: false }];
+    const before = { contextHash: old.outputs.contextHash ?? null };
+    return hasFiles(news) ? diffProps(before, { contextHash: hashFiles(news, context) }) : [];
 }
 
 async function build(inputs: Props, context: Context): Promise<Created> {
     const plain = reveal(inputs);
-    const { folder, dockerfile } = files(plain, context);
-    const contextHash = hashBuildContext(folder, dockerfile);
+    const contextHash = hashFiles(plain, context);
     const there = await sameContent(plain, context);
     const digest = there ? (leavesImage(plain) ? there : "") : await buildImage(plain, context);
     const ref = referenceOf(texts(plain, "tags"), digest);
@@ -227,16 +214,12 @@ async function isInRegistry(ref: string, context: Context): Promise<boolean> {
 async function remove(old: ResourceState, context: Context): Promise<void> {
     const digest = String(old.outputs.digest ?? "");
     for (const tag of leavesImage(old.inputs) ? texts(old.outputs, "tags") : []) {
+        const doomed = context.docker().getImage(digest ? referenceOf([tag], digest) : tag);
         try {
-            await context
-                .docker()
-                .getImage(digest ? referenceOf([tag], digest) : tag)
-                .remove({ force: true });
+            await unlessMissing(() => doomed.remove({ force: true }));
         } catch (error) {
-            if (!isNotFound(error)) {
-                // The image may serve another stack; the real provider ignores it, too.
-                context.message(`the image ${tag} stays: ${explain(error)}`);
-            }
+            // The image may serve another stack; the real provider ignores it, too.
+            context.message(`the image ${tag} stays: ${messageOf(error)}`);
         }
     }
 }

@@ -22,7 +22,13 @@ export const network: Driver = {
     async create(inputs, context) {
         const plain = reveal(inputs);
         const name = String(plain.name);
-        await refuseTaken(name, context);
+        // Docker allows two networks of one name, which no container could tell apart.
+        if ((await named(name, context)).length > 0) {
+            throw new EngineError(
+                `There is a network ${name} already that is not part of this stack: remove it with ` +
+                    `"docker network rm ${name}".`,
+            );
+        }
         const created = await attempt(`The network ${name} cannot be created`, () =>
             context.docker().createNetwork({
                 Name: name,
@@ -54,19 +60,6 @@ async function named(name: string, context: Context) {
     );
     // The filter matches parts of names, too.
     return found.filter((candidate) => candidate.Name === name);
-}
-
-/** Docker allows two networks of one name, which no container could tell apart. */
-async function refuseTaken(name: string, context: Context): Promise<void> {
-    for (const found of await named(name, context)) {
-        if (!context.interrupted) {
-            throw new EngineError(
-                `There is a network ${name} already that is not part of this stack: remove it with ` +
-                    `"docker network rm ${name}".`,
-            );
-        }
-        await remove(found.Id, context);
-    }
 }
 
 async function remove(id: string, context: Context): Promise<void> {

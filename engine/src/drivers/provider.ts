@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { diffProps } from "../diff";
-import type { Props } from "../values";
-import { withoutBookkeeping } from "../values";
+import { type Props, withoutBookkeeping } from "../values";
 import { type Driver, refuseUnhandled } from "./driver";
 
 /** What the real providers' CheckConfig adds to their inputs; without it the CLI would see a change. */

@@ -26,10 +26,7 @@ describe("the display lets no control character through", () => {
     it.each<[string, EngineEvent]>([
         ["in what a program prints", { kind: "message", severity: "info", text: hostile }],
         ["in what a command prints", { kind: "message", severity: "info", text: hostile, subject }],
-        [
-            "in a resource's error",
-            { kind: "failed", operation: "create", subject, seconds: 1, message: hostile },
-        ],
+        ["in a resource's error", { kind: "failed", operation: "create", subject, message: hostile }],
         ["in a build's progress", { kind: "progress", subject, line: hostile }],
         [
             "in a plan's names, keys and values",

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Contexts } from "../../src/contexts";
 import { connect, resolveEndpoint } from "../../src/docker/endpoint";
 
 let config: string;
@@ -58,4 +59,21 @@ describe("the Docker Engine is looked for", () => {
     it("but not over ssh", () => {
         expect(() => connect({ host: "ssh://me@host" })).toThrow("cannot reach Docker over ssh://");
     });
+});
+
+it("A resource goes to another Docker Engine as soon as its provider's settings change", () => {
+    const urn = "urn:pulumi:dev::demo::pulumi:providers:docker::there";
+    const provider = (host: string) => ({ urn, type: "pulumi:providers:docker", inputs: { host } });
+    const { signal } = new AbortController();
+    const contexts = new Contexts({ projectDir: ".", signal, display: { show: () => {} } });
+    const socket = () => {
+        const { modem } = contexts
+            .for({ urn: "urn", type: "docker:index/volume:Volume", provider: `${urn}::id` })
+            .docker();
+        return (modem as { socketPath?: string }).socketPath;
+    };
+    contexts.addProvider(provider("unix:///one"));
+    expect(socket()).toBe("/one");
+    contexts.addProvider(provider("unix:///two"));
+    expect(socket()).toBe("/two");
 });
