@@ -9,7 +9,7 @@ TOOLS_DIR="$STATE_DIR/tools"
 LOG_DIR="$STATE_DIR/logs"
 export TOOLS_DIR
 
-# Debian keeps dockerd and debootstrap in sbin, which is not on every user's PATH. The project's own Node.js is there
+# Debian keeps dockerd and iptables in sbin, which is not on every user's PATH. The project's own Node.js is there
 # where set-up had to bring one, and then comes first.
 PATH="$TOOLS_DIR/node/bin:$PATH:/usr/sbin:/sbin"
 export PATH
