@@ -1,4 +1,12 @@
-import { type Choice, isIncluded, type PortSpec, type ServiceSpec, serviceCatalogue, workspace } from ".";
+import {
+    type Choice,
+    isIncluded,
+    type PortSpec,
+    type ReferredSettings,
+    type ServiceSpec,
+    serviceCatalogue,
+    workspace,
+} from ".";
 
 /** The setting that says how many containers a service has, by its key. */
 type Counts = Record<NonNullable<ServiceSpec["count"]>, number>;
@@ -27,6 +35,13 @@ export function portsInUse({
     return [workspace, ...services]
         .flatMap((service) => service.ports)
         .filter((port) => isIncluded(port, choice));
+}
+
+/** The services that the settings place on the user's machine. */
+export function servicesOnMachine(
+    settings: Pick<ReferredSettings, NonNullable<ServiceSpec["place"]>>,
+): ServiceSpec[] {
+    return serviceCatalogue.filter(({ place }) => place && settings[place] === "host");
 }
 
 /** Memory limit of a service in MiB. */

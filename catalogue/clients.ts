@@ -1,4 +1,5 @@
-import { type ServiceSpec, serviceCatalogue } from ".";
+import type { ServiceSpec } from ".";
+import { servicesOnMachine } from "./chosen";
 import type { ReferredSettings } from "./types";
 import { fillIn } from "./urls";
 
@@ -19,7 +20,7 @@ const machine = { name: "host.docker.internal", address: "host-gateway" };
  * @param services The stack's services, one for each container.
  */
 export function clientAccess(services: readonly ServiceSpec[], settings: ReferredSettings): ClientAccess {
-    const onMachine = serviceCatalogue.filter(({ place }) => place && settings[place] === "host");
+    const onMachine = servicesOnMachine(settings);
     return {
         env: Object.assign(
             {},

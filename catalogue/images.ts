@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { sourceHash } from "./sources";
 import { baseToolsets, computeToolsets, kernelToolsets, type Toolset, toolsetBuildArgs } from "./toolsets";
 
-/** A platform that images are built for. */
-export type Platform = "linux/amd64" | "linux/arm64";
+/** The platforms that images are built for. */
+export const imagePlatforms = ["linux/amd64", "linux/arm64"] as const;
+export type Platform = (typeof imagePlatforms)[number];
 
 /** What decides what the images hold, besides their sources. */
 export interface ImageChoice {
@@ -23,7 +24,7 @@ export interface ImageChoice {
  * Label of an image with what stands for its content. The embedded engine takes an image that has it instead of building
  * it again.
  */
-export const contentLabel = "carbon.content";
+const contentLabel = "carbon.content";
 
 /** How one of the two images is built. The build context is the project's folder. */
 export interface ImageBuild {

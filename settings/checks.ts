@@ -1,4 +1,5 @@
 import { catalogueName, type ServiceSpec, serviceCatalogue } from "../catalogue";
+import { servicesOnMachine } from "../catalogue/chosen";
 import { toolsetNeeds } from "../catalogue/toolsets";
 import { whyNotCertificates } from "./certificates";
 import type { Machine } from "./machine";
@@ -23,7 +24,7 @@ export function crossCheck(values: SettingValues, settings: Settings, machine: M
         ...checkToolsets(settings),
         ...checkNeeds(settings),
         ...checkExposure(settings),
-        ...checkOllama(settings),
+        ...checkPlaces(settings),
         ...checkPorts(settings),
         ...alone.filter((check): check is Refusal => check[1] !== undefined),
     ];
@@ -73,10 +74,14 @@ function checkExposure(settings: Settings): Refusal[] {
     ]);
 }
 
-function checkOllama({ ollama, services }: Settings): Refusal[] {
-    const reason =
-        "the workspace uses Ollama on the host, but services has ollama too. Leave it out of services, or set ollama to service.";
-    return ollama === "host" && services.some(({ name }) => name === "ollama") ? [["ollama", reason]] : [];
+/** A service runs in the stack or on the user's machine, not in both. */
+function checkPlaces(settings: Settings): Refusal[] {
+    const chosen = catalogued(settings);
+    const both = servicesOnMachine(settings).filter((service) => chosen.includes(service));
+    return both.flatMap(({ name, title, place }): Refusal[] => {
+        const reason = `the workspace uses ${title} on the host, but services has ${name} too. Leave it out of services, or set ${place} to service.`;
+        return place ? [[place, reason]] : [];
+    });
 }
 
 function checkPorts({ ports }: Settings): Refusal[] {

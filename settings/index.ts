@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { thisMachine } from "./machine";
 import { parseSettings, type Settings, SettingsError } from "./parse";
 
-export type { Platform, Settings } from "./parse";
+export type { Settings } from "./parse";
 
 /**
  * Settings of the stack that is being deployed.

@@ -5,7 +5,7 @@ import { problem, SettingsError } from "./problems";
 import { resolve, type Settings } from "./resolve";
 
 export { SettingsError } from "./problems";
-export type { Platform, Settings } from "./resolve";
+export type { Settings } from "./resolve";
 
 /**
  * Turns a stack's configuration into settings.

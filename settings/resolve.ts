@@ -1,14 +1,12 @@
 import type { ServiceSpec } from "../catalogue";
 import { chosenServices, portsInUse } from "../catalogue/chosen";
+import type { Platform } from "../catalogue/images";
 import { tlsNames } from "../catalogue/names";
 import { baseToolsets, type Toolset, toolsets } from "../catalogue/toolsets";
 import { readCertificates } from "./certificates";
 import { currentDockerContext } from "./dockerContext";
 import { absolutePath, type Machine } from "./machine";
 import type { SettingValues } from "./schema";
-
-/** A platform that images are built for. */
-export type Platform = Exclude<SettingValues["platforms"][number], "native">;
 
 /** Keys that {@link Settings} has in another form, or not at all. */
 type Resolved =

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { computeServices, everyService, officialServices, serviceCatalogue } from "../catalogue";
+import { imagePlatforms } from "../catalogue/images";
 import { toolsets } from "../catalogue/toolsets";
 import { boolean, choice, decimal, integer, listOf, mapOf, pattern, type Rule, text } from "./rules";
 
@@ -40,7 +41,7 @@ const pinnedImage = pattern(
 /** Every key of the configuration, in the order of Pulumi.yaml and of the reference. */
 export const settingDefinitions = {
     platforms: setting({
-        rule: listOf(choice(["native", "linux/amd64", "linux/arm64"]), { empty: false }),
+        rule: listOf(choice(["native", ...imagePlatforms]), { empty: false }),
         default: ["native"],
         description:
             "Platforms to build both images for. `native` is the platform of the machine that runs the program. A foreign platform is emulated where it has to be, and takes several times as long.",

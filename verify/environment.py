@@ -95,11 +95,6 @@ class Environment:
         return image
 
     @property
-    def image_name(self) -> str:
-        """`base` or `compute`; empty where the image does not say (which the check `platform` reports)."""
-        return str(self._image_field("image", ""))
-
-    @property
     def toolsets(self) -> frozenset[str]:
         """The image's toolsets; none where the image does not say (which the check `platform` reports)."""
         return frozenset(self._image_field("toolsets", ()))

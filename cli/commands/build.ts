@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { Platform, Settings } from "../../settings/parse";
+import type { Platform } from "../../catalogue/images";
+import type { Settings } from "../../settings/parse";
 import { action, type Handler } from "../action";
 import { buildImages } from "../buildImages";
 import { formatDuration } from "../output";
