@@ -7,7 +7,9 @@ const systemFolders = ["/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/op
 
 /** What the start-up scripts write there themselves, from the settings and the secrets. */
 const ownFiles = [
+    "/etc/chromium/policies",
     "/etc/environment",
+    "/etc/firefox/policies/policies.json",
     "/etc/group",
     "/etc/gshadow",
     "/etc/localtime",
@@ -16,6 +18,7 @@ const ownFiles = [
     "/etc/ssl/certs",
     "/etc/timezone",
     "/etc/xrdp/rsakeys.ini",
+    "/usr/local/share/ca-certificates",
 ];
 
 /** System files of a container that are not as its image has them. */

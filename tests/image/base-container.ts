@@ -36,6 +36,8 @@ export interface RoleArgs {
     entrypoint?: string[];
     /** Files in /run/carbon/secrets, by name. Default: those of {@link secrets} that the suite hands over. */
     secrets?: Record<string, string>;
+    /** More files that are there before the start, by path; readable by all. */
+    files?: Record<string, string>;
     /** What the container is told of the stack. Default: no TLS, and no service but the role and what it needs. */
     stack?: { tls?: boolean; tlsNames?: string[]; services?: readonly string[] };
     env?: Record<string, string>;
@@ -89,7 +91,8 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
     const given = args.secrets ?? secretsIn(document);
     const files = Object.entries(given).map(([name, content]) => secretFile(name, content));
     const described = { path: documentPath, mode: 0o444, content: JSON.stringify(document) };
-    await container.putArchive(archive([described, ...files]), { path: "/" });
+    const more = Object.entries(args.files ?? {}).map(([path, content]) => ({ path, mode: 0o444, content }));
+    await container.putArchive(archive([described, ...files, ...more]), { path: "/" });
     await container.start();
     return container;
 }

@@ -12,7 +12,6 @@ prepare_workspace() {
     hand_over_secrets
     set_up_certificates
     set_up_clients
-    trust_certificates
     write_login_environment
 }
 
@@ -79,18 +78,6 @@ set_up_clients() {
             source "$services_dir/$name/client"
         fi
     done
-}
-
-# /run/carbon/ca.pem: certificate authorities of the user's network. Each of these variables replaces what its
-# programs trust, so the file that they name holds the usual authorities too.
-trust_certificates() {
-    local extra=/run/carbon/ca.pem bundle=/run/carbon/ca-bundle.pem name
-    if [[ -s $extra ]]; then
-        cat /etc/ssl/certs/ca-certificates.crt "$extra" > "$bundle"
-        for name in AWS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO NODE_EXTRA_CA_CERTS PIP_CERT REQUESTS_CA_BUNDLE SSL_CERT_FILE; do
-            export "$name=$bundle"
-        done
-    fi
 }
 
 # SSH logins start from a clean environment; pam_env gives them the container's.
