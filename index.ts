@@ -11,7 +11,7 @@ const { stack, dockerContext, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.
 const { platforms, builder, push } = settings;
-const build = { platforms, builder, push, caCertificates, proxy: settings.buildProxy };
+const build = { platforms, builder, push, buildProxy: settings.buildProxy, caCertificates };
 const wanted = suiteImages(settings);
 const base = new WorkspaceImage("base", { ...build, ...wanted.base });
 const compute = wanted.compute && new WorkspaceImage("compute", { ...build, ...wanted.compute, base });

@@ -12,8 +12,6 @@ import {
 export interface WorkspaceImageArgs extends ImageBuild, BuildMode {
     /** PEM text that downloads during the build trust; handed over as the build secret `ca`, in no layer. */
     caCertificates?: string;
-    /** Build arguments for a proxy, which no image keeps and no step's cache depends on; nothing secret. */
-    proxy: Record<string, string>;
     /** The image that it starts from; it is built first. */
     base?: WorkspaceImage;
 }
@@ -43,21 +41,16 @@ export class WorkspaceImage extends pulumi.ComponentResource {
             ignoreSecretsInDiffCalculation: ["ca"],
         };
         const options = { parent: this, retainOnDelete: true };
-        const proxied = <T extends { buildArgs: Record<string, string> }>(inputs: T) => ({
-            ...inputs,
-            ...certificates,
-            buildArgs: { ...inputs.buildArgs, ...args.proxy },
-        });
         const first: pulumi.Resource[] = args.base ? [args.base] : [];
         if (args.parts) {
-            first.push(
-                new dockerBuild.Image(`${name}-parts-image`, proxied(partsInputs(args, args)), options),
-            );
+            const inputs = { ...partsInputs(args, args), ...certificates };
+            first.push(new dockerBuild.Image(`${name}-parts-image`, inputs, options));
         }
-        const image = new dockerBuild.Image(`${name}-image`, proxied(imageInputs(args, args)), {
-            ...options,
-            dependsOn: first,
-        });
+        const image = new dockerBuild.Image(
+            `${name}-image`,
+            { ...imageInputs(args, args), ...certificates },
+            { ...options, dependsOn: first },
+        );
         // Known in a preview, as the URN is; and whatever takes it waits for the image.
         this.tag = image.urn.apply(() => args.tag);
         this.ref = image.ref;

@@ -13,7 +13,8 @@ prepare_workspace() {
     set_up_certificates
     set_up_clients
     trust_certificates
-    write_login_environment
+    XDG_RUNTIME_DIR=/run/user/$(id --user carbon)
+    export XDG_RUNTIME_DIR
 }
 
 # The user's programs need the passwords of all services.
@@ -96,8 +97,6 @@ trust_certificates() {
 # SSH logins start from a clean environment; pam_env gives them the container's.
 write_login_environment() {
     local name
-    XDG_RUNTIME_DIR=/run/user/$(id --user carbon)
-    export XDG_RUNTIME_DIR
     while IFS= read -r name; do
         case $name in
             HOME | HOSTNAME | LOGNAME | OLDPWD | PWD | SHELL | SHLVL | TERM | USER | _) ;;

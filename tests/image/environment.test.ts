@@ -1,0 +1,105 @@
+import type Docker from "dockerode";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { exec, hostPort, logs, removeAll, run, secrets, ssh, startHealthy, startRole, until } from "./base-container";
+import { baseImage } from "./base-image";
+import { computeImage } from "./compute-image";
+
+const file = "/run/carbon/environment.json";
+const variables = {
+    HF_TOKEN: "hf_s3cret",
+    SPACED: "two words",
+    SHELLS: `$HOME "double" 'single' \`date\` \\ %s`,
+    LANGUAGE: "de:en",
+    EMPTY: "",
+    HTTP_PROXY: "http://127.0.0.1:9",
+};
+
+afterAll(removeAll);
+
+describe("the workspace of a user with variables, a time zone and ids of their own", () => {
+    let container: Docker.Container;
+    const login = async (command: string) =>
+        ssh(await hostPort(container, 2222), "carbon", secrets.ssh, command);
+
+    beforeAll(async () => {
+        container = await startHealthy({
+            image: computeImage(),
+            role: "workspace",
+            // The ids of the image's www-data and dialout. The proxy is no machine's: nothing can be asked through it.
+            env: { CARBON_UID: "33", CARBON_GID: "20", TZ: "Asia/Tokyo", http_proxy: "http://127.0.0.1:9" },
+            files: { [file]: JSON.stringify(variables) },
+            ports: [2222],
+        });
+    });
+
+    it("has its services find the variables as they were written", async () => {
+        const text = await run(container, [
+            ...["bash", "-c", `tr '\\0' '\\n' < "/proc/$(pgrep --oldest -u carbon -f jupyter)/environ"`],
+        ]);
+        const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+        expect(text.split("\n")).toEqual(expect.arrayContaining(lines));
+    });
+
+    it("has logins find them, too", async () => {
+        expect(await login("printenv HF_TOKEN SPACED LANGUAGE")).toBe("hf_s3cret\ntwo words\nde:en");
+    });
+
+    it("keeps the file for root", async () => {
+        expect(await run(container, ["stat", "--format=%a %U", file])).toBe("400 root");
+        expect((await exec(container, ["cat", file], "carbon")).code).not.toBe(0);
+    });
+
+    it("knows the user by name, whoever else has these ids in the image", async () => {
+        expect(await login("id --user; id --group; whoami; id --group --name; stat --format=%U:%G ~")).toBe(
+            "33\n20\ncarbon\ncarbon\ncarbon:carbon",
+        );
+        expect(await login(`echo ${secrets.ssh} | sudo --stdin --prompt= whoami`)).toBe("root");
+        expect(await run(container, ["getent", "passwd", "root"])).toMatch(/^root:x:0:0:/);
+    });
+
+    it("shows the time of its zone", async () => {
+        expect(await login("date +%Z")).toBe("JST");
+        expect(await run(container, ["date", "+%Z"])).toBe("JST");
+    });
+});
+
+describe("a file of variables", () => {
+    it.each([
+        ["{", "no JSON"],
+        ['["hf_s3cret"]', "a list"],
+        ['{"A": {"hf_s3cret": "b"}}', "an object in it"],
+        ['{"a-b": "hf_s3cret"}', "no name"],
+    ])("that is %s stops the start with a sentence that tells nothing of it: %s", async (content) => {
+        const container = await startRole({ image: baseImage(), role: "workspace", files: { [file]: content } });
+        await until("stopped", 30, async () => !(await container.inspect()).State.Running);
+        const log = await logs(container);
+        expect(log).toContain(`carbon: ${file} is no JSON object of texts by variables' names.`);
+        expect(log).not.toContain("hf_s3cret");
+    });
+});
+
+describe("PostgreSQL", () => {
+    const zones = async (TZ: string) => {
+        const container = await startHealthy({ image: baseImage(), role: "postgres", env: { TZ } });
+        const psql = ["psql", "--no-psqlrc", "--tuples-only", "--no-align"];
+        const said = await run(container, [
+            ...["s6-setuidgid", "postgres", ...psql, "--username=carbon", "--host=/run/postgresql", "carbon"],
+            ...["--command=SHOW timezone", "--command=SHOW log_timezone"],
+        ]);
+        return { zones: said.split("\n"), log: await logs(container) };
+    };
+
+    it("is in the time zone of the stack", async () => {
+        expect((await zones("Europe/Berlin")).zones).toEqual(["Europe/Berlin", "Europe/Berlin"]);
+    });
+
+    it.each(["US/Eastern", "Asia/Calcutta"])("knows the old name %s", async (name) => {
+        expect((await zones(name)).zones).toEqual([name, name]);
+    });
+
+    it("starts in UTC where the zone is unknown, and says so", async () => {
+        const { zones: found, log } = await zones("Middle-earth/Shire");
+        expect(found).toEqual(["UTC", "UTC"]);
+        expect(log).toContain("carbon: the time zone 'Middle-earth/Shire' is unknown here; it is UTC.");
+    });
+});
