@@ -53,7 +53,10 @@ export function memoryLimit(
 }
 
 /** Size of a service's /dev/shm in MiB; undefined is Docker's own. */
-export function sharedMemory({ shmShare }: Pick<ServiceSpec, "shmShare">, memory: number): number | undefined {
+export function sharedMemory(
+    { shmShare }: Pick<ServiceSpec, "shmShare">,
+    memory: number,
+): number | undefined {
     return shmShare === undefined ? undefined : Math.max(256, Math.floor(memory * shmShare));
 }
 

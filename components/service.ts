@@ -201,7 +201,11 @@ export class Service extends pulumi.ComponentResource {
     }
 
     private uploads(args: ServiceArgs) {
-        const files = { ...documentFile(args), ...(runsUserCode(args.spec) && authorities(args)), ...args.files };
+        const files = {
+            ...documentFile(args),
+            ...(runsUserCode(args.spec) && authorities(args)),
+            ...args.files,
+        };
         return [
             ...this.secrets.map(ownSecretFile),
             ...args.reaches.flatMap(({ secrets }) => secrets).map(secretFile),
@@ -232,7 +236,14 @@ function ownSecretFile(secret: GeneratedSecret) {
  * What the suite's own images are told of the stack: no more than what concerns the container, so that it is not
  * replaced for a service that it has nothing to do with.
  */
-function documentFile({ spec, reaches, stack, tlsNames, choice, appPorts }: ServiceArgs): Record<string, string> {
+function documentFile({
+    spec,
+    reaches,
+    stack,
+    tlsNames,
+    choice,
+    appPorts,
+}: ServiceArgs): Record<string, string> {
     if (typeof spec.image === "object") {
         return {};
     }
@@ -288,14 +299,21 @@ function mounted({ volumeName, containerPath }: MountedVolume): MountedVolume {
 
 function environment({ spec, values, env }: ServiceArgs): string[] {
     const chosen = Object.entries(spec.env ?? {}).map(([name, key]) => [name, values[key]]);
-    return Object.entries({ ...Object.fromEntries(chosen), TZ: values.timezone, ...env }).map(([key, value]) => `${key}=${value}`);
+    return Object.entries({ ...Object.fromEntries(chosen), TZ: values.timezone, ...env }).map(
+        ([key, value]) => `${key}=${value}`,
+    );
 }
 
 /** In the order of the container's ports, in which the provider reads them back. */
 function publishedPorts({ spec, choice, ports, bindAddress, appPorts = [] }: ServiceArgs) {
     const own = spec.ports
         .filter((port) => isIncluded(port, choice))
-        .map(({ port, name }) => ({ internal: port, external: ports[name], ip: bindAddress, protocol: "tcp" }));
+        .map(({ port, name }) => ({
+            internal: port,
+            external: ports[name],
+            ip: bindAddress,
+            protocol: "tcp",
+        }));
     // The user's programs speak no TLS, and rarely ask for a password.
     const apps = appPorts.map(({ forward, published }) => ({
         internal: forward,

@@ -18,7 +18,11 @@ export class SuiteNetwork extends pulumi.ComponentResource {
         super("carbon:components:SuiteNetwork", name, {}, opts);
         const network = new docker.Network(
             `${name}-network`,
-            { name: networkName(args.stack), driver: "bridge", ipamConfigs: args.subnet ? [ipam(args.subnet)] : undefined },
+            {
+                name: networkName(args.stack),
+                driver: "bridge",
+                ipamConfigs: args.subnet ? [ipam(args.subnet)] : undefined,
+            },
             { parent: this, deleteBeforeReplace: true },
         );
         this.networkName = network.name;

@@ -29,14 +29,17 @@ export function crossCheck(values: SettingValues, settings: Settings, machine: M
         ...checkPorts(settings),
         ...checkForwards(settings),
         ...whyNotEnvironment(values.environment).map((reason): Refusal => ["environment", reason]),
-        ...(["uid", "gid"] as const).flatMap((key): Refusal[] => (values[key] === nobody ? [[key, whyNotNobody]] : [])),
+        ...(["uid", "gid"] as const).flatMap((key): Refusal[] =>
+            values[key] === nobody ? [[key, whyNotNobody]] : [],
+        ),
         ...alone.filter((check): check is Refusal => check[1] !== undefined),
     ];
 }
 
 /** nobody and nogroup: what Linux shows for files whose owner has no id in a container. */
 const nobody = 65534;
-const whyNotNobody = "that is nobody's, whom files of unknown owners are shown as. Use your own: `id -u`, `id -g`.";
+const whyNotNobody =
+    "that is nobody's, whom files of unknown owners are shown as. Use your own: `id -u`, `id -g`.";
 
 function checkToolsets({ toolsets }: Settings): Refusal[] {
     return toolsets.flatMap((toolset) => {
@@ -94,7 +97,12 @@ function checkPlaces(settings: Settings): Refusal[] {
 
 function checkPorts({ ports, appPorts }: Settings): Refusal[] {
     const wanted = [
-        ...Object.entries(ports).map(([name, port]) => ({ key: "ports" as const, name, port, own: `ports.${name}` })),
+        ...Object.entries(ports).map(([name, port]) => ({
+            key: "ports" as const,
+            name,
+            port,
+            own: `ports.${name}`,
+        })),
         ...appPorts.map(({ port, published }) => {
             const name = `appPorts' ${port}`;
             return { key: "appPorts" as const, name, port: published, own: name };
@@ -109,7 +117,9 @@ function checkPorts({ ports, appPorts }: Settings): Refusal[] {
             return [["portOffset", reason]];
         }
         const advice =
-            key === "ports" ? "Give each a port of its own" : `Take it out of appPorts, or move ${other} with ports`;
+            key === "ports"
+                ? "Give each a port of its own"
+                : `Take it out of appPorts, or move ${other} with ports`;
         return other ? [[key, `${other} and ${name} are both on host port ${port}. ${advice}.`]] : [];
     });
 }

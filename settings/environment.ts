@@ -22,9 +22,34 @@ const settingsFor: Record<string, string> = {
 // What the shell, the login or the desktop of a container sets, and what has its root's programs load or run a file.
 const own = new RegExp(
     `^(?:${[
-        ...["_", "HOME", "HOSTNAME", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHELL", "SHLVL", "TERM", "USER", "VIRTUAL_ENV"],
+        ...[
+            "_",
+            "HOME",
+            "HOSTNAME",
+            "LOGNAME",
+            "OLDPWD",
+            "PATH",
+            "PWD",
+            "SHELL",
+            "SHLVL",
+            "TERM",
+            "USER",
+            "VIRTUAL_ENV",
+        ],
         ...["DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "CARBON_\\w+"],
-        ...["BASH\\w*", "CDPATH", "ENV", "EUID", "GLOBIGNORE", "IFS", "POSIXLY_CORRECT", "PPID", "PS4", "SHELLOPTS", "UID"],
+        ...[
+            "BASH\\w*",
+            "CDPATH",
+            "ENV",
+            "EUID",
+            "GLOBIGNORE",
+            "IFS",
+            "POSIXLY_CORRECT",
+            "PPID",
+            "PS4",
+            "SHELLOPTS",
+            "UID",
+        ],
         ...["GCONV_PATH", "GLIBC_TUNABLES", "LD_\\w+", "LOCPATH", "MALLOC_\\w+", "NLSPATH", "OPENSSL_\\w+"],
     ].join("|")})$`,
 );

@@ -10,7 +10,7 @@ export function gitConfig({ name, email }: GitIdentity = {}): string | undefined
 
 /** As git reads a value back (git-config, "Syntax"); what it has no escape for becomes a blank. */
 function quoted(value: string): string {
-    const escaped = value.replace(/[\\"]/g, "\\$&").replace(/\n/g, "\\n");
+    const escaped = value.replace(/[\\"]/g, "\\$&").replace(/\n/g, "\\n").replace(/\t/g, "\\t");
     // biome-ignore lint/suspicious/noControlCharactersInRegex: those are meant
     return `"${escaped.replace(/[\u0000-\u001f\u007f]/g, " ")}"`;
 }

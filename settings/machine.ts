@@ -91,7 +91,8 @@ function gitIdentity(): GitIdentity {
     if (process.platform === "darwin" && printed("xcode-select", "--print-path") === undefined) {
         return {};
     }
-    const value = (key: string) => printed("git", "config", "--global", "--includes", "--get", key) || undefined;
+    const value = (key: string) =>
+        printed("git", "config", "--global", "--includes", "--get", key) || undefined;
     return { name: value("user.name"), email: value("user.email") };
 }
 

@@ -11,7 +11,9 @@ export interface Problem {
 
 /** A problem of a key whose text is given; undefined is the default. */
 export function problem(key: string, text: string | undefined, reason: string): Problem {
-    const setting: Setting | undefined = Object.entries(settingDefinitions).find(([name]) => name === key)?.[1];
+    const setting: Setting | undefined = Object.entries(settingDefinitions).find(
+        ([name]) => name === key,
+    )?.[1];
     return { key, value: text !== undefined && setting?.rule.secret ? "(hidden)" : shown(text), reason };
 }
 

@@ -98,7 +98,8 @@ export function buildProxy(proxy: Proxy | undefined): Record<string, string> {
     if (!proxy || proxy.isDockers) {
         return {};
     }
-    const open = (text?: string) => (text && !credentials.test(text) && reachable(text) === text ? text : undefined);
+    const open = (text?: string) =>
+        text && !credentials.test(text) && reachable(text) === text ? text : undefined;
     const { no, http, https, all } = proxy;
     const found = { HTTP_PROXY: open(http), HTTPS_PROXY: open(https), ALL_PROXY: open(all) };
     const given = Object.entries(found).filter((entry): entry is [string, string] => entry[1] !== undefined);

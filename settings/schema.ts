@@ -2,7 +2,19 @@ import { z } from "zod";
 import { computeServices, everyService, officialServices, serviceCatalogue } from "../catalogue";
 import { imagePlatforms } from "../catalogue/images";
 import { toolsets } from "../catalogue/toolsets";
-import { boolean, choice, decimal, integer, listOf, mapOf, pattern, type Rule, secret, text, variables } from "./rules";
+import {
+    boolean,
+    choice,
+    decimal,
+    integer,
+    listOf,
+    mapOf,
+    pattern,
+    type Rule,
+    secret,
+    text,
+    variables,
+} from "./rules";
 import { isSubnet } from "./subnet";
 import { isTimezone } from "./timezone";
 
@@ -20,7 +32,9 @@ const officialNames = officialServices.map((service) => service.name);
 const portNames = everyService.flatMap((service) => service.ports.map((port) => port.name));
 
 /** Those whose memory no other setting holds. */
-const limitedNames = serviceCatalogue.flatMap(({ name, memory }) => (typeof memory === "number" ? [name] : []));
+const limitedNames = serviceCatalogue.flatMap(({ name, memory }) =>
+    typeof memory === "number" ? [name] : [],
+);
 
 /** MiB. */
 const mostMemory = 1048576;

@@ -7,7 +7,8 @@ const privateRanges: [string, number][] = [
 
 /** Whether it is a private IPv4 network of /16 to /28, written by its first address. */
 export function isSubnet(text: string): boolean {
-    const [, address = "", prefix = ""] = /^((?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2}))\/(\d{2})$/.exec(text) ?? [];
+    const [, address = "", prefix = ""] =
+        /^((?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2}))\/(\d{2})$/.exec(text) ?? [];
     const first = numberOf(address);
     const length = Number(prefix);
     return (

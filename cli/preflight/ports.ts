@@ -16,7 +16,12 @@ export async function checkPorts(
 ): Promise<Finding[]> {
     const { bindAddress, ports, appPorts } = settings;
     const wanted: WantedPort[] = [
-        ...Object.entries(ports).map(([name, port]) => ({ name, port, address: bindAddress, key: "carbon:ports" })),
+        ...Object.entries(ports).map(([name, port]) => ({
+            name,
+            port,
+            address: bindAddress,
+            key: "carbon:ports",
+        })),
         ...appPorts.map(({ published: port }) => ({
             name: "appPorts",
             port,
@@ -52,9 +57,7 @@ async function checkPort(
     if (holder?.Config.Labels[stackLabel] === settings.stack) {
         return undefined;
     }
-    const problem = holder
-        ? `is taken by the container ${nameOf(holder)}`
-        : await whyNotFree(address, port);
+    const problem = holder ? `is taken by the container ${nameOf(holder)}` : await whyNotFree(address, port);
     if (!problem) {
         return undefined;
     }

@@ -1,6 +1,17 @@
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exec, hostPort, logs, removeAll, run, secrets, ssh, startHealthy, startRole, until } from "./base-container";
+import {
+    exec,
+    hostPort,
+    logs,
+    removeAll,
+    run,
+    secrets,
+    ssh,
+    startHealthy,
+    startRole,
+    until,
+} from "./base-container";
 import { baseImage } from "./base-image";
 import { computeImage } from "./compute-image";
 
@@ -33,9 +44,8 @@ describe("the workspace of a user with variables, a time zone and ids of their o
     });
 
     it("has its services find the variables as they were written", async () => {
-        const text = await run(container, [
-            ...["bash", "-c", `tr '\\0' '\\n' < "/proc/$(pgrep --oldest -u carbon -f jupyter)/environ"`],
-        ]);
+        const read = `tr '\\0' '\\n' < "/proc/$(pgrep --oldest -u carbon -f jupyter)/environ"`;
+        const text = await run(container, ["bash", "-c", read], "carbon");
         const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
         expect(text.split("\n")).toEqual(expect.arrayContaining(lines));
     });
@@ -70,7 +80,11 @@ describe("a file of variables", () => {
         ['{"A": {"hf_s3cret": "b"}}', "an object in it"],
         ['{"a-b": "hf_s3cret"}', "no name"],
     ])("that is %s stops the start with a sentence that tells nothing of it: %s", async (content) => {
-        const container = await startRole({ image: baseImage(), role: "workspace", files: { [file]: content } });
+        const container = await startRole({
+            image: baseImage(),
+            role: "workspace",
+            files: { [file]: content },
+        });
         await until("stopped", 30, async () => !(await container.inspect()).State.Running);
         const log = await logs(container);
         expect(log).toContain(`carbon: ${file} is no JSON object of texts by variables' names.`);
