@@ -66,8 +66,17 @@ export function thisMachine(projectDir: string): Machine {
         sockets,
         realpath,
         platform: process.platform,
-        dockerMemory,
-        gitIdentity,
+        dockerMemory: dockerMemoryOnce,
+        gitIdentity: gitIdentityOnce,
+    };
+}
+
+/** A function that looks only once, as programs take their time and the machine stays the same. */
+function once<T>(look: () => T): () => T {
+    let found: { value: T } | undefined;
+    return () => {
+        found ??= { value: look() };
+        return found.value;
     };
 }
 
@@ -86,7 +95,10 @@ function dockerMemory(): number | undefined {
     return bytes > 0 ? Math.floor(bytes / 1024 ** 2) : undefined;
 }
 
-function gitIdentity(): GitIdentity {
+const dockerMemoryOnce = once(dockerMemory);
+
+/** See Machine. */
+export function gitIdentity(): GitIdentity {
     // Without Apple's developer tools, `git` on a Mac is a program that offers to install them.
     if (process.platform === "darwin" && printed("xcode-select", "--print-path") === undefined) {
         return {};
@@ -95,6 +107,8 @@ function gitIdentity(): GitIdentity {
         printed("git", "config", "--global", "--includes", "--get", key) || undefined;
     return { name: value("user.name"), email: value("user.email") };
 }
+
+const gitIdentityOnce = once(gitIdentity);
 
 /** A Mac's own name in its network. The other one, gethostname's, is what the network of the day calls it. */
 function bonjourName(): string | undefined {

@@ -69,12 +69,9 @@ function pretendMachine(env: Record<string, string>): () => void {
     Object.defineProperty(process, "arch", { value: "x64" });
     const plainDocker = { DOCKER_CONTEXT: "default", DOCKER_HOST: "", DOCKER_CONFIG: "/nowhere" };
     const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
-    const without = proxies.flatMap((name) => [
-        [name, ""],
-        [name.toLowerCase(), ""],
-    ]);
-    const plain = { NODE_EXTRA_CA_CERTS: "", SSL_CERT_FILE: "", TZ: "UTC", ...Object.fromEntries(without) };
-    const all = { ...plainDocker, ...plain, ...env };
+    const without = [...proxies, ...proxies.map((name) => name.toLowerCase())].map((name) => [name, ""]);
+    const plain = { NODE_EXTRA_CA_CERTS: "", SSL_CERT_FILE: "", TZ: "UTC" };
+    const all: Record<string, string> = { ...plainDocker, ...plain, ...Object.fromEntries(without), ...env };
     for (const [name, value] of Object.entries(all)) {
         vi.stubEnv(name, value);
     }

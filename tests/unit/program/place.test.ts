@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { gitConfig } from "../../../settings/gitConfig";
-import { type Machine, thisMachine } from "../../../settings/machine";
+import { gitIdentity, type Machine } from "../../../settings/machine";
 import { buildProxy, proxyVariables, readProxy } from "../../../settings/proxy";
 import { isSubnet } from "../../../settings/subnet";
 import { isTimezone, machineTimezone } from "../../../settings/timezone";
@@ -299,9 +299,9 @@ describe("who signs in git", () => {
         writeFileSync(join(folder, "global"), "[user]\n\tname = Ada\n[include]\n\tpath = more\n");
         process.env.GIT_CONFIG_GLOBAL = join(folder, "global");
         try {
-            expect(thisMachine(folder).gitIdentity?.()).toEqual({ name: "Ada", email: "ada@work.example" });
+            expect(gitIdentity()).toEqual({ name: "Ada", email: "ada@work.example" });
             process.env.GIT_CONFIG_GLOBAL = "/dev/null";
-            expect(thisMachine(folder).gitIdentity?.()).toEqual({ name: undefined, email: undefined });
+            expect(gitIdentity()).toEqual({ name: undefined, email: undefined });
         } finally {
             process.env.GIT_CONFIG_GLOBAL = before;
             if (before === undefined) {
