@@ -1,5 +1,5 @@
 import type { ServiceSpec } from "../catalogue";
-import { type AppPort, appPorts, chosenServices, portsInUse } from "../catalogue/chosen";
+import { type AppPort, appPorts, chosenServices, memoryLimit, portsInUse } from "../catalogue/chosen";
 import type { Platform } from "../catalogue/images";
 import { directNames, tlsNames } from "../catalogue/names";
 import { baseToolsets, type Toolset, toolsets } from "../catalogue/toolsets";
@@ -77,6 +77,7 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
     const inUse = portsInUse({ services, compute, toolsets: enabled, tls });
     const subnet = values.subnet === "auto" ? undefined : values.subnet;
     const proxy = readProxy(proxySetting, machine);
+    const others = services.reduce((sum, service) => sum + memoryLimit(service, { ...values, memory: 0 }), 0);
     const direct = [...directNames(stack, services), ...(subnet ? [subnet] : [])];
     return {
         ...asChosen,
@@ -99,17 +100,20 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         environment: { ...values.environment, ...proxyVariables(proxy, direct) },
         buildProxy: buildProxy(proxy),
         gitConfig: gitConfig(machine.gitIdentity?.()),
-        memory: values.memory === "auto" ? share(machine.dockerMemory?.()) : Number(values.memory),
+        memory: values.memory === "auto" ? share(machine.dockerMemory?.(), others) : Number(values.memory),
         // As Docker reads it back: 1.50 would be a difference for ever.
         cpus: Number(cpus) > 0 ? String(Number(cpus)) : undefined,
         caCertificates: readCertificates(extraCaCertificates, machine),
     };
 }
 
-/** MiB for the workspace, of all that Docker has; in steps, so that a few MiB more or less change nothing. */
-function share(all: number | undefined): number {
+/**
+ * MiB for the workspace, of all that Docker has: most of it, or what the other containers leave. In steps, so that a few
+ * MiB more or less change nothing.
+ */
+function share(all: number | undefined, others: number): number {
     const step = 512;
-    return all ? Math.max(2048, Math.floor((all * 0.75) / step) * step) : 6144;
+    return all ? Math.max(2048, Math.floor(Math.min(all * 0.75, all - others) / step) * step) : 6144;
 }
 
 function toolsetsOf({ compute, toolsets: chosen }: SettingValues): Toolset[] {

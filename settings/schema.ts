@@ -238,7 +238,7 @@ export const settingDefinitions = {
         ),
         default: "auto",
         description:
-            "Memory limit of the workspace in MiB. Docker allows as much again of swap. `auto` is three quarters of what Docker has, in steps of 512 and at least 2048, and 6144 where Docker does not say.",
+            "Memory limit of the workspace in MiB. Docker allows as much again of swap. `auto` is three quarters of what Docker has, or what the services leave of it, in steps of 512 and at least 2048; it is 6144 where Docker does not say.",
     }),
     shmSize: setting({
         rule: integer({ min: 64, max: mostMemory, unit: "MiB" }),

@@ -86,12 +86,15 @@ describe("settings", () => {
         expect(settings().gitConfig).toBeUndefined();
     });
 
-    it("gives the workspace three quarters of what Docker has, in steps and with a least", () => {
-        const memory = (all: number | undefined) => settings({}, { dockerMemory: () => all }).memory;
-        expect([undefined, 1900, 3900, 7836, 8000, 15_900, 64_000].map(memory)).toEqual([
+    it("gives the workspace three quarters of what Docker has, or what others leave, in steps and with a least", () => {
+        const memory = (all: number | undefined, services = ["redis"]) =>
+            settings({ services }, { dockerMemory: () => all }).memory;
+        expect([undefined, 1900, 3900, 7836, 8000, 15_900, 64_000].map((all) => memory(all))).toEqual([
             ...[6144, 2048, 2560, 5632, 5632, 11_776, 47_616],
         ]);
         expect([8185, 8190, 8191].map((all) => memory(all))).toEqual([5632, 5632, 5632]);
+        expect(memory(8000, ["postgres", "redis", "mosquitto"])).toBe(5120);
+        expect(memory(8000, ["llm"])).toBe(2048);
         const asked = { dockerMemory: () => expect.unreachable("a number needs no Docker") };
         expect(settings({ memory: 3000 }, asked).memory).toBe(3000);
     });
