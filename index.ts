@@ -11,7 +11,7 @@ const { stack, dockerContext, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.
 const { platforms, builder, push } = settings;
-const build = { platforms, builder, push, caCertificates };
+const build = { platforms, builder, push, buildProxy: settings.buildProxy, caCertificates };
 const wanted = suiteImages(settings);
 const base = new WorkspaceImage("base", { ...build, ...wanted.base });
 const compute = wanted.compute && new WorkspaceImage("compute", { ...build, ...wanted.compute, base });
@@ -20,10 +20,10 @@ const image = (compute ?? base).tag;
 // Containers: the services, and the workspace that knows their passwords.
 const provider = new docker.Provider("docker", dockerContext === "default" ? {} : { context: dockerContext });
 const opts = { providers: { docker: provider } };
-const network = new SuiteNetwork("suite", { stack }, opts).networkName;
+const network = new SuiteNetwork("suite", { stack, subnet: settings.subnet }, opts).networkName;
 const keys = new Keys("keys", { stack }, opts).volumeName;
-const { bindAddress, ports, tlsNames, workspaceDir, cpus, shmSize } = settings;
-const hosted = { bindAddress, ports, tlsNames, workspaceDir };
+const { bindAddress, ports, tlsNames, workspaceDir, environment } = settings;
+const hosted = { bindAddress, ports, tlsNames, workspaceDir, caCertificates, environment };
 const common = { stack, choice: settings, values: settings, ...hosted, network, keys };
 const services: Service[] = [];
 for (const spec of settings.services) {
@@ -31,8 +31,9 @@ for (const spec of settings.services) {
     const reaches = services.filter((other) => other.spec.name === spec.needs);
     services.push(new Service(spec.name, { ...common, spec, image: from, reaches }, opts));
 }
-const access = clientAccess(settings.services, settings);
-const own = { image, services, access, cpus, shmSize, caCertificates };
+const { appPorts, gitConfig, cpus, shmSize } = settings;
+const env = clientAccess(settings.services, settings);
+const own = { image, services, env, appPorts, gitConfig, cpus, shmSize };
 const workspace = new Workspace("workspace", { ...common, ...own }, opts);
 const suite = [workspace, ...services];
 

@@ -46,8 +46,31 @@ export function servicesOnMachine(
 
 /** Memory limit of a service in MiB. */
 export function memoryLimit(
-    { memory }: Pick<ServiceSpec, "memory">,
-    limits: Record<Extract<ServiceSpec["memory"], string>, number>,
+    { name, memory }: Pick<ServiceSpec, "name" | "memory">,
+    limits: Pick<ReferredSettings, Extract<ServiceSpec["memory"], string> | "serviceMemory">,
 ): number {
-    return typeof memory === "number" ? memory : limits[memory];
+    return typeof memory === "number" ? (limits.serviceMemory[name] ?? memory) : limits[memory];
+}
+
+/** Size of a service's /dev/shm in MiB; undefined is Docker's own. */
+export function sharedMemory(
+    { shmShare }: Pick<ServiceSpec, "shmShare">,
+    memory: number,
+): number | undefined {
+    return shmShare === undefined ? undefined : Math.max(256, Math.floor(memory * shmShare));
+}
+
+/** A port on which a program of the user's in the workspace is reached from the host. */
+export interface AppPort {
+    /** As the settings have it. */
+    port: number;
+    /** On the host, and on the loopback address of the workspace. */
+    published: number;
+    /** In the workspace, where connections from the host arrive. */
+    forward: number;
+}
+
+/** The user's ports; those that they are handed on from are numbered from 61000, above what Linux gives to clients. */
+export function appPorts(ports: readonly number[], offset: number): AppPort[] {
+    return ports.map((port, index) => ({ port, published: port + offset, forward: 61000 + index }));
 }

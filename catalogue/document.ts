@@ -1,4 +1,5 @@
 import { type Choice, catalogueName, everyService, isIncluded, type ServiceSpec, workspace } from ".";
+import type { AppPort } from "./chosen";
 import { containerName } from "./names";
 
 /** Where the containers of the suite's own images find the document. */
@@ -13,6 +14,8 @@ export interface ServicesDocument {
     tlsNames: readonly string[];
     /** By name in the catalogue: `spark-worker` stands for all of its containers. */
     services: Record<string, ServiceEntry>;
+    /** The workspace's: where connections from the host arrive for programs of the user's. */
+    appPorts?: readonly AppPort[];
 }
 
 /** A service as others in the stack see it. */

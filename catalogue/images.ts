@@ -56,17 +56,19 @@ export interface BuildMode {
     builder: string;
     /** Push the result to its registry. */
     push: boolean;
+    /** Build arguments for a proxy, which no image keeps and no step's cache depends on; nothing secret. */
+    buildProxy: Record<string, string>;
 }
 
 /** The inputs of a docker-build:index:Image for the build, less its secrets. */
 export function imageInputs(
     { folder, tag, id, buildArgs }: ImageBuild,
-    { platforms, builder, push }: BuildMode,
+    { platforms, builder, push, buildProxy }: BuildMode,
 ) {
     return {
         context: { location: "." },
         dockerfile: { location: `dockerfiles/${folder}/Dockerfile` },
-        buildArgs,
+        buildArgs: { ...buildArgs, ...buildProxy },
         platforms,
         tags: [tag],
         labels: { [contentLabel]: id },
@@ -82,8 +84,8 @@ export function imageInputs(
 
 /** The same for its parts alone, which end in the builder's cache. */
 export function partsInputs(image: ImageBuild, mode: BuildMode) {
-    const { tags: _, ...inputs } = imageInputs(image, mode);
-    return { ...inputs, ...image.parts, exports: [{ cacheonly: {} }] };
+    const { tags: _, ...inputs } = imageInputs({ ...image, ...image.parts }, mode);
+    return { ...inputs, target: image.parts?.target, exports: [{ cacheonly: {} }] };
 }
 
 /**

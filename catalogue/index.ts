@@ -57,6 +57,11 @@ export function catalogueName(service: string): string {
     return service.replace(/-\d+$/, "");
 }
 
+/** Whether programs of the user's run in it. */
+export function runsUserCode({ image }: Pick<ServiceSpec, "image">): boolean {
+    return image === "suite" || image === "compute";
+}
+
 /** What decides whether a port or a secret of a service exists. */
 export interface Choice {
     compute: boolean;

@@ -45,6 +45,6 @@ export const mongodb: ServiceSpec = {
     // stops the server of that user with which it sets the password.
     ...threadedLimits,
     capabilities: ["CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETUID"],
-    memory: 1024,
+    memory: 2048,
     stopTimeout: 30,
 };

@@ -3,6 +3,9 @@
  * tests must agree on them. All of them carry the stack's name, so that several stacks live side by side.
  */
 
+/** The user's machine, as containers know it. Docker Desktop has the name of itself; other engines are told. */
+export const machineName = "host.docker.internal";
+
 /** The private network of a stack. */
 export function networkName(stack: string): string {
     return `carbon-${stack}`;
@@ -16,6 +19,15 @@ export function containerName(stack: string, service: string): string {
 /** A named volume; `volume` is the catalogue's short name (`home`, `postgres`, …). */
 export function volumeName(stack: string, volume: string): string {
     return `carbon-${stack}-${volume}`;
+}
+
+/** The names that a stack's containers reach one another and the user's machine by, which no proxy leads to. */
+export function directNames(stack: string, services: readonly { name: string }[]): string[] {
+    const names = ["workspace", ...services.map(({ name }) => name)];
+    return [
+        ...["localhost", "127.0.0.1", "::1", machineName],
+        ...names.flatMap((name) => [name, containerName(stack, name)]),
+    ];
 }
 
 /**

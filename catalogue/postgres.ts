@@ -31,8 +31,8 @@ export const postgres: ServiceSpec = {
     ],
     health: { interval: "30s", timeout: "5s", startPeriod: "59s", startInterval: "1s", retries: 3 },
     ...serviceLimits,
-    memory: 1024,
-    // Parallel queries share memory through it.
-    shmSize: 256,
+    memory: 2048,
+    // Parallel queries share memory through it, and whoever builds a large index: maintenance_work_mem of it.
+    shmShare: 0.5,
     stopTimeout: 30,
 };

@@ -54,6 +54,6 @@ export const qdrant: ServiceSpec = {
     },
     loopbackOnly: true,
     ...plainRootLimits,
-    memory: 1024,
+    memory: 2048,
     stopTimeout: 30,
 };

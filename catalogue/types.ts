@@ -107,10 +107,15 @@ export interface ReferredSettings {
     sparkWorkerMemory: number;
     llmModel: string;
     ollama: "service" | "host";
+    timezone: string;
+    serviceMemory: Partial<Record<string, number>>;
 }
 
+/** Those of them that a variable can hold. */
+export type PlainSetting = Exclude<keyof ReferredSettings, "serviceMemory">;
+
 /** Value of a variable for clients: the address of a port of the service, by the port's name, or a setting's value. */
-export type ClientValue = { port: string } | { setting: keyof ReferredSettings };
+export type ClientValue = { port: string } | { setting: PlainSetting };
 
 /** One container of the suite, as plain data. */
 export interface ServiceSpec extends ServiceLimits {
@@ -128,7 +133,7 @@ export interface ServiceSpec extends ServiceLimits {
     /** The service that must be up first; its secrets are this one's too. */
     needs?: string;
     /** Environment variables that hold the value of a setting. */
-    env?: Record<string, keyof ReferredSettings>;
+    env?: Record<string, PlainSetting>;
     /** Environment variables of the workspace, for programs that use the service. */
     clientEnv?: Record<string, ClientValue>;
     /** The setting that can place it on the user's machine (`host`) instead of in the stack. */
@@ -144,10 +149,10 @@ export interface ServiceSpec extends ServiceLimits {
     health: HealthSpec;
     /** True where it speaks no TLS, so that it must not be reachable from other machines. */
     loopbackOnly?: boolean;
-    /** Memory limit in MiB, or the setting that holds it. */
+    /** Memory limit in MiB, which the setting `serviceMemory` can change, or the setting that holds it. */
     memory: number | "memory" | "sparkWorkerMemory";
-    /** Size of /dev/shm in MiB; Docker's 64 when absent. */
-    shmSize?: number;
+    /** Share of the memory limit that /dev/shm may take, at least 256 MiB; Docker's 64 MiB when absent. */
+    shmShare?: number;
     /** Seconds that a stop may take before Docker kills the container. */
     stopTimeout: number;
 }

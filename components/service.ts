@@ -11,13 +11,14 @@ import {
     isIncluded,
     keysVolume,
     type ReferredSettings,
+    runsUserCode,
     type SecretSpec,
     type ServiceLimits,
     type ServiceSpec,
 } from "../catalogue";
-import { memoryLimit } from "../catalogue/chosen";
+import { type AppPort, memoryLimit, sharedMemory } from "../catalogue/chosen";
 import { documentPath, servicesDocument } from "../catalogue/document";
-import { containerName, volumeName } from "../catalogue/names";
+import { containerName, machineName, volumeName } from "../catalogue/names";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
 const secretsFolder = "/run/carbon/secrets";
@@ -47,6 +48,10 @@ export interface StackArgs {
     ports: Record<string, number>;
     /** Names and addresses of the host that certificates hold. */
     tlsNames: string[];
+    /** PEM text of authorities that the user's programs trust besides the usual ones. */
+    caCertificates?: string;
+    /** Environment variables of the user's programs; they may be secret. */
+    environment: Record<string, string>;
     /** The user's folder, which is /workspace where the catalogue says so. */
     workspaceDir: string;
     /** Name of the stack's network. */
@@ -68,8 +73,8 @@ export interface ServiceArgs extends StackArgs {
     sharedVolumes?: MountedVolume[];
     /** Files that are not secret but are handed over in the same way, by path. */
     files?: Record<string, string>;
-    /** More names that the container knows, by host name. */
-    hosts?: Record<string, string>;
+    /** Ports of the user's own programs. */
+    appPorts?: AppPort[];
     /** Limits besides those in the catalogue. */
     limits?: { cpus?: string; shmSize?: number };
 }
@@ -132,7 +137,8 @@ export class Service extends pulumi.ComponentResource {
                 ],
                 networkMode: "bridge",
                 networksAdvanced: [{ name: args.network, aliases: [spec.name] }],
-                hosts: args.hosts && Object.entries(args.hosts).map(([host, ip]) => ({ host, ip })),
+                // Docker's word for the address.
+                hosts: runsUserCode(spec) ? [{ host: machineName, ip: "host-gateway" }] : undefined,
                 ports: publishedPorts(args),
                 volumes: [
                     ...volumes.map(mounted),
@@ -151,7 +157,7 @@ export class Service extends pulumi.ComponentResource {
                 // Docker's own default, written out: left unset it reads back as a difference for ever.
                 memorySwap: memory * 2,
                 cpus: args.limits?.cpus,
-                shmSize: args.limits?.shmSize ?? spec.shmSize,
+                shmSize: args.limits?.shmSize ?? sharedMemory(spec, memory),
                 stopTimeout: spec.stopTimeout,
                 // Without it the provider kills the container at once when it replaces it.
                 destroyGraceSeconds: spec.stopTimeout,
@@ -195,10 +201,15 @@ export class Service extends pulumi.ComponentResource {
     }
 
     private uploads(args: ServiceArgs) {
-        const files = { ...documentFile(args), ...args.files };
+        const files = {
+            ...documentFile(args),
+            ...(runsUserCode(args.spec) && authorities(args)),
+            ...args.files,
+        };
         return [
             ...this.secrets.map(ownSecretFile),
             ...args.reaches.flatMap(({ secrets }) => secrets).map(secretFile),
+            ...(runsUserCode(args.spec) ? environmentFile(args) : []),
             ...(args.spec.files ?? []).map(projectFile),
             ...Object.entries(files).map(([file, content]) => ({ file, content, permissions: "0444" })),
         ];
@@ -225,13 +236,37 @@ function ownSecretFile(secret: GeneratedSecret) {
  * What the suite's own images are told of the stack: no more than what concerns the container, so that it is not
  * replaced for a service that it has nothing to do with.
  */
-function documentFile({ spec, reaches, stack, tlsNames, choice }: ServiceArgs): Record<string, string> {
+function documentFile({
+    spec,
+    reaches,
+    stack,
+    tlsNames,
+    choice,
+    appPorts,
+}: ServiceArgs): Record<string, string> {
     if (typeof spec.image === "object") {
         return {};
     }
     const services = [spec, ...reaches.map((other) => other.spec)];
-    const document = servicesDocument({ ...choice, stack, tlsNames }, services);
+    const document = { ...servicesDocument({ ...choice, stack, tlsNames }, services), appPorts };
     return { [documentPath]: `${JSON.stringify(document, null, 2)}\n` };
+}
+
+function authorities({ caCertificates }: ServiceArgs): Record<string, string> {
+    return caCertificates ? { "/run/carbon/ca.pem": caCertificates } : {};
+}
+
+/** A file and not the container's own environment, which `docker inspect` shows. */
+function environmentFile({ environment }: ServiceArgs) {
+    return Object.keys(environment).length === 0
+        ? []
+        : [
+              {
+                  file: "/run/carbon/environment.json",
+                  content: pulumi.secret(JSON.stringify(environment)),
+                  permissions: "0400",
+              },
+          ];
 }
 
 function projectFile({ path, source, permissions }: FileSpec) {
@@ -264,18 +299,27 @@ function mounted({ volumeName, containerPath }: MountedVolume): MountedVolume {
 
 function environment({ spec, values, env }: ServiceArgs): string[] {
     const chosen = Object.entries(spec.env ?? {}).map(([name, key]) => [name, values[key]]);
-    return Object.entries({ ...Object.fromEntries(chosen), ...env }).map(([key, value]) => `${key}=${value}`);
+    return Object.entries({ ...Object.fromEntries(chosen), TZ: values.timezone, ...env }).map(
+        ([key, value]) => `${key}=${value}`,
+    );
 }
 
 /** In the order of the container's ports, in which the provider reads them back. */
-function publishedPorts({ spec, choice, ports, bindAddress }: ServiceArgs) {
-    return spec.ports
+function publishedPorts({ spec, choice, ports, bindAddress, appPorts = [] }: ServiceArgs) {
+    const own = spec.ports
         .filter((port) => isIncluded(port, choice))
-        .sort((one, other) => one.port - other.port)
-        .map((port) => ({
-            internal: port.port,
-            external: ports[port.name],
+        .map(({ port, name }) => ({
+            internal: port,
+            external: ports[name],
             ip: bindAddress,
             protocol: "tcp",
         }));
+    // The user's programs speak no TLS, and rarely ask for a password.
+    const apps = appPorts.map(({ forward, published }) => ({
+        internal: forward,
+        external: published,
+        ip: "127.0.0.1",
+        protocol: "tcp",
+    }));
+    return [...own, ...apps].sort((one, other) => one.internal - other.internal);
 }

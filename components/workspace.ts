@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { workspace } from "../catalogue";
-import type { ClientAccess } from "../catalogue/clients";
+import type { AppPort } from "../catalogue/chosen";
 import { type GeneratedSecret, Service, type StackArgs } from "./service";
 
 /** Arguments of {@link Workspace}. */
@@ -9,10 +9,12 @@ export interface WorkspaceArgs extends StackArgs {
     image: pulumi.Input<string>;
     /** The services that the workspace can reach; it is handed their passwords and shared volumes. */
     services: Service[];
-    /** How programs in it find these services. */
-    access: ClientAccess;
-    /** PEM text of authorities that it trusts besides the usual ones. */
-    caCertificates?: string;
+    /** Variables by which programs in it find these services. */
+    env: Record<string, string>;
+    /** Ports of the user's own programs. */
+    appPorts: AppPort[];
+    /** git's configuration with the user's name and e-mail address. */
+    gitConfig?: string;
     /** CPUs that it may use; all when absent. */
     cpus?: string;
     /** Size of /dev/shm in MiB. */
@@ -35,16 +37,15 @@ export class Workspace extends pulumi.ComponentResource {
 
     constructor(name: string, args: WorkspaceArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:Workspace", name, {}, opts);
-        const { services, access, caCertificates, cpus, shmSize, ...rest } = args;
+        const { services, gitConfig, cpus, shmSize, ...rest } = args;
         const service = new Service(
             name,
             {
                 ...rest,
-                ...access,
                 spec: workspace,
                 reaches: services,
                 sharedVolumes: services.flatMap((other) => other.sharedVolumes),
-                files: caCertificates ? { "/run/carbon/ca.pem": caCertificates } : undefined,
+                files: gitConfig ? { "/run/carbon/gitconfig": gitConfig } : undefined,
                 limits: { cpus, shmSize },
             },
             { parent: this },

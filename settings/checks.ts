@@ -2,6 +2,7 @@ import { catalogueName, type ServiceSpec, serviceCatalogue } from "../catalogue"
 import { servicesOnMachine } from "../catalogue/chosen";
 import { toolsetNeeds } from "../catalogue/toolsets";
 import { whyNotCertificates } from "./certificates";
+import { whyNotEnvironment } from "./environment";
 import type { Machine } from "./machine";
 import type { Settings } from "./resolve";
 import { type SettingKey, type SettingValues, settingDefinitions } from "./schema";
@@ -26,9 +27,19 @@ export function crossCheck(values: SettingValues, settings: Settings, machine: M
         ...checkExposure(settings),
         ...checkPlaces(settings),
         ...checkPorts(settings),
+        ...checkForwards(settings),
+        ...whyNotEnvironment(values.environment).map((reason): Refusal => ["environment", reason]),
+        ...(["uid", "gid"] as const).flatMap((key): Refusal[] =>
+            values[key] === nobody ? [[key, whyNotNobody]] : [],
+        ),
         ...alone.filter((check): check is Refusal => check[1] !== undefined),
     ];
 }
+
+/** nobody and nogroup: what Linux shows for files whose owner has no id in a container. */
+const nobody = 65534;
+const whyNotNobody =
+    "that is nobody's, whom files of unknown owners are shown as. Use your own: `id -u`, `id -g`.";
 
 function checkToolsets({ toolsets }: Settings): Refusal[] {
     return toolsets.flatMap((toolset) => {
@@ -84,18 +95,44 @@ function checkPlaces(settings: Settings): Refusal[] {
     });
 }
 
-function checkPorts({ ports }: Settings): Refusal[] {
+function checkPorts({ ports, appPorts }: Settings): Refusal[] {
+    const wanted = [
+        ...Object.entries(ports).map(([name, port]) => ({
+            key: "ports" as const,
+            name,
+            port,
+            own: `ports.${name}`,
+        })),
+        ...appPorts.map(({ port, published }) => {
+            const name = `appPorts' ${port}`;
+            return { key: "appPorts" as const, name, port: published, own: name };
+        }),
+    ];
     const holders = new Map<number, string>();
-    return Object.entries(ports).flatMap(([name, port]): Refusal[] => {
+    return wanted.flatMap(({ key, name, port, own }): Refusal[] => {
         const other = holders.get(port);
         holders.set(port, name);
         if (port > 65535) {
-            const reason = `${name} would be on port ${port}. Allowed: ports up to 65535; lower portOffset or ports.${name}.`;
+            const reason = `${name} would be on port ${port}. Allowed: ports up to 65535; lower portOffset or ${own}.`;
             return [["portOffset", reason]];
         }
-        const reason = `${other} and ${name} are both on host port ${port}. Give each a port of its own.`;
-        return other ? [["ports", reason]] : [];
+        const advice =
+            key === "ports"
+                ? "Give each a port of its own"
+                : `Take it out of appPorts, or move ${other} with ports`;
+        return other ? [[key, `${other} and ${name} are both on host port ${port}. ${advice}.`]] : [];
     });
+}
+
+/** A user's program cannot have the port in the workspace that hands connections on to another. */
+function checkForwards({ appPorts }: Settings): Refusal[] {
+    const forwards = appPorts.map(({ forward }) => forward);
+    return appPorts
+        .filter(({ port, published }) => forwards.includes(port) || forwards.includes(published))
+        .map(({ port }) => [
+            "appPorts",
+            `${port} is one of ${forwards.at(0)} to ${forwards.at(-1)}, which the workspace uses itself. Take another.`,
+        ]);
 }
 
 function whyNotPush({ push, imagePrefix }: SettingValues): string | undefined {

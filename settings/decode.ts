@@ -35,7 +35,7 @@ function decodeOne({ rule }: Setting, text: string | undefined): { value?: unkno
         return {};
     }
     if (encrypted.test(text)) {
-        return { reason: "no setting is a secret. Write it in plain text." };
+        return rule.secret ? {} : { reason: "it is no secret. Write it in plain text." };
     }
     const { success, data } = rule.schema.safeParse(fromText(text, rule.type));
     return success ? { value: data } : { reason: `not allowed. Allowed: ${rule.allowed}.` };

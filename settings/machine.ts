@@ -35,6 +35,16 @@ export interface Machine {
     realpath(file: string): string | undefined;
     /** Node's name of the operating system: `darwin`, `linux`, … */
     platform: string;
+    /** MiB that Docker's machine has, which on a Mac is not this one; undefined where no Docker answers. */
+    dockerMemory?(): number | undefined;
+    /** Name and e-mail address that the user signs with in git, as far as they are set. */
+    gitIdentity?(): GitIdentity;
+}
+
+/** Who signs in git. */
+export interface GitIdentity {
+    name?: string;
+    email?: string;
 }
 
 /** A path as users write it in the configuration: relative to the project's folder, or to their home with `~`. */
@@ -56,16 +66,53 @@ export function thisMachine(projectDir: string): Machine {
         sockets,
         realpath,
         platform: process.platform,
+        dockerMemory: dockerMemoryOnce,
+        gitIdentity: gitIdentityOnce,
     };
 }
 
-/** A Mac's own name in its network. The other one, gethostname's, is what the network of the day calls it. */
-function bonjourName(): string | undefined {
+/** A function that looks only once, as programs take their time and the machine stays the same. */
+function once<T>(look: () => T): () => T {
+    let found: { value: T } | undefined;
+    return () => {
+        found ??= { value: look() };
+        return found.value;
+    };
+}
+
+/** What a program prints; undefined where it is missing, fails or takes long. */
+function printed(program: string, ...args: string[]): string | undefined {
     try {
-        return execFileSync("scutil", ["--get", "LocalHostName"], { encoding: "utf8", stdio: "pipe" }).trim();
+        const options = { cwd: homedir(), encoding: "utf8", stdio: "pipe", timeout: 10_000 } as const;
+        return execFileSync(program, args, options).trim();
     } catch {
         return undefined;
     }
+}
+
+function dockerMemory(): number | undefined {
+    const bytes = Number(printed("docker", "info", "--format", "{{.MemTotal}}"));
+    return bytes > 0 ? Math.floor(bytes / 1024 ** 2) : undefined;
+}
+
+const dockerMemoryOnce = once(dockerMemory);
+
+/** See Machine. */
+export function gitIdentity(): GitIdentity {
+    // Without Apple's developer tools, `git` on a Mac is a program that offers to install them.
+    if (process.platform === "darwin" && printed("xcode-select", "--print-path") === undefined) {
+        return {};
+    }
+    const value = (key: string) =>
+        printed("git", "config", "--global", "--includes", "--get", key) || undefined;
+    return { name: value("user.name"), email: value("user.email") };
+}
+
+const gitIdentityOnce = once(gitIdentity);
+
+/** A Mac's own name in its network. The other one, gethostname's, is what the network of the day calls it. */
+function bonjourName(): string | undefined {
+    return printed("scutil", "--get", "LocalHostName");
 }
 
 function sockets(folder: string): string[] {

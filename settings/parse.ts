@@ -17,7 +17,10 @@ export type { Settings } from "./resolve";
 export function parseSettings(stack: string, config: Record<string, string>, machine: Machine): Settings {
     const texts = ownTexts(config);
     const { values, problems } = decode(texts);
-    const settings = resolve(stack, values, machine);
+    // Nobody is asked for what is refused anyway.
+    const asked =
+        problems.length > 0 ? { ...machine, dockerMemory: undefined, gitIdentity: undefined } : machine;
+    const settings = resolve(stack, values, asked);
     const refusals = crossCheck(values, settings, machine);
     const all = [...problems, ...refusals.map(([key, reason]) => problem(key, texts[key], reason))];
     if (all.length > 0) {

@@ -1,3 +1,5 @@
+import { type Setting, settingDefinitions } from "./schema";
+
 /** What is wrong with one key. */
 export interface Problem {
     key: string;
@@ -9,7 +11,10 @@ export interface Problem {
 
 /** A problem of a key whose text is given; undefined is the default. */
 export function problem(key: string, text: string | undefined, reason: string): Problem {
-    return { key, value: shown(text), reason };
+    const setting: Setting | undefined = Object.entries(settingDefinitions).find(
+        ([name]) => name === key,
+    )?.[1];
+    return { key, value: text !== undefined && setting?.rule.secret ? "(hidden)" : shown(text), reason };
 }
 
 function shown(text: string | undefined): string {

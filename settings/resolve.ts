@@ -1,12 +1,15 @@
 import type { ServiceSpec } from "../catalogue";
-import { chosenServices, portsInUse } from "../catalogue/chosen";
+import { type AppPort, appPorts, chosenServices, memoryLimit, portsInUse } from "../catalogue/chosen";
 import type { Platform } from "../catalogue/images";
-import { tlsNames } from "../catalogue/names";
+import { directNames, tlsNames } from "../catalogue/names";
 import { baseToolsets, type Toolset, toolsets } from "../catalogue/toolsets";
 import { readCertificates } from "./certificates";
 import { currentDockerContext } from "./dockerContext";
+import { gitConfig } from "./gitConfig";
 import { absolutePath, type Machine } from "./machine";
+import { buildProxy, proxyVariables, readProxy } from "./proxy";
 import type { SettingValues } from "./schema";
+import { machineTimezone } from "./timezone";
 
 /** Keys that {@link Settings} has in another form, or not at all. */
 type Resolved =
@@ -16,6 +19,10 @@ type Resolved =
     | "ports"
     | "toolsets"
     | "extraCaCertificates"
+    | "proxy"
+    | "memory"
+    | "subnet"
+    | "appPorts"
     | "cpus"
     | "builder";
 
@@ -39,8 +46,20 @@ export interface Settings extends Omit<SettingValues, Resolved> {
     tls: boolean;
     /** Names and addresses of this machine, besides localhost, that the certificates hold; empty without TLS. */
     tlsNames: string[];
+    /** Ports of the user's own programs in the workspace. */
+    appPorts: AppPort[];
+    /** Address range of the network; undefined where Docker chooses. */
+    subnet?: string;
     /** Absolute path. */
     workspaceDir: string;
+    /** Variables of the containers that run the user's code: the setting's, and those of a proxy. */
+    environment: Record<string, string>;
+    /** Build arguments for a proxy; nothing secret. */
+    buildProxy: Record<string, string>;
+    /** git's configuration with the user's name and e-mail address; undefined where they are not known. */
+    gitConfig?: string;
+    /** Memory limit of the workspace in MiB. */
+    memory: number;
     /** CPUs as Docker takes them, or undefined for no limit. */
     cpus?: string;
     /** Certificates that are not among the usual ones, as PEM text; undefined where there are none. */
@@ -49,13 +68,17 @@ export interface Settings extends Omit<SettingValues, Resolved> {
 
 /** What the values come to on a machine. */
 export function resolve(stack: string, values: SettingValues, machine: Machine): Settings {
-    const { extraCaCertificates, ...asChosen } = values;
+    const { extraCaCertificates, proxy: proxySetting, ...asChosen } = values;
     const { bindAddress, builder, compute, cpus, ports, portOffset } = values;
     const dockerContext = currentDockerContext(machine);
     const services = chosenServices(values.services, values);
     const enabled = toolsetsOf(values);
     const tls = !isLoopback(bindAddress);
     const inUse = portsInUse({ services, compute, toolsets: enabled, tls });
+    const subnet = values.subnet === "auto" ? undefined : values.subnet;
+    const proxy = readProxy(proxySetting, machine);
+    const others = services.reduce((sum, service) => sum + memoryLimit(service, { ...values, memory: 0 }), 0);
+    const direct = [...directNames(stack, services), ...(subnet ? [subnet] : [])];
     return {
         ...asChosen,
         stack,
@@ -68,13 +91,29 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         ports: Object.fromEntries(
             inUse.map(({ name, port }) => [name, (ports[name] ?? port) + portOffset] as const),
         ),
+        appPorts: appPorts(values.appPorts, portOffset),
+        subnet,
         tls,
         tlsNames: tls ? tlsNames(bindAddress, machine.hostname?.()) : [],
         workspaceDir: absolutePath(values.workspaceDir, machine),
+        timezone: values.timezone === "auto" ? machineTimezone(machine) : values.timezone,
+        environment: { ...values.environment, ...proxyVariables(proxy, direct) },
+        buildProxy: buildProxy(proxy),
+        gitConfig: gitConfig(machine.gitIdentity?.()),
+        memory: values.memory === "auto" ? share(machine.dockerMemory?.(), others) : Number(values.memory),
         // As Docker reads it back: 1.50 would be a difference for ever.
         cpus: Number(cpus) > 0 ? String(Number(cpus)) : undefined,
         caCertificates: readCertificates(extraCaCertificates, machine),
     };
+}
+
+/**
+ * MiB for the workspace, of all that Docker has: most of it, or what the other containers leave. In steps, so that a few
+ * MiB more or less change nothing.
+ */
+function share(all: number | undefined, others: number): number {
+    const step = 512;
+    return all ? Math.max(2048, Math.floor(Math.min(all * 0.75, all - others) / step) * step) : 6144;
 }
 
 function toolsetsOf({ compute, toolsets: chosen }: SettingValues): Toolset[] {

@@ -11,6 +11,8 @@ export interface Rule<T = unknown> {
     /** What is allowed, as the end of the sentence "Allowed: …". */
     allowed: string;
     schema: z.ZodType<T>;
+    /** True where a value may be a secret of Pulumi's. Messages never show it. */
+    secret?: true;
 }
 
 export function boolean(): Rule<boolean> {
@@ -70,6 +72,27 @@ export function mapOf<const Name extends string, T>(
         allowed: `${value.allowed}, by ${kind}, the ${kind}s being ${names.join(", ")}`,
         schema: z.partialRecord(z.enum(names), value.schema),
     };
+}
+
+/**
+ * Texts by names that are up to the user. In YAML a number or a word such as true need no quotes, but where a number
+ * would come out otherwise than it was written.
+ */
+export function variables(): Rule<Record<string, string>> {
+    const plain = z.union([z.string(), z.boolean(), z.int()]).transform(String);
+    // What a stack file holds; the program gets the text itself.
+    const encrypted = z.strictObject({ secure: z.string() }).transform(() => "");
+    return {
+        type: "object",
+        allowed: "texts by name, in quotes where they are numbers with a point or long ones",
+        schema: z.record(z.string(), z.union([plain, encrypted])),
+        secret: true,
+    };
+}
+
+/** The same rule of a value that may be a secret. */
+export function secret<T>(rule: Rule<T>): Rule<T> {
+    return { ...rule, secret: true };
 }
 
 /** A text that matches; `allowed` says the expression in words. */

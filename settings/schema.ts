@@ -2,7 +2,21 @@ import { z } from "zod";
 import { computeServices, everyService, officialServices, serviceCatalogue } from "../catalogue";
 import { imagePlatforms } from "../catalogue/images";
 import { toolsets } from "../catalogue/toolsets";
-import { boolean, choice, decimal, integer, listOf, mapOf, pattern, type Rule, text } from "./rules";
+import {
+    boolean,
+    choice,
+    decimal,
+    integer,
+    listOf,
+    mapOf,
+    pattern,
+    type Rule,
+    secret,
+    text,
+    variables,
+} from "./rules";
+import { isSubnet } from "./subnet";
+import { isTimezone } from "./timezone";
 
 /** One key of the configuration. */
 export interface Setting<T = unknown> {
@@ -17,8 +31,16 @@ const computeNames = computeServices.map((service) => service.name);
 const officialNames = officialServices.map((service) => service.name);
 const portNames = everyService.flatMap((service) => service.ports.map((port) => port.name));
 
+/** Those whose memory no other setting holds. */
+const limitedNames = serviceCatalogue.flatMap(({ name, memory }) =>
+    typeof memory === "number" ? [name] : [],
+);
+
 /** MiB. */
 const mostMemory = 1048576;
+
+/** Of a user or group: what Docker takes at most (moby/sys/user). */
+const mostId = 2147483647;
 
 // A registry host (with a dot or a port, or localhost) and at least one path component, as docker-build wants
 // it: only fully qualified tags get a digest.
@@ -129,6 +151,12 @@ export const settingDefinitions = {
         description:
             "Host ports that differ from the defaults, by name, such as `{jupyter: 8890}`. `portOffset` is added to these too.",
     }),
+    appPorts: setting({
+        rule: listOf(integer({ min: 1024, max: 65535 })),
+        default: [5001, 6006, 7860, 8000, 8050, 8501],
+        description:
+            "Ports of programs that you start in the workspace: what listens on one of them there answers on the same port of this machine, for this machine alone. The default has those of MLflow (5001), TensorBoard, Gradio, FastAPI and Django, Dash and Streamlit. `portOffset` is added to these too.",
+    }),
     portOffset: setting({
         rule: integer({ min: 0, max: 50000 }),
         default: 0,
@@ -143,6 +171,26 @@ export const settingDefinitions = {
         description:
             "Address of the host that the ports are bound to. Any other than a loopback address turns TLS on for every service, with a certificate that the suite signs itself.",
     }),
+    subnet: setting({
+        rule: text(
+            "auto, or a private IPv4 network of /16 to /28 in CIDR form, such as 172.30.7.0/24",
+            z.string().refine((value) => value === "auto" || isSubnet(value)),
+        ),
+        default: "auto",
+        description:
+            "Address range of the stack's network, for where Docker's choice collides with a company network or a VPN. `auto` lets Docker choose when it makes the network.",
+    }),
+    proxy: setting({
+        rule: secret(
+            pattern(
+                /^(?:auto|none|https?:\/\/(?:[^\s/@]+@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?\/?)$/,
+                "auto, none, or the address of a proxy, such as http://proxy.example.com:3128",
+            ),
+        ),
+        default: "auto",
+        description:
+            "Proxy through which the workspace, Spark and the LLM server, and builds, reach the internet; the suite's own names are always reached directly. `auto` is the one that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say, or else Docker's configuration. May be a secret (`pulumi config set --secret`).",
+    }),
     workspaceDir: setting({
         rule: pattern(
             /^[^:,\0]+$/,
@@ -152,14 +200,29 @@ export const settingDefinitions = {
         description:
             "Folder of yours that is /workspace in the containers. Relative to the project's folder; `~` is your home. It is made when it is missing, for its owner alone (0700).",
     }),
+    environment: setting({
+        rule: variables(),
+        default: {},
+        description:
+            "Environment variables of the workspace, Spark and the LLM server, by name, such as `{HF_HOME: /workspace/models}`. Values may be secrets (`pulumi config set --secret --path 'carbon:environment.HF_TOKEN'`); all are handed over as a file that only root reads, and `docker inspect` shows none.",
+    }),
+    timezone: setting({
+        rule: text(
+            "auto, or a name of the tz database, such as Europe/Berlin, spelled as it is there",
+            z.string().refine((value) => value === "auto" || isTimezone(value)),
+        ),
+        default: "auto",
+        description:
+            "Time zone of every container. `auto` is that of the machine that deploys; in another zone the next `up` then replaces the containers.",
+    }),
     uid: setting({
-        rule: integer({ min: 1, max: 60000 }),
+        rule: integer({ min: 1, max: mostId }),
         default: 1000,
         description:
             "User id of `carbon` in the workspace. On Linux set it to your own (`id -u`), so that files in /workspace are yours.",
     }),
     gid: setting({
-        rule: integer({ min: 1, max: 60000 }),
+        rule: integer({ min: 1, max: mostId }),
         default: 1000,
         description: "Group id of `carbon` in the workspace. On Linux set it to your own (`id -g`).",
     }),
@@ -169,15 +232,25 @@ export const settingDefinitions = {
         description: "CPUs that the workspace may use, such as 4 or 1.5; 0 is no limit.",
     }),
     memory: setting({
-        rule: integer({ min: 512, max: mostMemory, unit: "MiB" }),
-        default: 6144,
-        description: "Memory limit of the workspace in MiB. Docker allows as much again of swap.",
+        rule: text(
+            `auto, or a whole number of MiB from 512 to ${mostMemory}`,
+            z.string().refine((value) => value === "auto" || inRange(value, 512, mostMemory)),
+        ),
+        default: "auto",
+        description:
+            "Memory limit of the workspace in MiB. Docker allows as much again of swap. `auto` is three quarters of what Docker has, or what the services leave of it, in steps of 512 and at least 2048; it is 6144 where Docker does not say.",
     }),
     shmSize: setting({
         rule: integer({ min: 64, max: mostMemory, unit: "MiB" }),
         default: 1024,
         description:
             "Size of /dev/shm in the workspace in MiB; browsers and data loaders share memory through it.",
+    }),
+    serviceMemory: setting({
+        rule: mapOf("service", limitedNames, integer({ min: 128, max: mostMemory, unit: "MiB" })),
+        default: {},
+        description:
+            "Memory limits of services in MiB that differ from the defaults, by service, such as `{postgres: 4096}`. PostgreSQL's shared memory (/dev/shm), which building a large index takes, is half of its memory. The workspace's is `memory`, a Spark worker's `sparkWorkerMemory`.",
     }),
     verify: setting({
         rule: choice(["strict", "report", "off"]),
@@ -189,7 +262,7 @@ export const settingDefinitions = {
         rule: pattern(/./, "auto, none, or the path of a PEM file with certificates"),
         default: "auto",
         description:
-            "PEM file of certificate authorities that builds and the workspace trust besides the usual ones, for networks that intercept TLS. `auto` takes the file that NODE_EXTRA_CA_CERTS or SSL_CERT_FILE names, if any; `none` takes none.",
+            "PEM file of certificate authorities that builds and the containers that run your code (workspace, Spark, LLM server) trust besides the usual ones, for networks that intercept TLS. `auto` takes the file that NODE_EXTRA_CA_CERTS or SSL_CERT_FILE names, if any; `none` takes none.",
     }),
     torchIndex: setting({
         rule: choice(["auto", "cpu", "pypi"]),
@@ -204,6 +277,10 @@ export type SettingKey = keyof typeof settingDefinitions;
 
 /** The validated value of each key, before anything is resolved against the machine. */
 export type SettingValues = { [Key in SettingKey]: (typeof settingDefinitions)[Key]["default"] };
+
+function inRange(value: string, min: number, max: number): boolean {
+    return /^\d{1,9}$/.test(value) && Number(value) >= min && Number(value) <= max;
+}
 
 /** Holds the default to what the rule accepts. */
 function setting<const T>(definition: Setting<T> & { default: NoInfer<T> }): Setting<T> {

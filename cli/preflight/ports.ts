@@ -14,27 +14,50 @@ export async function checkPorts(
     settings: Settings,
     containers: readonly ContainerDetails[],
 ): Promise<Finding[]> {
-    const findings = await Promise.all(
-        Object.entries(settings.ports).map(([name, port]) => checkPort(settings, name, port, containers)),
-    );
+    const { bindAddress, ports, appPorts } = settings;
+    const wanted: WantedPort[] = [
+        ...Object.entries(ports).map(([name, port]) => ({
+            name,
+            port,
+            address: bindAddress,
+            key: "carbon:ports",
+        })),
+        ...appPorts.map(({ published: port }) => ({
+            name: "appPorts",
+            port,
+            address: "127.0.0.1",
+            key: "carbon:appPorts",
+        })),
+    ];
+    const findings = await Promise.all(wanted.map((port) => checkPort(settings, port, containers)));
     const taken = findings.filter((finding) => finding !== undefined);
-    const all = Object.values(settings.ports).sort((one, other) => one - other);
-    return taken.length > 0 ? taken : [ok("ports", `${all.join(", ")} on ${settings.bindAddress}`)];
+    const listed = (numbers: number[]) => numbers.sort((one, other) => one - other).join(", ");
+    const own = `${listed(Object.values(ports))} on ${bindAddress}`;
+    const apps = listed(appPorts.map(({ published }) => published));
+    return taken.length > 0 ? taken : [ok("ports", apps ? `${own}; ${apps} for your programs` : own)];
+}
+
+/** A port of the host that the stack is to have. */
+interface WantedPort {
+    /** What it is for, as the message says it. */
+    name: string;
+    port: number;
+    /** Of the host. */
+    address: string;
+    /** The setting that can move it. */
+    key: string;
 }
 
 async function checkPort(
     settings: Settings,
-    name: string,
-    port: number,
+    { name, port, address, key }: WantedPort,
     containers: readonly ContainerDetails[],
 ): Promise<Finding | undefined> {
-    const holder = containers.find((container) => publishes(container, settings.bindAddress, port));
+    const holder = containers.find((container) => publishes(container, address, port));
     if (holder?.Config.Labels[stackLabel] === settings.stack) {
         return undefined;
     }
-    const problem = holder
-        ? `is taken by the container ${nameOf(holder)}`
-        : await whyNotFree(settings.bindAddress, port);
+    const problem = holder ? `is taken by the container ${nameOf(holder)}` : await whyNotFree(address, port);
     if (!problem) {
         return undefined;
     }
@@ -42,7 +65,7 @@ async function checkPort(
     return failure(
         "port",
         `port ${port} (${name}) ${problem}`,
-        `${find}Free it, or set carbon:ports or carbon:portOffset in Pulumi.${settings.stack}.yaml.`,
+        `${find}Free it, or set ${key} or carbon:portOffset in Pulumi.${settings.stack}.yaml.`,
     );
 }
 

@@ -41,6 +41,8 @@ export interface RoleArgs {
     /** What the container is told of the stack. Default: no TLS, and no service but the role and what it needs. */
     stack?: { tls?: boolean; tlsNames?: string[]; services?: readonly string[] };
     env?: Record<string, string>;
+    /** The same, readable by root alone. */
+    rootFiles?: Record<string, string>;
     /** Volumes and bind mounts, as `docker run -v` takes them. */
     binds?: string[];
     /** Container ports to publish on free ports of 127.0.0.1. */
@@ -91,7 +93,9 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
     const given = args.secrets ?? secretsIn(document);
     const files = Object.entries(given).map(([name, content]) => secretFile(name, content));
     const described = { path: documentPath, mode: 0o444, content: JSON.stringify(document) };
-    const more = Object.entries(args.files ?? {}).map(([path, content]) => ({ path, mode: 0o444, content }));
+    const uploaded = (texts: Record<string, string> = {}, mode: number) =>
+        Object.entries(texts).map(([path, content]) => ({ path, mode, content }));
+    const more = [...uploaded(args.files, 0o444), ...uploaded(args.rootFiles, 0o400)];
     await container.putArchive(archive([described, ...files, ...more]), { path: "/" });
     await container.start();
     return container;

@@ -1,19 +1,24 @@
 import { attempt, attemptRemoval, unlessMissing } from "../docker/calls";
 import { EngineError } from "../engine-error";
-import { reveal, withoutBookkeeping } from "../values";
+import { type Props, reveal, withoutBookkeeping } from "../values";
 import {
     type Context,
     checkNamed,
     type Driver,
     fields,
     labelMap,
+    objects,
     replacingDiff,
     type Shape,
     text,
 } from "./driver";
 
 const TYPE = "docker:index/network:Network";
-const SHAPE: Shape = { ...fields("name driver"), labels: [fields("label value")] };
+const SHAPE: Shape = {
+    ...fields("name driver"),
+    labels: [fields("label value")],
+    ipamConfigs: [fields("subnet gateway")],
+};
 
 /** A user-defined network. Every change makes a new one; its name must be free first. */
 export const network: Driver = {
@@ -33,7 +38,7 @@ export const network: Driver = {
             context.docker().createNetwork({
                 Name: name,
                 ...(plain.driver ? { Driver: String(plain.driver) } : {}),
-                IPAM: { Driver: String(plain.ipamDriver) },
+                IPAM: { Driver: String(plain.ipamDriver), ...addresses(plain) },
                 Labels: labelMap(plain),
             }),
         );
@@ -53,6 +58,15 @@ export const network: Driver = {
         }
     },
 };
+
+/** The address range; Docker chooses one where none is given. */
+function addresses(inputs: Props): { Config?: Record<string, string>[] } {
+    const configs = objects(inputs, "ipamConfigs").map(({ subnet, gateway }) => ({
+        ...(subnet !== undefined && { Subnet: String(subnet) }),
+        ...(gateway !== undefined && { Gateway: String(gateway) }),
+    }));
+    return configs.length > 0 ? { Config: configs } : {};
+}
 
 async function named(name: string, context: Context) {
     const found = await attempt("Networks cannot be listed", () =>

@@ -80,6 +80,16 @@ describe("a stack", () => {
         expect(network?.Labels).toEqual({ test: "two" });
     });
 
+    it("gives a network the range that the program says, and finds nothing to change afterwards", async () => {
+        stack.set({ subnet: "10.251.77.0/28" });
+        await stack.up();
+        expect(stack.steps()).toContain("replace network");
+        const [network] = await docker.listNetworks({ filters: { name: [`${stack.prefix}-net`] } });
+        expect(network?.IPAM?.Config).toEqual([{ Subnet: "10.251.77.0/28", Gateway: "10.251.77.1" }]);
+        const { changes } = await stack.up({ refresh: true });
+        expect(changes).toMatchObject({ create: 0, update: 0, replace: 0, delete: 0, same: 7 });
+    });
+
     it("builds again and follows the new image", async () => {
         stack.set({ greeting: "good evening" });
         const { outputs } = await stack.up();

@@ -180,8 +180,9 @@ export class Sandbox {
 
     /** Writes Pulumi.dev.yaml. */
     configure(settings: Record<string, unknown>, stack = "dev"): void {
+        // The default's are this machine's, and anybody may hold them.
         const config = Object.fromEntries(
-            Object.entries(settings).map(([key, value]) => [`carbon:${key}`, value]),
+            Object.entries({ appPorts: [], ...settings }).map(([key, value]) => [`carbon:${key}`, value]),
         );
         writeFileSync(join(this.dir, `Pulumi.${stack}.yaml`), JSON.stringify({ config }));
     }

@@ -88,6 +88,43 @@ describe("before anything is touched", () => {
         );
     });
 
+    it("names appPorts where a port of the user's own programs is taken", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        const app = await box.occupyPort();
+        const ports = { ssh: portOffset + 2222 };
+        box.configure({ appPorts: [app], ports, services: [], toolsets: [], compute: false });
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain(`port ${app} (appPorts) is taken by another program.`);
+        expect(stderr).toContain("Free it, or set carbon:appPorts or carbon:portOffset in Pulumi.dev.yaml.");
+    });
+
+    it("says what holds a port of the user's own programs, and lets the stack's own container do so", async () => {
+        const box = sandbox();
+        const app = await box.occupyPort();
+        box.configure({
+            appPorts: [app],
+            services: [],
+            toolsets: [],
+            compute: false,
+            portOffset: 0,
+            ports: { ssh: portOffset + 2222 },
+        });
+        const foreign = container(
+            "shop",
+            { "80/tcp": app },
+            { Name: "/shop", Config: { Labels: {}, Image: "shop" } },
+        );
+        box.install("docker", [...running(foreign), ...healthyDocker]);
+        expect((await box.carbon(["up", "--yes"])).stderr).toContain(
+            `port ${app} (appPorts) is taken by the container shop. Free it, or set carbon:appPorts`,
+        );
+        box.install("docker", [...running(container("workspace", { "61000/tcp": app })), ...healthyDocker]);
+        box.install("pulumi", obedientPulumi);
+        expect(await box.carbon(["up", "--yes"])).toMatchObject({ exitCode: 0 });
+    });
+
     it("reports what is wrong with Docker and its images in one go", async () => {
         const box = sandbox();
         const overlay = JSON.stringify({

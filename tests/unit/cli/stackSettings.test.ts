@@ -113,10 +113,17 @@ describe("the settings of a stack file", () => {
         expect(ofCommand("config:\n  carbon:uid: root\n", { uid: "1234" })).toMatchObject({ uid: 1234 });
     });
 
+    it("may be encrypted where they may be secrets, one value of a map, too", () => {
+        const map = "config:\n  carbon:environment:\n    A: b\n    HF_TOKEN:\n      secure: v1:x\n";
+        expect(ofCommand(map)).toMatchObject({ environment: { A: "b", HF_TOKEN: "" } });
+        const whole = "config:\n  carbon:environment: {secure: v1:x}\n  carbon:proxy: {secure: v1:y}\n";
+        expect(ofCommand(whole)).toMatchObject({ environment: {} });
+    });
+
     it("are all reported at once, encrypted ones too", () => {
         const yaml = "config:\n  carbon:uid: root\n  carbon:llmModel: {secure: abc}\n  carbon:portz: 1\n";
         expect(ofCommand(yaml)).toMatch(
-            /has 3 problems:\n {2}carbon:portz = .*\n {2}carbon:llmModel = .*no setting is a secret.*\n {2}carbon:uid = "root"/,
+            /has 3 problems:\n {2}carbon:portz = .*\n {2}carbon:llmModel = .*it is no secret.*\n {2}carbon:uid = "root"/,
         );
     });
 });

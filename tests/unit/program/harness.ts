@@ -3,6 +3,7 @@ import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { vi } from "vitest";
 import { parse } from "yaml";
+import type { Machine } from "../../../settings/machine";
 
 /** A resource as the program registers it with the engine. */
 export interface Registered {
@@ -37,6 +38,7 @@ export async function runProgram(
     stack: string,
     changes: Record<string, unknown> = {},
     env: Record<string, string> = {},
+    machine: Partial<Machine> = {},
 ): Promise<Run> {
     const restore = pretendMachine(env);
     try {
@@ -47,6 +49,12 @@ export async function runProgram(
         vi.doMock("../../../catalogue/sources.js", () => ({
             sourceHash: (folder: string) => `sources of ${folder}`,
         }));
+        // What Docker and git say differs, too, and so does the time zone.
+        vi.doMock("../../../settings/machine.js", async (original) => {
+            const actual = await original<typeof import("../../../settings/machine")>();
+            const asked = { dockerMemory: () => 8000, gitIdentity: () => ({}), ...machine };
+            return { ...actual, thisMachine: (dir: string) => ({ ...actual.thisMachine(dir), ...asked }) };
+        });
         const program = await import("../../../index.js");
         const outputs = await plain({ ...program });
         await pulumi.runtime.disconnect(false);
@@ -59,8 +67,11 @@ export async function runProgram(
 function pretendMachine(env: Record<string, string>): () => void {
     const { arch } = process;
     Object.defineProperty(process, "arch", { value: "x64" });
-    const plainDocker = { DOCKER_CONTEXT: "default", DOCKER_HOST: "" };
-    const all = { ...plainDocker, NODE_EXTRA_CA_CERTS: "", SSL_CERT_FILE: "", ...env };
+    const plainDocker = { DOCKER_CONTEXT: "default", DOCKER_HOST: "", DOCKER_CONFIG: "/nowhere" };
+    const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+    const without = [...proxies, ...proxies.map((name) => name.toLowerCase())].map((name) => [name, ""]);
+    const plain = { NODE_EXTRA_CA_CERTS: "", SSL_CERT_FILE: "", TZ: "UTC" };
+    const all: Record<string, string> = { ...plainDocker, ...plain, ...Object.fromEntries(without), ...env };
     for (const [name, value] of Object.entries(all)) {
         vi.stubEnv(name, value);
     }

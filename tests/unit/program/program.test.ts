@@ -142,10 +142,8 @@ describe("the program", () => {
             only(await runProgram("dev", changes), container, "workspace-container").inputs;
         const service = await workspace({ services: ["ollama"] });
         expect(service.envs).toContain("OLLAMA_HOST=http://ollama:11434");
-        expect(service).not.toHaveProperty("hosts");
         const host = await workspace({ ollama: "host" });
         expect(host.envs).toContain("OLLAMA_HOST=http://host.docker.internal:11434");
-        expect(host.hosts).toEqual([{ host: "host.docker.internal", ip: "host-gateway" }]);
         expect(JSON.stringify((await workspace({})).envs)).not.toContain("OLLAMA_HOST");
     });
 
@@ -256,7 +254,7 @@ describe("the program", () => {
         for (const name of official) {
             const { uploads, envs } = only(run, container, `${name}-container`).inputs;
             expect(JSON.stringify(uploads), name).not.toContain("services.json");
-            expect(envs, name).toEqual([]);
+            expect(envs, name).toEqual(["TZ=UTC"]);
         }
     });
 
@@ -415,6 +413,135 @@ describe("the program", () => {
         expect(JSON.stringify(only(run, container, "workspace-container").inputs)).toContain(
             "/run/carbon/ca.pem",
         );
+    });
+
+    it("hands what is the user's to the containers that run the user's code, and to no others", async () => {
+        const services = ["postgres", "redis", "mosquitto", ...official, ...ofCompute];
+        const environment = { HF_TOKEN: "hf_s3cret", A: "b" };
+        const run = await runProgram(
+            "dev",
+            { services, sparkWorkers: 2, environment, extraCaCertificates: `${__dirname}/ca.pem` },
+            { HTTPS_PROXY: "http://u:pr0xy@proxy.corp:3128" },
+        );
+        const users = ["llm", "spark-master", "spark-worker-1", "spark-worker-2", "workspace"];
+        for (const name of names(run, container)) {
+            const { uploads, hosts, ...rest } = only(run, container, name).inputs;
+            const isUsers = users.includes(name.replace("-container", ""));
+            const files = uploads as { file: string; content: Record<string, string>; permissions: string }[];
+            const file = files.find(({ file }) => file === "/run/carbon/environment.json");
+            const certificates = files.find(({ file }) => file === "/run/carbon/ca.pem");
+            expect(Boolean(file), name).toBe(isUsers);
+            expect(certificates?.permissions, name).toBe(isUsers ? "0444" : undefined);
+            const known = [{ host: "host.docker.internal", ip: "host-gateway" }];
+            expect(hosts, name).toEqual(isUsers ? known : undefined);
+            if (file) {
+                expect(file.permissions).toBe("0400");
+                expect(isSecret(file.content), name).toBe(true);
+                expect(JSON.parse(String(file.content.value))).toMatchObject({
+                    ...environment,
+                    https_proxy: "http://u:pr0xy@proxy.corp:3128",
+                    no_proxy: expect.stringMatching(/,postgres,carbon-dev-postgres,.*,spark-worker-2,/),
+                });
+            }
+            const others = files.filter((other) => other !== file);
+            expect(JSON.stringify([rest, others]), name).not.toMatch(/s3cret|pr0xy|HF_TOKEN|proxy/i);
+        }
+        const elsewhere = run.resources.filter(({ type }) => type !== container);
+        expect(JSON.stringify([elsewhere, run.outputs])).not.toMatch(/s3cret|pr0xy/);
+    });
+
+    it("hands nobody a file of variables where there are none", async () => {
+        expect(JSON.stringify(await runProgram("dev"))).not.toContain("environment.json");
+    });
+
+    it("puts every container into one time zone", async () => {
+        const run = await runProgram("dev", { services: every, timezone: "US/Eastern" });
+        for (const name of names(run, container)) {
+            expect(only(run, container, name).inputs.envs, name).toContain("TZ=US/Eastern");
+        }
+        const auto = await runProgram("dev", {}, { TZ: "Asia/Tokyo" });
+        expect(only(auto, container, "redis-container").inputs.envs).toEqual(["TZ=Asia/Tokyo"]);
+    });
+
+    it("builds through a proxy, which is no part of what the images are", async () => {
+        const proxied = await runProgram("dev", {}, { HTTP_PROXY: "http://proxy.corp:3128" });
+        const plain = await runProgram("dev");
+        for (const name of names(proxied, image)) {
+            const { buildArgs } = only(plain, image, name).inputs;
+            expect(only(proxied, image, name).inputs.buildArgs).toEqual({
+                ...(buildArgs as object),
+                HTTP_PROXY: "http://proxy.corp:3128",
+            });
+        }
+        expect(tag(proxied, "compute-image")).toBe(tag(plain, "compute-image"));
+    });
+
+    it("tells the workspace who signs in git", async () => {
+        const uploads = async (identity: object) => {
+            const run = await runProgram("dev", {}, {}, { gitIdentity: () => identity });
+            return only(run, container, "workspace-container").inputs.uploads as object[];
+        };
+        expect(await uploads({ name: "Ada", email: "ada@example.com" })).toContainEqual({
+            file: "/run/carbon/gitconfig",
+            content: '[user]\n\tname = "Ada"\n\temail = "ada@example.com"\n',
+            permissions: "0444",
+        });
+        expect(JSON.stringify(await uploads({}))).not.toContain("gitconfig");
+    });
+
+    it("makes the network in the range of the settings, or in one of Docker's choice", async () => {
+        const network = async (changes: object) =>
+            only(await runProgram("dev", { ...changes }), "docker:index/network:Network", "suite-network")
+                .inputs;
+        expect((await network({ subnet: "172.30.7.0/24" })).ipamConfigs).toEqual([
+            { subnet: "172.30.7.0/24", gateway: "172.30.7.1" },
+        ]);
+        expect((await network({ subnet: "10.1.2.240/28" })).ipamConfigs).toEqual([
+            { subnet: "10.1.2.240/28", gateway: "10.1.2.241" },
+        ]);
+        expect(await network({})).not.toHaveProperty("ipamConfigs");
+    });
+
+    it("gives a service the memory of the settings, and PostgreSQL half of it to share", async () => {
+        const limits = async (serviceMemory: object) => {
+            const run = await runProgram("dev", { serviceMemory: { redis: 777, ...serviceMemory } });
+            const { memory, memorySwap, shmSize } = only(run, container, "postgres-container").inputs;
+            expect(only(run, container, "redis-container").inputs).toMatchObject({ memory: 777 });
+            return [memory, memorySwap, shmSize];
+        };
+        expect(await limits({})).toEqual([2048, 4096, 1024]);
+        expect(await limits({ postgres: 8192 })).toEqual([8192, 16_384, 4096]);
+        expect(await limits({ postgres: 256 })).toEqual([256, 512, 256]);
+    });
+
+    it("takes three quarters of Docker's memory for the workspace", async () => {
+        const run = await runProgram("dev", {}, {}, { dockerMemory: () => 16_000 });
+        expect(only(run, container, "workspace-container").inputs).toMatchObject({ memory: 11_776 });
+    });
+
+    it("publishes the ports of the user's programs for this machine alone, and says where they arrive", async () => {
+        const run = await runProgram("dev", {
+            appPorts: [7860, 5001],
+            portOffset: 100,
+            bindAddress: "0.0.0.0",
+        });
+        const { ports } = only(run, container, "workspace-container").inputs;
+        expect(ports).toEqual(
+            expect.arrayContaining([
+                { internal: 61000, external: 7960, ip: "127.0.0.1", protocol: "tcp" },
+                { internal: 61001, external: 5101, ip: "127.0.0.1", protocol: "tcp" },
+            ]),
+        );
+        const inside = (ports as { internal: number }[]).map(({ internal }) => internal);
+        expect(inside).toEqual([...inside].sort((one, other) => one - other));
+        expect(document(run, "workspace").appPorts).toEqual([
+            { port: 7860, published: 7960, forward: 61000 },
+            { port: 5001, published: 5101, forward: 61001 },
+        ]);
+        expect(document(run, "redis")).not.toHaveProperty("appPorts");
+        const without = await runProgram("dev", { appPorts: [] });
+        expect(document(without, "workspace").appPorts).toEqual([]);
+        expect(JSON.stringify(without)).not.toContain("6100");
     });
 
     it("pushes through the export, and only where it is asked to", async () => {

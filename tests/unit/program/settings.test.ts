@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { memoryLimit } from "../../../catalogue/chosen";
 import { toolsetBuildArgs } from "../../../catalogue/toolsets";
 import { urls } from "../../../catalogue/urls";
 import { pulumiYaml, reference } from "../../../scripts/reference";
@@ -70,6 +71,102 @@ describe("settings", () => {
             verify: "strict",
         });
         expect(settings().cpus).toBeUndefined();
+        expect(settings()).toMatchObject({
+            timezone: "UTC",
+            memory: 6144,
+            environment: {},
+            buildProxy: {},
+            appPorts: [5001, 6006, 7860, 8000, 8050, 8501].map((port, index) => ({
+                port,
+                published: port,
+                forward: 61000 + index,
+            })),
+        });
+        expect(settings().subnet).toBeUndefined();
+        expect(settings().gitConfig).toBeUndefined();
+    });
+
+    it("gives the workspace three quarters of what Docker has, or what others leave, in steps and with a least", () => {
+        const memory = (all: number | undefined, services = ["redis"]) =>
+            settings({ services }, { dockerMemory: () => all }).memory;
+        expect([undefined, 1900, 3900, 7836, 8000, 15_900, 64_000].map((all) => memory(all))).toEqual([
+            ...[6144, 2048, 2560, 5632, 5632, 11_776, 47_616],
+        ]);
+        expect([8185, 8190, 8191].map((all) => memory(all))).toEqual([5632, 5632, 5632]);
+        expect(memory(8000, ["postgres", "redis", "mosquitto"])).toBe(5120);
+        expect(memory(8000, ["llm"])).toBe(2048);
+        const asked = { dockerMemory: () => expect.unreachable("a number needs no Docker") };
+        expect(settings({ memory: 3000 }, asked).memory).toBe(3000);
+    });
+
+    it("takes ids of directories and of Macs", () => {
+        for (const id of [1, 501, 20, 60_001, 65_533, 197_609, 1_834_401_104, 2_147_483_647]) {
+            expect(settings({ uid: id, gid: id })).toMatchObject({ uid: id, gid: id });
+        }
+    });
+
+    it("hands on the environment, as texts", () => {
+        const environment = { HF_TOKEN: "hf_x", PORT: 8080, DEBUG: true, EMPTY: "", _x1: 'ä $HOME "#"' };
+        expect(settings({ environment }).environment).toEqual({
+            ...environment,
+            PORT: "8080",
+            DEBUG: "true",
+        });
+    });
+
+    it("knows of secrets that a stack file holds only that they are there", () => {
+        const secure = { secure: "v1:abc:def" };
+        expect(settings({ environment: { HF_TOKEN: secure, A: "b" } }).environment).toEqual({
+            HF_TOKEN: "",
+            A: "b",
+        });
+        expect(settings({ environment: secure }).environment).toEqual({});
+        expect(settings({ proxy: secure })).toBeDefined();
+    });
+
+    it("adds a proxy's variables to the environment, and reaches the stack without it", () => {
+        const env = { HTTPS_PROXY: "http://u:p@proxy.corp:3128", NO_PROXY: ".corp" };
+        const found = settings(
+            { environment: { A: "b" }, services: ["redis"], subnet: "172.30.7.0/24" },
+            { env },
+        );
+        const direct = [
+            ...[
+                ".corp",
+                "localhost",
+                "127.0.0.1",
+                "::1",
+                "host.docker.internal",
+                "workspace",
+                "carbon-dev-workspace",
+            ],
+            ...["redis", "carbon-dev-redis", "172.30.7.0/24"],
+        ].join(",");
+        expect(found.environment).toEqual({
+            A: "b",
+            HTTPS_PROXY: env.HTTPS_PROXY,
+            https_proxy: env.HTTPS_PROXY,
+            NO_PROXY: direct,
+            no_proxy: direct,
+        });
+        expect(settings({ proxy: "none" }, { env }).environment).toEqual({});
+    });
+
+    it.each([
+        "http://proxy.corp:3128",
+        "https://u:p%40ss@proxy:443/",
+        "http://10.0.0.1",
+        "http://[fd00::1]:3128",
+    ])("takes %s for a proxy", (proxy) => {
+        expect(settings({ proxy }).environment).toMatchObject({ HTTP_PROXY: proxy, https_proxy: proxy });
+    });
+
+    it("numbers the ports of the user's programs, and adds portOffset to what is published", () => {
+        expect(settings({ appPorts: [7860, 1024], portOffset: 100 }).appPorts).toEqual([
+            { port: 7860, published: 7960, forward: 61000 },
+            { port: 1024, published: 1124, forward: 61001 },
+        ]);
+        expect(settings({ appPorts: [] }).appPorts).toEqual([]);
     });
 
     it("writes CPUs as Docker reads them back", () => {
@@ -152,6 +249,18 @@ describe("settings", () => {
         expect(settings({ serviceImages: { mongodb: image } })).toBeDefined();
     });
 
+    it("takes the memory of services from the settings, or from the catalogue", () => {
+        const services = ["postgres", "redis", "spark-master", "spark-worker"];
+        const chosen = settings({ services, serviceMemory: { postgres: 4096 }, sparkWorkerMemory: 3072 });
+        const limits = chosen.services.map((service) => [service.name, memoryLimit(service, chosen)]);
+        expect(Object.fromEntries(limits)).toEqual({
+            postgres: 4096,
+            redis: 512,
+            "spark-master": 1536,
+            "spark-worker-1": 3072,
+        });
+    });
+
     it("turns TLS on where other machines can connect", () => {
         const open = settings({ bindAddress: "0.0.0.0" });
         expect(open.tls).toBe(true);
@@ -211,7 +320,9 @@ describe("the rules of the settings", () => {
         expect(accepts(setting, Number(min) + 0.5)).toBe(false);
     });
 
-    it.each(ofType("array"))("take for %s each item that its words name, and no other", (_, setting) => {
+    const arrays = ofType("array").filter(([, { rule }]) => rule.items?.type === "string");
+
+    it.each(arrays)("take for %s each item that its words name, and no other", (_, setting) => {
         const [, named = ""] =
             setting.rule.allowed.match(/^a list of (.*?), (?:none twice|with at least one)/) ?? [];
         for (const item of named.split(", ")) {
@@ -220,8 +331,10 @@ describe("the rules of the settings", () => {
         }
     });
 
-    it.each(ofType("object"))("take for %s each name that its words have, and no other", (key, setting) => {
-        const value = key === "ports" ? 70 : "qdrant/qdrant:v1";
+    const maps = ofType("object").filter(([, { rule }]) => / being /.test(rule.allowed));
+
+    it.each(maps)("take for %s each name that its words have, and no other", (key, setting) => {
+        const value = { ports: 70, serviceMemory: 256 }[key] ?? "qdrant/qdrant:v1";
         const [, named = ""] = setting.rule.allowed.match(/s being (.*)$/) ?? [];
         for (const name of named.split(", ")) {
             expect(accepts(setting, { [name]: value })).toBe(true);
@@ -348,7 +461,114 @@ describe("a bad configuration", () => {
         ["a bind address that is a name", { bindAddress: "localhost" }, /^bindAddress: .*IPv4 or IPv6/],
         ["a file as workspace", { workspaceDir: "notes.txt" }, /^workspaceDir: .*is not a folder/],
         ["a workspace with a colon", { workspaceDir: "a:b" }, /^workspaceDir: .*without a colon/],
-        ["root as user", { uid: 0 }, /^uid: .*1 to 60000/],
+        ["root as user", { uid: 0 }, /^uid: .*1 to 2147483647/],
+        ["an id that Docker does not take", { gid: 2147483648 }, /^gid: .*1 to 2147483647/],
+        ["nobody as user", { uid: 65534 }, /^uid: that is nobody's, .* Use your own: `id -u`/],
+        ["nogroup as group", { gid: 65534 }, /^gid: that is nobody's/],
+        ["a time zone of no database", { timezone: "Middle-earth/Shire" }, /^timezone: .*auto, or a name of/],
+        [
+            "a time zone in another spelling",
+            { timezone: "europe/berlin" },
+            /^timezone: .*spelled as it is there/,
+        ],
+        ["an offset as time zone", { timezone: "+02:00" }, /^timezone: /],
+        ["no time zone", { timezone: "" }, /^timezone: /],
+        ["a proxy of another protocol", { proxy: "ftp://proxy:21" }, /^proxy: .*auto, none, or the address/],
+        ["a proxy without a scheme", { proxy: "proxy:3128" }, /^proxy: .*such as http:/],
+        [
+            "a network of the internet",
+            { subnet: "8.8.8.0/24" },
+            /^subnet: .*private IPv4 network of \/16 to \/28/,
+        ],
+        ["an address inside a network", { subnet: "10.0.0.1/24" }, /^subnet: .*such as 172\.30\.7\.0\/24/],
+        [
+            "a memory of an unknown service",
+            { serviceMemory: { oracle: 1024 } },
+            /^serviceMemory: .*postgres, redis/,
+        ],
+        ["a memory that has a key of its own", { serviceMemory: { workspace: 1024 } }, /^serviceMemory: /],
+        ["too little memory for a service", { serviceMemory: { redis: 64 } }, /^serviceMemory: .*from 128/],
+        ["a system's port for programs", { appPorts: [80] }, /^appPorts: .*from 1024 to 65535/],
+        ["a program's port twice", { appPorts: [8000, 8000] }, /^appPorts: .*none twice/],
+        ["a program's port as a word", { appPorts: ["8000"] }, /^appPorts: .*a whole number/],
+        [
+            "a program's port that is a service's",
+            { appPorts: [8888] },
+            /^appPorts: jupyter and appPorts' 8888 are both on host port 8888. Take it out of appPorts, or move jupyter with ports/,
+        ],
+        [
+            "a service's port that is a program's",
+            { ports: { ssh: 8000 } },
+            /^appPorts: ssh and appPorts' 8000 are both on host port 8000/,
+        ],
+        [
+            "a program's port that is taken in the workspace",
+            { appPorts: [61000] },
+            /^appPorts: 61000 is one of 61000 to 61000/,
+        ],
+        [
+            "a program's port past the last",
+            { appPorts: [65535], portOffset: 1 },
+            /^portOffset: appPorts' 65535 would be on port 65536/,
+        ],
+        ["environment as a list", { environment: ["A=b"] }, /^environment: .*texts by name/],
+        ["a variable that is a list", { environment: { A: ["b"] } }, /^environment: .*texts by name/],
+        [
+            "a number that would change",
+            { environment: { A: 1.1 } },
+            /^environment: .*in quotes where they are numbers/,
+        ],
+        [
+            "a number that is too long",
+            { environment: '{"A": 12345678901234567890}' },
+            /^environment: .*long ones/,
+        ],
+        [
+            "a variable without a name",
+            { environment: { "": "x" } },
+            /^environment: "" is no name of a variable/,
+        ],
+        [
+            "a variable with a dash",
+            { environment: { "A-B": "x" } },
+            /^environment: "A-B" is no name .*letters, digits/,
+        ],
+        ["a variable with a digit in front", { environment: { "1A": "x" } }, /^environment: "1A" is no name/],
+        [
+            "a variable of two lines",
+            { environment: { KEY: "a\nb" } },
+            /^environment: KEY has more than one line/,
+        ],
+        [
+            "a variable that is too long",
+            { environment: { A: "x".repeat(40_000) } },
+            /^environment: A has more than 32768/,
+        ],
+        [
+            "a proxy as variable",
+            { environment: { https_proxy: "x" } },
+            /^environment: https_proxy has .* Use proxy\./,
+        ],
+        [
+            "a bundle as variable",
+            { environment: { SSL_CERT_FILE: "/x" } },
+            /^environment: SSL_CERT_FILE .* Use extraCaCertificates/,
+        ],
+        ...[
+            "PATH",
+            "HOME",
+            "LD_PRELOAD",
+            "BASH_ENV",
+            "CARBON_UID",
+            "DISPLAY",
+            "UID",
+            "IFS",
+            "OPENSSL_CONF",
+        ].map((name): [string, Record<string, unknown>, RegExp] => [
+            `${name} as variable`,
+            { environment: { [name]: "x" } },
+            new RegExp(`^environment: ${name} is set by the suite, or decides what`),
+        ]),
         ["a uid with a fraction", { uid: 1.5 }, /^uid: .*whole number/],
         ["a gid as a name", { gid: "staff" }, /^gid: .*whole number/],
         ["a share of no CPU at all", { cpus: "many" }, /^cpus: .*0 to 512/],
@@ -356,6 +576,7 @@ describe("a bad configuration", () => {
         ["CPUs with three decimals", { cpus: "1.125" }, /^cpus: .*at most two decimals/],
         ["memory with a unit", { memory: "8g" }, /^memory: .*MiB/],
         ["too little memory", { memory: 64 }, /^memory: .*from 512/],
+        ["memory as a fraction", { memory: "1024.5" }, /^memory: .*auto, or a whole number/],
         ["too little shared memory", { shmSize: 1 }, /^shmSize: .*from 64/],
         ["an unknown way to verify", { verify: "maybe" }, /^verify: .*strict, report, off/],
         [
@@ -372,7 +593,7 @@ describe("a bad configuration", () => {
         [
             "an encrypted value",
             { builder: '{"secure":"v1:abc"}' },
-            /^builder: no setting is a secret. Write it in plain text/,
+            /^builder: it is no secret. Write it in plain text/,
         ],
         ["an unknown torch index", { torchIndex: "conda" }, /^torchIndex: .*auto, cpu, pypi/],
     ];
@@ -395,12 +616,27 @@ describe("a bad configuration", () => {
         );
     });
 
+    it("never shows a value that may be secret", () => {
+        const hidden = { environment: { PATH: "s3cret", B: "s3cret\n" }, proxy: "s3cret://u:s3cret@p" };
+        expect(() => settings(hidden)).toThrow(/carbon:environment = \(hidden\): PATH /);
+        expect(() => settings(hidden)).toThrow(/carbon:proxy = \(hidden\): not allowed/);
+        expect(() => settings(hidden)).not.toThrow(/s3cret/);
+    });
+
+    it("names every variable that is wrong", () => {
+        expect(problemsOf({ environment: { PATH: "x", "A-B": "x", OK: "x", HTTP_PROXY: "x" } })).toHaveLength(3);
+        const many = Object.fromEntries(Array.from({ length: 201 }, (_, i) => [`V${i}`, ""]));
+        expect(problemsOf({ environment: many })).toEqual([
+            "environment: it has 201 variables. Allowed: up to 200.",
+        ]);
+    });
+
     it("is reported whole, with the values and the file to change", () => {
         expect(() => settings({ uid: "root", portz: 1, verify: "maybe" })).toThrow(
             [
                 'The configuration of stack "dev" has 3 problems:',
                 `  carbon:portz = "1": there is no such key. Allowed: ${Object.keys(settingDefinitions).join(", ")}.`,
-                '  carbon:uid = "root": not allowed. Allowed: a whole number from 1 to 60000.',
+                '  carbon:uid = "root": not allowed. Allowed: a whole number from 1 to 2147483647.',
                 '  carbon:verify = "maybe": not allowed. Allowed: strict, report, off.',
                 "Change it in Pulumi.dev.yaml; docs/reference.md describes every key.",
             ].join("\n"),

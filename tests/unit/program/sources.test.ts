@@ -1,7 +1,10 @@
+import { execFileSync } from "node:child_process";
 import {
     chmodSync,
+    cpSync,
     mkdirSync,
     mkdtempSync,
+    readdirSync,
     readFileSync,
     renameSync,
     rmSync,
@@ -14,8 +17,10 @@ import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { suiteImages } from "../../../catalogue/images";
 import { sourceHash } from "../../../catalogue/sources";
+import { junk } from "../../junk";
 
-const dockerfiles = path.resolve(__dirname, "../../../dockerfiles");
+const repository = path.resolve(__dirname, "../../..");
+const dockerfiles = path.join(repository, "dockerfiles");
 let project: string;
 
 function put(file: string, content = file): void {
@@ -35,7 +40,7 @@ beforeEach(() => {
     put("locks/one.in");
 });
 
-afterEach(() => rmSync(project, { recursive: true }));
+afterEach(() => rmSync(project, { recursive: true }), 60_000);
 
 /** True where the image's sources are others after the change. */
 function changes(change: () => void): boolean {
@@ -70,7 +75,7 @@ describe("the hash of an image's sources", () => {
         const folders = [`dockerfiles/${image}/rootfs`, `dockerfiles/${image}/build`];
         for (const folder of folders) {
             expect(changes(() => put(`${folder}/always/file`))).toBe(true);
-            for (const left of ["__pycache__/a.cpython-313.pyc", "a.pyc", ".DS_Store"]) {
+            for (const left of junk) {
                 expect(
                     changes(() => put(`${folder}/always/${left}`)),
                     left,
@@ -78,6 +83,27 @@ describe("the hash of an image's sources", () => {
             }
         }
     });
+
+    it("lets nothing of the kind into either image from any folder of their contexts", () => {
+        const tracked = execFileSync("git", ["ls-files", "-z", "dockerfiles", "verify"], { cwd: repository });
+        for (const file of String(tracked).split("\0").filter(Boolean)) {
+            cpSync(path.join(repository, file), path.join(project, file), { recursive: true });
+        }
+        const hashes = () => ["base", "compute"].map((image) => sourceHash(image, project));
+        const before = hashes();
+        const folders = readdirSync(project, { recursive: true, withFileTypes: true })
+            .filter((entry) => entry.isDirectory())
+            .map((entry) => path.relative(project, path.join(entry.parentPath, entry.name)));
+        expect(folders.length).toBeGreaterThan(100);
+        for (const folder of ["", ...folders]) {
+            for (const left of junk) {
+                put(path.join(folder, left), "left behind");
+            }
+        }
+        expect(hashes()).toEqual(before);
+        put("dockerfiles/build/something");
+        expect(hashes().filter((hash) => before.includes(hash))).toEqual([]);
+    }, 60_000);
 
     it("gives another tag to the image, and to what is built on it", () => {
         const choice = {

@@ -7,6 +7,7 @@ import * as random from "@pulumi/random";
 const config = new pulumi.Config();
 const prefix = config.require("prefix");
 const context = config.require("context");
+const subnet = config.get("subnet");
 const tag = `docker.io/${prefix}/image:test`;
 
 /** Things that the engine must refuse, by the name of what they try. */
@@ -47,7 +48,13 @@ class Pair extends pulumi.ComponentResource {
         );
         const network = new docker.Network(
             "network",
-            { name: `${prefix}-net`, labels: [{ label: "test", value: config.require("networkLabel") }] },
+            {
+                name: `${prefix}-net`,
+                labels: [{ label: "test", value: config.require("networkLabel") }],
+                ipamConfigs: subnet
+                    ? [{ subnet, gateway: subnet.replace("0/", "1/").replace(/\/.*/, "") }]
+                    : undefined,
+            },
             child,
         );
         const data = new docker.Volume(

@@ -47,9 +47,35 @@ map_user() {
     for id in "$uid" "$gid"; do
         [[ $id =~ ^[1-9][0-9]{0,9}$ ]] || die "CARBON_UID and CARBON_GID must be numbers above 0, not '$id'."
     done
-    sed --in-place --regexp-extended "s/^(carbon:[^:]*):[0-9]+:[0-9]+:/\1:$uid:$gid:/" /etc/passwd
-    sed --in-place --regexp-extended "s/^(carbon:[^:]*):[0-9]+:/\1:$gid:/" /etc/group
+    # In front: where the ids are also those of a user or group of the image (20 is a Mac's staff and Debian's dialout),
+    # whoever looks them up finds carbon.
+    carbon_first /etc/passwd "s/^(carbon:[^:]*):[0-9]+:[0-9]+:/\1:$uid:$gid:/"
+    carbon_first /etc/group "s/^(carbon:[^:]*):[0-9]+:/\1:$gid:/"
     own_volume /home/carbon carbon
+}
+
+# carbon_first FILE EDIT: sed's EDIT of carbon's line in /etc/passwd or /etc/group, which becomes the first.
+carbon_first() {
+    {
+        grep '^carbon:' "$1" | sed --regexp-extended "$2"
+        grep --invert-match '^carbon:' "$1"
+    } > "$1.new"
+    chmod --reference="$1" "$1.new"
+    mv "$1.new" "$1"
+}
+
+# export_environment: exports the variables that the user has set for the stack, and those of a proxy. The entry point
+# does it last, so that what root runs at the start depends on none of them.
+export_environment() {
+    local file=/run/carbon/environment.json name value
+    [[ -e $file ]] || return 0
+    # jq would quote the file, which holds secrets.
+    jq --exit-status 'type == "object" and all(keys_unsorted[]; test("^[A-Za-z_][A-Za-z0-9_]*$"))
+        and all(.[]; type == "string" and (contains("\u0000") | not))' "$file" > /dev/null 2>&1 \
+        || die "$file is no JSON object of texts by variables' names."
+    while IFS= read -r -d '' name && IFS= read -r -d '' value; do
+        export "$name=$value" || die "$file has $name, which cannot be set."
+    done < <(jq --raw-output0 'to_entries[] | .key, .value' "$file")
 }
 
 # publish PATH USER MODE: stdin as the new file PATH in a folder of root's: root's own, MODE, readable by USER's group

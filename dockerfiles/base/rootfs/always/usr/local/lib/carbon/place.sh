@@ -2,7 +2,8 @@
 # What a container is told of the place where it runs: its time zone, and the certificate authorities of its network.
 # Sourced by carbon-entrypoint, for each role.
 
-# set_time_zone: makes the zone that TZ names the one of programs, too, that are started without the variable.
+# set_time_zone: makes the zone that TZ names the one of programs, too, that are started without the variable. Programs
+# take a name that they do not know for UTC without a word, or refuse to start.
 set_time_zone() {
     local zones=/usr/share/zoneinfo
     if [[ -z ${TZ:-} ]]; then

@@ -12,7 +12,8 @@ prepare_workspace() {
     hand_over_secrets
     set_up_certificates
     set_up_clients
-    write_login_environment
+    XDG_RUNTIME_DIR=/run/user/$(id --user carbon)
+    export XDG_RUNTIME_DIR
 }
 
 # The user's programs need the passwords of all services.
@@ -83,8 +84,6 @@ set_up_clients() {
 # SSH logins start from a clean environment; pam_env gives them the container's.
 write_login_environment() {
     local name
-    XDG_RUNTIME_DIR=/run/user/$(id --user carbon)
-    export XDG_RUNTIME_DIR
     while IFS= read -r name; do
         case $name in
             HOME | HOSTNAME | LOGNAME | OLDPWD | PWD | SHELL | SHLVL | TERM | USER | _) ;;
