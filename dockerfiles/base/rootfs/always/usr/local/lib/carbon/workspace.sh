@@ -32,12 +32,20 @@ own_folders() {
     # reason not to start.
     s6-setuidgid carbon cp --recursive --update=none --no-preserve=ownership /etc/skel/. "$home/" \
         || echo "carbon: not everything of /etc/skel could be copied to $home." >&2
+    give_back_home
     # Docker makes a missing bind source as root's. A folder with something in it, or read-only, is left alone.
     if [[ $(stat --format=%u /workspace) == 0 && -w /workspace && -z $(ls --almost-all /workspace) ]]; then
         chown --no-dereference "$owner" /workspace
     fi
     # Where the user's own processes put what they make while they run.
     install --directory --owner=carbon --group=carbon --mode=0700 "/run/user/$(id --user carbon)"
+}
+
+# What somebody has made in the home as root is the user's: in the volume alone, where no hard link leads elsewhere.
+give_back_home() {
+    if mountpoint --quiet "$home"; then
+        chown --recursive -P --no-dereference --from=root carbon: "$home"
+    fi
 }
 
 # The password for SSH and sudo; it reaches chpasswd through a pipe, never a command line.
@@ -81,13 +89,49 @@ set_up_clients() {
     done
 }
 
-# SSH logins start from a clean environment; pam_env gives them the container's.
+# What starts from a clean environment gets the container's: shells by a file that they source (shell-environment), other
+# programs of a login as far as pam_env's format can say it. Both may hold passwords. Root is given nothing that leads
+# into the user's folders.
 write_login_environment() {
-    local name
+    local name value
+    {
+        printf 'if [ -O / ]; then\n    export PATH=%s\nelse\n    export PATH=%s\nfi\n' \
+            "$(quoted "$(roots_path)")" "$(quoted "$PATH")"
+        # shellcheck disable=SC2016 # the reader's
+        printf '[ -z "${CARBON_ENVIRONMENT-}" ] || return 0\nexport CARBON_ENVIRONMENT=1\n'
+        while IFS= read -r name; do
+            value=${!name}
+            if [[ $name == PATH ]]; then
+                continue
+            elif [[ $value == *"$home"* || $value == */workspace* ]]; then
+                printf '[ -O / ] || '
+            fi
+            # What `docker exec --env` sets stays.
+            # shellcheck disable=SC2016
+            printf '[ -n "${%s+set}" ] || export %s=%s\n' "$name" "$name" "$(quoted "$value")"
+        done < <(login_variables)
+    } | publish /run/carbon/environment carbon 0440
     while IFS= read -r name; do
-        case $name in
-            HOME | HOSTNAME | LOGNAME | OLDPWD | PWD | SHELL | SHLVL | TERM | USER | _) ;;
-            *) [[ ${!name} == *$'\n'* ]] || printf '%s=%s\n' "$name" "${!name}" ;;
-        esac
-    done < <(compgen -e | sort) > /etc/environment
+        value=${!name}
+        if [[ $value == "${value//[^A-Za-z0-9 .,:;\/@%^+=_~!?&*()<>|-]/}" && $value != [[:space:]]* && $value != *[[:space:]] ]]; then
+            printf '%s=%s\n' "$name" "$value"
+        fi
+    done < <(login_variables) | publish /etc/environment carbon 0640
+    export CARBON_ENVIRONMENT=1
+}
+
+# The names of the variables that a login is to have, one a line.
+login_variables() {
+    compgen -e | grep --invert-match --extended-regexp --line-regexp \
+        'BASH_ENV|CARBON_ENVIRONMENT|HOME|HOSTNAME|LOGNAME|OLDPWD|PWD|SHELL|SHLVL|TERM|USER|_' | sort
+}
+
+# PATH without what is in the user's folders.
+roots_path() {
+    tr ':' '\n' <<< "$PATH" | grep --invert-match --extended-regexp "^($home|/workspace)(/|$)" | paste --serial --delimiters=:
+}
+
+# quoted TEXT: TEXT as one word for any shell.
+quoted() {
+    printf "'%s'" "${1//\'/\'\\\'\'}"
 }

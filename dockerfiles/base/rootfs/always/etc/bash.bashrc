@@ -1,0 +1,5 @@
+# shellcheck shell=bash
+# Debian's file is beside this one (dpkg-divert).
+source /usr/local/lib/carbon/shell-environment
+source /usr/local/lib/carbon/known-terminal
+source /etc/bash.bashrc.distrib
