@@ -7,3 +7,9 @@ if [ -r /etc/environment ]; then
     done < /etc/environment
     unset carbon_variable
 fi
+# Root, whose shells read this as well, starts nothing out of carbon's folders.
+if [ "$(id -u)" != 0 ]; then
+    . /usr/local/lib/carbon/user-environment.sh
+    export PATH="$carbon_path"
+    unset carbon_python carbon_user_folders carbon_image_folders carbon_path
+fi

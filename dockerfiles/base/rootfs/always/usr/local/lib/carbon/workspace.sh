@@ -8,6 +8,7 @@ prepare_workspace() {
     require_secrets_of_services
     map_user "${CARBON_UID:-1000}" "${CARBON_GID:-1000}"
     own_folders
+    make_package_folders
     set_password
     hand_over_secrets
     set_up_certificates
@@ -38,6 +39,21 @@ own_folders() {
     fi
     # Where the user's own processes put what they make while they run.
     install --directory --owner=carbon --group=carbon --mode=0700 "/run/user/$(id --user carbon)"
+}
+
+# Where installers put packages for Python and R: a virtual environment, and the library that R uses where it is there.
+make_package_folders() {
+    local version platform
+    if [[ -x /usr/bin/python3 ]]; then
+        s6-setuidgid carbon /usr/local/lib/carbon/python-environment \
+            || echo "carbon: $home/.local/share/carbon/python could not be made: Python has the image's packages alone." >&2
+    fi
+    if [[ -f /usr/lib/R/library/base/DESCRIPTION ]]; then
+        version=$(sed --quiet 's/^Version: \([0-9]*\.[0-9]*\).*/\1/p' /usr/lib/R/library/base/DESCRIPTION)
+        platform=$(sed --quiet "s/^R_PLATFORM=.*'\(.*\)'}$/\1/p" /etc/R/Renviron)
+        s6-setuidgid carbon mkdir --parents "$home/R/$platform-library/$version" \
+            || echo "carbon: $home/R could not be made: R has the image's packages alone." >&2
+    fi
 }
 
 # The password for SSH and sudo; it reaches chpasswd through a pipe, never a command line.
