@@ -9,7 +9,8 @@ if [ -r /etc/environment ]; then
 fi
 # Root, whose shells read this as well, starts nothing out of carbon's folders.
 if [ "$(id -u)" != 0 ]; then
+    # shellcheck source=dockerfiles/base/rootfs/always/usr/local/lib/carbon/user-environment.sh
     . /usr/local/lib/carbon/user-environment.sh
-    export PATH="$carbon_path"
+    export PATH="${carbon_path?}"
     unset carbon_python carbon_user_folders carbon_image_folders carbon_path
 fi
