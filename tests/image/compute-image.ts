@@ -57,7 +57,7 @@ export interface ComputeWorkspace extends Jupyter {
  * @param args what it is started with beyond that
  */
 export async function startWorkspace(args: Omit<RoleArgs, "role" | "ports">): Promise<ComputeWorkspace> {
-    const container = await startHealthy({ ...args, role: "workspace", ports: [8888, 9999] });
+    const container = await startHealthy({ ...args, role: "workspace", ports: [2222, 8888, 9999] });
     const scheme = args.stack?.tls ? "https" : "http";
     const address = async (port: number) => `${scheme}://127.0.0.1:${await hostPort(container, port)}`;
     return {

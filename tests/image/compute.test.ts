@@ -15,6 +15,7 @@ import {
 import { executeNotebook, plainText } from "./jupyter";
 
 const PYTHON = "/opt/carbon/venv/bin/python";
+const USERS_ENVIRONMENT = "/home/carbon/.local/share/carbon/python";
 
 const image = computeImage();
 const imageJson = readImageJson(image);
@@ -115,7 +116,7 @@ describe("the image", () => {
         await run(workspace, ["/opt/carbon/venv/bin/pip", "install", "--no-index", wheel], "carbon");
         const find = "import carbon_test_package as package; print(package.answer, package.__file__)";
         const found = await run(workspace, [PYTHON, "-c", find], "carbon");
-        expect(found).toBe("42 /home/carbon/.local/lib/python3.13/site-packages/carbon_test_package.py");
+        expect(found).toBe(`42 ${USERS_ENVIRONMENT}/lib/python3.13/site-packages/carbon_test_package.py`);
     });
 });
 
@@ -189,15 +190,15 @@ describe("JupyterLab", () => {
     });
 
     it("runs a cell in a kernel of its own", async () => {
-        expect(await ask("serverKernel", "import sys; print(sys.executable)")).toBe(`${PYTHON}\n`);
+        expect(await ask("serverKernel", "import sys; print(sys.prefix)")).toBe(`${USERS_ENVIRONMENT}\n`);
     });
 
     it("runs a notebook, plot and all", async () => {
         const outputs = await executeNotebook(lab, "python3", [
-            "import sys; print(sys.executable)",
+            "import sys; print(sys.prefix)",
             "%matplotlib inline\nimport matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()",
         ]);
-        expect(plainText(outputs[0])).toBe(PYTHON);
+        expect(plainText(outputs[0])).toBe(USERS_ENVIRONMENT);
         expect(outputs[1]?.data?.["image/png"]).toBeTruthy();
     });
 

@@ -21,6 +21,11 @@ c.ServerApp.ip = "0.0.0.0"
 c.ServerApp.port = 8888
 # Another port would not be the published one: better to fail and say so.
 c.ServerApp.port_retries = 0
+# The image's JupyterLab, whose files the user's Python environment does not hold.
+image = "/opt/carbon/venv"
+if find_spec("jupyterlab").origin.startswith(f"{image}/"):
+    c.LabApp.app_dir = f"{image}/share/jupyter/lab"
+
 c.ServerApp.root_dir = "/workspace"
 c.ServerApp.open_browser = False
 c.Application.log_level = "WARN"

@@ -8,6 +8,7 @@ prepare_workspace() {
     require_secrets_of_services
     map_user "${CARBON_UID:-1000}" "${CARBON_GID:-1000}"
     own_folders
+    make_package_folders
     set_password
     hand_over_secrets
     set_up_certificates
@@ -45,6 +46,21 @@ own_folders() {
 give_back_home() {
     if mountpoint --quiet "$home"; then
         chown --recursive -P --no-dereference --from=root carbon: "$home"
+    fi
+}
+
+# Where installers put packages for Python and R: a virtual environment, and the library that R uses where it is there.
+make_package_folders() {
+    local version platform
+    if [[ -x /usr/bin/python3 ]]; then
+        s6-setuidgid carbon /usr/local/lib/carbon/python-environment \
+            || echo "carbon: $home/.local/share/carbon/python could not be made: Python has the image's packages alone." >&2
+    fi
+    if [[ -f /usr/lib/R/library/base/DESCRIPTION ]]; then
+        version=$(sed --quiet 's/^Version: \([0-9]*\.[0-9]*\).*/\1/p' /usr/lib/R/library/base/DESCRIPTION)
+        platform=$(sed --quiet "s/^R_PLATFORM=.*'\(.*\)'}$/\1/p" /etc/R/Renviron)
+        s6-setuidgid carbon mkdir --parents "$home/R/$platform-library/$version" \
+            || echo "carbon: $home/R could not be made: R has the image's packages alone." >&2
     fi
 }
 
@@ -94,9 +110,11 @@ set_up_clients() {
 # into the user's folders.
 write_login_environment() {
     local name value
+    # shellcheck source=dockerfiles/base/rootfs/always/usr/local/lib/carbon/user-environment.sh
+    source /usr/local/lib/carbon/user-environment.sh
     {
         printf 'if [ -O / ]; then\n    export PATH=%s\nelse\n    export PATH=%s\nfi\n' \
-            "$(quoted "$(roots_path)")" "$(quoted "$PATH")"
+            "$(quoted "$carbon_image_folders")" "$(quoted "$carbon_path")"
         # shellcheck disable=SC2016 # the reader's
         printf '[ -z "${CARBON_ENVIRONMENT-}" ] || return 0\nexport CARBON_ENVIRONMENT=1\n'
         while IFS= read -r name; do
@@ -124,11 +142,6 @@ write_login_environment() {
 login_variables() {
     compgen -e | grep --invert-match --extended-regexp --line-regexp \
         'BASH_ENV|CARBON_ENVIRONMENT|HOME|HOSTNAME|LOGNAME|OLDPWD|PWD|SHELL|SHLVL|TERM|USER|_' | sort
-}
-
-# PATH without what is in the user's folders.
-roots_path() {
-    tr ':' '\n' <<< "$PATH" | grep --invert-match --extended-regexp "^($home|/workspace)(/|$)" | paste --serial --delimiters=:
 }
 
 # quoted TEXT: TEXT as one word for any shell.
