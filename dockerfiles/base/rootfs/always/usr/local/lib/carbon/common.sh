@@ -165,3 +165,19 @@ greeting() {
     exec 3>&-
     printf '%s' "$answer"
 }
+
+# memory_limit: MiB of memory that this container may take: its limit (cgroups v2, v1), else all that the machine has.
+memory_limit() {
+    local file machine limit
+    machine=$(($(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo) / 1024))
+    for file in /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes; do
+        if [[ -r $file ]]; then
+            limit=$(< "$file")
+            if [[ $limit =~ ^[0-9]+$ ]] && ((${#limit} < 18 && limit / 1024 ** 2 < machine)); then
+                echo "$((limit / 1024 ** 2))"
+                return
+            fi
+        fi
+    done
+    echo "$machine"
+}
