@@ -93,9 +93,12 @@ trust_certificates() {
     fi
 }
 
-# SSH logins start from a clean environment; pam_env gives them the container's.
+# SSH logins start from a clean environment; pam_env gives them the container's. The setting
+# `environment` may hold passwords.
 write_login_environment() {
     local name
+    chgrp carbon /etc/environment
+    chmod 0640 /etc/environment
     XDG_RUNTIME_DIR=/run/user/$(id --user carbon)
     export XDG_RUNTIME_DIR
     while IFS= read -r name; do
