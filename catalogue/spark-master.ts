@@ -14,14 +14,8 @@ export const sparkMaster: ServiceSpec = {
     env: { CARBON_UID: "uid", CARBON_GID: "gid" },
     // How much of a worker a session may ask for.
     clientEnv: { CARBON_SPARK_WORKER_MEMORY: { setting: "sparkWorkerMemory" } },
+    // Not 7077: executors connect to the session that asked for them, which they do not find outside the network.
     ports: [
-        {
-            name: "spark",
-            port: 7077,
-            title: "Spark",
-            url: "spark://{host}:{port}",
-            secret: "spark",
-        },
         {
             name: "sparkUi",
             port: 8080,

@@ -146,6 +146,8 @@ export interface ServiceSpec extends ServiceLimits {
     place?: "ollama";
     /** True where the user's folder is mounted at /workspace. */
     workspaceFolder?: boolean;
+    /** True where the workspace's home is mounted read-only, at the same place. */
+    readsHome?: boolean;
     files?: FileSpec[];
     ports: PortSpec[];
     volumes: VolumeSpec[];

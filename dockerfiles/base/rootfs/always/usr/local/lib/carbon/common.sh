@@ -60,10 +60,11 @@ publish() {
 
 # own_volume FOLDER USER: makes the mounted FOLDER and what is in it USER's. Only what belonged to the folder's former
 # owner changes hands: root, where Docker has made it, or the user under another id. The folder itself comes last, so
-# that an interrupted start begins anew.
+# that an interrupted start begins anew. A volume that is read-only here is another container's to own.
 own_volume() {
     local folder=$1 user=$2 former
     mkdir --parents "$folder"
+    [[ -w $folder ]] || return 0
     former=$(stat --format=%u:%g "$folder")
     if [[ $former != "$(id --user "$user"):$(id --group "$user")" ]]; then
         chown --recursive -P --no-dereference --from="${former%:*}" "$user:" "$folder"
