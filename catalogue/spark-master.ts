@@ -35,7 +35,7 @@ export const sparkMaster: ServiceSpec = {
     volumes: [{ name: "spark-events", path: "/var/lib/spark/events", shared: true }],
     // The user is that of the pages; Spark itself asks for the password alone.
     secrets: [{ name: "spark", key: "spark", length: 24, field: "password", login: { user: "carbon" } }],
-    connection: { python: "pyspark.sql.SparkSession.builder.getOrCreate()" },
+    connection: { at: "spark-master:7077", python: "pyspark.sql.SparkSession.builder.getOrCreate()" },
     health: { interval: "30s", timeout: "5s", startPeriod: "1m30s", startInterval: "1s", retries: 3 },
     loopbackOnly: true,
     ...threadedLimits,

@@ -116,6 +116,8 @@ export type ClientValue = { port: string } | { setting: keyof ReferredSettings }
 export interface ConnectionSpec {
     /** The variable with the address, which the image's `client` of the service or `clientEnv` sets; without a password. */
     variable?: string;
+    /** Host and port, where it is not the service's first port. */
+    at?: string;
     /** One line of Python, after `import os` and the modules that it names. */
     python: string;
     /** The same with TLS on, where it differs. */

@@ -159,10 +159,10 @@ function connections({ name, title, ports: [port], secrets: [secret], connection
     if (!connection || !port) {
         return [];
     }
-    const { variable, python, tlsPython } = connection;
+    const { variable, at = `${name}:${port.port}`, python, tlsPython } = connection;
     const cells = [
         title,
-        code(`${name}:${port.port}`),
+        code(at),
         secret?.login?.user ? code(secret.login.user) : "",
         secret ? code(`/run/carbon/user/${secret.name}`) : "none",
         variable ? code(variable) : "",
