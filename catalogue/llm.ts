@@ -21,6 +21,10 @@ export const llm: ServiceSpec = {
     ],
     volumes: [{ name: "llm", path: "/models" }],
     secrets: [{ name: "llm", key: "llm", length: 24, field: "apiKey" }],
+    connection: {
+        variable: "CARBON_LLM_URL",
+        python: 'openai.OpenAI(base_url=os.environ["CARBON_LLM_URL"], api_key=open("/run/carbon/user/llm").read())',
+    },
     // A large model takes a while to load.
     health: { interval: "30s", timeout: "5s", startPeriod: "2m30s", startInterval: "1s", retries: 3 },
     loopbackOnly: true,

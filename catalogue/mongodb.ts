@@ -27,6 +27,10 @@ export const mongodb: ServiceSpec = {
     ],
     volumes: [{ name: "mongodb", path: "/data/db" }],
     secrets: [{ name: "mongodb", key: "mongodb", length: 24, field: "password", login: { user: "carbon" } }],
+    connection: {
+        variable: "MONGODB_URL",
+        python: 'pymongo.MongoClient(os.environ["MONGODB_URL"], password=open("/run/carbon/user/mongodb").read())',
+    },
     health: {
         // `hello` needs no login. While the password is set, only the start script is listened to.
         // HOME: as in the start script.

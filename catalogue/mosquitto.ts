@@ -23,6 +23,12 @@ export const mosquitto: ServiceSpec = {
     secrets: [
         { name: "mosquitto", key: "mosquitto", length: 24, field: "password", login: { user: "carbon" } },
     ],
+    connection: {
+        variable: "MQTT_URL",
+        python: 'paho.mqtt.publish.single("topic", "text", hostname="mosquitto", auth={"username": "carbon", "password": open("/run/carbon/user/mosquitto").read()})',
+        tlsPython:
+            'paho.mqtt.publish.single("topic", "text", hostname="mosquitto", auth={"username": "carbon", "password": open("/run/carbon/user/mosquitto").read()}, tls={"ca_certs": "/run/carbon/tls/mosquitto.pem"})',
+    },
     health: { interval: "30s", timeout: "5s", startPeriod: "30s", startInterval: "1s", retries: 3 },
     ...serviceLimits,
     memory: 256,

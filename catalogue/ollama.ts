@@ -16,6 +16,7 @@ export const ollama: ServiceSpec = {
     ports: [{ name: "ollama", port: 11434, title: "Ollama", url: "http://{host}:{port}" }],
     volumes: [{ name: "ollama", path: "/root/.ollama" }],
     secrets: [],
+    connection: { variable: "OLLAMA_HOST", python: "ollama.Client()" },
     health: {
         test: ["CMD", "ollama", "list"],
         interval: "30s",

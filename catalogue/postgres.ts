@@ -29,6 +29,7 @@ export const postgres: ServiceSpec = {
             login: { user: "carbon", database: "carbon" },
         },
     ],
+    connection: { variable: "DATABASE_URL", python: 'psycopg.connect(os.environ["DATABASE_URL"])' },
     health: { interval: "30s", timeout: "5s", startPeriod: "59s", startInterval: "1s", retries: 3 },
     ...serviceLimits,
     memory: 2048,

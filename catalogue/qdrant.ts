@@ -38,6 +38,10 @@ export const qdrant: ServiceSpec = {
             },
         },
     ],
+    connection: {
+        variable: "QDRANT_URL",
+        python: 'qdrant_client.QdrantClient(os.environ["QDRANT_URL"], api_key=open("/run/carbon/user/qdrant").read())',
+    },
     health: {
         // The image has no HTTP client, but bash. /readyz needs no key.
         test: [

@@ -21,6 +21,10 @@ export const redis: ServiceSpec = {
     volumes: [{ name: "redis", path: "/var/lib/redis" }],
     keys: "tls",
     secrets: [{ name: "redis", key: "redis", length: 24, field: "password" }],
+    connection: {
+        variable: "REDIS_URL",
+        python: 'redis.Redis.from_url(os.environ["REDIS_URL"], password=open("/run/carbon/user/redis").read())',
+    },
     health: { interval: "30s", timeout: "5s", startPeriod: "30s", startInterval: "1s", retries: 3 },
     ...serviceLimits,
     memory: 512,

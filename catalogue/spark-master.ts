@@ -14,14 +14,8 @@ export const sparkMaster: ServiceSpec = {
     env: { CARBON_UID: "uid", CARBON_GID: "gid" },
     // How much of a worker a session may ask for.
     clientEnv: { CARBON_SPARK_WORKER_MEMORY: { setting: "sparkWorkerMemory" } },
+    // Not 7077: executors connect to the session that asked for them, which they do not find outside the network.
     ports: [
-        {
-            name: "spark",
-            port: 7077,
-            title: "Spark",
-            url: "spark://{host}:{port}",
-            secret: "spark",
-        },
         {
             name: "sparkUi",
             port: 8080,
@@ -41,6 +35,7 @@ export const sparkMaster: ServiceSpec = {
     volumes: [{ name: "spark-events", path: "/var/lib/spark/events", shared: true }],
     // The user is that of the pages; Spark itself asks for the password alone.
     secrets: [{ name: "spark", key: "spark", length: 24, field: "password", login: { user: "carbon" } }],
+    connection: { at: "spark-master:7077", python: "pyspark.sql.SparkSession.builder.getOrCreate()" },
     health: { interval: "30s", timeout: "5s", startPeriod: "1m30s", startInterval: "1s", retries: 3 },
     loopbackOnly: true,
     ...threadedLimits,

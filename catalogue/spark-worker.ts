@@ -1,7 +1,10 @@
 import { threadedLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
-/** Spark's workers, from the compute image. Jobs see /workspace at the same path as the notebook that started them. */
+/**
+ * Spark's workers, from the compute image. Jobs see /workspace at the same path as the notebook that started them, and
+ * the packages that the user has installed in the home.
+ */
 export const sparkWorker: ServiceSpec = {
     name: "spark-worker",
     title: "Spark worker",
@@ -12,6 +15,7 @@ export const sparkWorker: ServiceSpec = {
     needs: "spark-master",
     env: { CARBON_UID: "uid", CARBON_GID: "gid", CARBON_SPARK_WORKER_MEMORY: "sparkWorkerMemory" },
     workspaceFolder: true,
+    readsHome: true,
     ports: [
         {
             name: "sparkWorkerUi",

@@ -117,6 +117,18 @@ export type PlainSetting = Exclude<keyof ReferredSettings, "serviceMemory">;
 /** Value of a variable for clients: the address of a port of the service, by the port's name, or a setting's value. */
 export type ClientValue = { port: string } | { setting: PlainSetting };
 
+/** How a program in the workspace connects, for the reference and for the tests, which run it. */
+export interface ConnectionSpec {
+    /** The variable with the address, which the image's `client` of the service or `clientEnv` sets; without a password. */
+    variable?: string;
+    /** Host and port, where it is not the service's first port. */
+    at?: string;
+    /** One line of Python, after `import os` and the modules that it names. */
+    python: string;
+    /** The same with TLS on, where it differs. */
+    tlsPython?: string;
+}
+
 /** One container of the suite, as plain data. */
 export interface ServiceSpec extends ServiceLimits {
     /** Name on the network, in the container's name and in the setting `services`. */
@@ -136,10 +148,13 @@ export interface ServiceSpec extends ServiceLimits {
     env?: Record<string, PlainSetting>;
     /** Environment variables of the workspace, for programs that use the service. */
     clientEnv?: Record<string, ClientValue>;
+    connection?: ConnectionSpec;
     /** The setting that can place it on the user's machine (`host`) instead of in the stack. */
     place?: "ollama";
     /** True where the user's folder is mounted at /workspace. */
     workspaceFolder?: boolean;
+    /** True where the workspace's home is mounted read-only, at the same place. */
+    readsHome?: boolean;
     files?: FileSpec[];
     ports: PortSpec[];
     volumes: VolumeSpec[];

@@ -15,6 +15,8 @@ import {
     type SecretSpec,
     type ServiceLimits,
     type ServiceSpec,
+    type VolumeSpec,
+    workspace,
 } from "../catalogue";
 import { type AppPort, memoryLimit, sharedMemory } from "../catalogue/chosen";
 import { documentPath, servicesDocument } from "../catalogue/document";
@@ -147,6 +149,7 @@ export class Service extends pulumi.ComponentResource {
                     ...(spec.workspaceFolder
                         ? [{ containerPath: "/workspace", hostPath: args.workspaceDir }]
                         : []),
+                    ...(spec.readsHome ? workspace.volumes.map((home) => readOnly(stack, home)) : []),
                 ],
                 healthcheck: healthcheck(spec.health),
                 restart: "unless-stopped",
@@ -295,6 +298,14 @@ function keys({ spec, choice, keys }: ServiceArgs): MountedVolume[] {
 
 function mounted({ volumeName, containerPath }: MountedVolume): MountedVolume {
     return { volumeName, containerPath };
+}
+
+/**
+ * By name, not by its resource, which is the workspace's, and the workspace is made last: whichever container is there
+ * first has Docker make the volume, as the image has the folder, and the resource takes it over.
+ */
+function readOnly(stack: string, { name, path }: VolumeSpec) {
+    return { volumeName: volumeName(stack, name), containerPath: path, readOnly: true };
 }
 
 function environment({ spec, values, env }: ServiceArgs): string[] {

@@ -64,6 +64,15 @@ export function reference(): string {
             limits(service),
             "",
         ]),
+        "### Connections from the workspace",
+        "",
+        "No variable holds a password: each lies in a file that the user `carbon` can read. PostgreSQL's clients find it",
+        "by themselves. A variable that the setting `environment` has stays as it is there.",
+        "",
+        "| service | host and port | user | password file | address | Python |",
+        "| --- | --- | --- | --- | --- | --- |",
+        ...everyService.flatMap(connections),
+        "",
         "## Extensions of code-server",
         "",
         `${extensions.length}, in the compute image where its build could reach the registry.`,
@@ -144,6 +153,22 @@ function login({ secrets }: ServiceSpec, { secret, tlsSecret }: PortSpec): strin
         return "none";
     }
     return tlsSecret ? `${key(secret)}; with TLS ${key(tlsSecret)}` : key(secret);
+}
+
+function connections({ name, title, ports: [port], secrets: [secret], connection }: ServiceSpec): string[] {
+    if (!connection || !port) {
+        return [];
+    }
+    const { variable, at = `${name}:${port.port}`, python, tlsPython } = connection;
+    const cells = [
+        title,
+        code(at),
+        secret?.login?.user ? code(secret.login.user) : "",
+        secret ? code(`/run/carbon/user/${secret.name}`) : "none",
+        variable ? code(variable) : "",
+        tlsPython ? `${code(python)}; with TLS ${code(tlsPython)}` : code(python),
+    ];
+    return [`| ${cells.join(" | ")} |`];
 }
 
 function byGroup(list: Extension[]): Extension[] {

@@ -416,6 +416,8 @@ describe.runIf(toolsets.includes("databases"))("postgres", () => {
         const superuser = [
             "psql",
             "-U",
+            "superuser",
+            "-d",
             "postgres",
             "-tAc",
             "SELECT rolsuper FROM pg_roles WHERE rolname = current_user",

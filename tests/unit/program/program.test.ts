@@ -86,7 +86,11 @@ describe("the program", () => {
                 hostname: name,
                 memory: 4096,
                 networksAdvanced: [{ aliases: [name] }],
-                volumes: [{ containerPath: "/workspace" }],
+                volumes: [
+                    { containerPath: "/workspace" },
+                    // The workspace's, for the packages in it.
+                    { volumeName: "carbon-dev-home", containerPath: "/home/carbon", readOnly: true },
+                ],
             });
             expect(inputs.envs).toEqual(
                 expect.arrayContaining([

@@ -49,7 +49,7 @@ PORTS = {
     "mongodb": ("mongodb",),
     "qdrant": ("qdrant", "qdrantGrpc"),
     "ollama": ("ollama",),
-    "spark-master": ("spark", "sparkUi", "sparkHistory"),
+    "spark-master": ("sparkUi", "sparkHistory"),
     "spark-worker": ("sparkWorkerUi",),
     "llm": ("llm",),
 }

@@ -86,10 +86,11 @@ publish() {
 
 # own_volume FOLDER USER: makes the mounted FOLDER and what is in it USER's. Only what belonged to the folder's former
 # owner changes hands: root, where Docker has made it, or the user under another id. The folder itself comes last, so
-# that an interrupted start begins anew.
+# that an interrupted start begins anew. A volume that is read-only here is another container's to own.
 own_volume() {
     local folder=$1 user=$2 former
     mkdir --parents "$folder"
+    [[ -w $folder ]] || return 0
     former=$(stat --format=%u:%g "$folder")
     if [[ $former != "$(id --user "$user"):$(id --group "$user")" ]]; then
         chown --recursive -P --no-dereference --from="${former%:*}" "$user:" "$folder"
@@ -190,4 +191,20 @@ greeting() {
     IFS= read -r -t 3 -n 12 answer <&3
     exec 3>&-
     printf '%s' "$answer"
+}
+
+# memory_limit: MiB of memory that this container may take: its limit (cgroups v2, v1), else all that the machine has.
+memory_limit() {
+    local file machine limit
+    machine=$(($(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo) / 1024))
+    for file in /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes; do
+        if [[ -r $file ]]; then
+            limit=$(< "$file")
+            if [[ $limit =~ ^[0-9]+$ ]] && ((${#limit} < 18 && limit / 1024 ** 2 < machine)); then
+                echo "$((limit / 1024 ** 2))"
+                return
+            fi
+        fi
+    done
+    echo "$machine"
 }

@@ -7,3 +7,6 @@ readonly version=17 volume=/var/lib/postgresql/data
 readonly data=$volume/$version
 # shellcheck disable=SC2034
 readonly bin=/usr/lib/postgresql/$version/bin
+# Locales that were made for databases from elsewhere (postgres-locale). In the volume, as no such database opens without.
+# shellcheck disable=SC2034
+readonly locales=$volume/locales
