@@ -2,6 +2,7 @@
 (the service's `run`)."""
 
 import os
+import warnings
 from importlib.util import find_spec
 
 from carbon_jupyter import memory
@@ -37,6 +38,10 @@ c.YDocExtension.session_store_path = f"{state}/collaboration_sessions.json"
 c.AsyncIOLoopKernelManager.restarter_class = "carbon_jupyter.memory.Restarter"
 c.ServerApp.kernel_websocket_connection_class = "carbon_jupyter.memory.WebsocketConnection"
 c.ResourceUseDisplay.mem_limit = memory.limit()
+
+# Neither is anything that a user could mend: a cell without an id is given one, and the status bar's makers use an old name.
+warnings.filterwarnings("ignore", category=UserWarning, message="date_default is deprecated")
+warnings.filterwarnings("ignore", message="Cell is missing an id field")
 
 # What can be exported to.
 load_subconfig("jupyter_nbconvert_config.py")  # noqa: F821 - Jupyter defines it
