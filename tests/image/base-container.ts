@@ -47,6 +47,8 @@ export interface RoleArgs {
     binds?: string[];
     /** Container ports to publish on free ports of 127.0.0.1. */
     ports?: number[];
+    /** Its memory in bytes. Default: no limit. */
+    memory?: number;
     /** Network that it joins, under this host name. */
     host?: { network: Docker.Network; name: string };
 }
@@ -80,6 +82,7 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
             PortBindings: published,
             NetworkMode: args.host?.network.id,
             ...limits(args.role),
+            ...(args.memory && { Memory: args.memory, MemorySwap: args.memory }),
         },
         ...(args.host && {
             Hostname: args.host.name,

@@ -1,26 +1,20 @@
-"""JupyterLab in the workspace. A file of the same name in ~/.jupyter has the last word."""
+"""JupyterLab in the workspace. A file of the same name in ~/.jupyter has the last word, but for the address and the token
+(the service's `run`)."""
 
 import os
-import pathlib
+import warnings
 from importlib.util import find_spec
 
-c = get_config()  # noqa: F821 - Jupyter defines it
+from carbon_jupyter import memory
+from jupyter_core.paths import jupyter_data_dir
 
-# From a file that only carbon reads, so that neither a process list nor an environment shows it. Where the workspace
-# role does not run there is none, and Jupyter makes a token of its own.
-token = pathlib.Path("/run/carbon/user/jupyter")
-if token.exists():
-    c.IdentityProvider.token = token.read_text(encoding="utf-8").strip()
+c = get_config()  # noqa: F821 - Jupyter defines it
 
 # A page of another site cannot use the login that a browser has here. The login's cookie is Secure by itself.
 c.IdentityProvider.cookie_options = {"samesite": "Lax"}
 xsrf_cookie = {"path": "/", "samesite": "Lax", "secure": os.environ.get("CARBON_TLS") == "on"}
 c.ServerApp.tornado_settings = {"xsrf_cookie_kwargs": xsrf_cookie}
 
-c.ServerApp.ip = "0.0.0.0"
-c.ServerApp.port = 8888
-# Another port would not be the published one: better to fail and say so.
-c.ServerApp.port_retries = 0
 # The image's JupyterLab, whose files the user's Python environment does not hold.
 image = "/opt/carbon/venv"
 if find_spec("jupyterlab").origin.startswith(f"{image}/"):
@@ -32,6 +26,30 @@ c.Application.log_level = "WARN"
 c.ServerApp.terminado_settings = {"shell_command": ["/usr/bin/zsh", "--login"]}
 # The bind mount has no trash: a deleted file is gone, as it is for everything else that works on the folder.
 c.FileContentsManager.delete_to_trash = False
+c.FileContentsManager.always_delete_dir = True
+# JupyterLab's menu decides whether hidden files are shown; it starts with no. What is never shown, also not by the chat
+# panel's makers, who would hide virtual environments and .git:
+c.FileContentsManager.allow_hidden = True
+c.FileContentsManager.hide_globs = ["__pycache__", "*.pyc", "*.pyo", ".DS_Store", "*~"]
+
+# Nothing of Jupyter's own lies in the user's project.
+state = jupyter_data_dir()
+c.FileContentsManager.checkpoints_class = "carbon_jupyter.checkpoints.Checkpoints"
+c.LanguageServerManager.virtual_documents_dir = f"{state}/virtual_documents"
+c.SQLiteYStore.db_path = f"{state}/ystore.db"
+c.YDocExtension.session_store_path = f"{state}/collaboration_sessions.json"
+
+# A kernel that Linux ends for its memory says so; the status bar shows the limit.
+c.AsyncIOLoopKernelManager.restarter_class = "carbon_jupyter.memory.Restarter"
+c.ServerApp.kernel_websocket_connection_class = "carbon_jupyter.memory.WebsocketConnection"
+c.ResourceUseDisplay.mem_limit = memory.limit()
+
+# Neither is anything that a user could mend: a cell without an id is given one, and the status bar's makers use an old name.
+warnings.filterwarnings("ignore", category=UserWarning, message="date_default is deprecated")
+warnings.filterwarnings("ignore", message="Cell is missing an id field")
+
+# What can be exported to.
+load_subconfig("jupyter_nbconvert_config.py")  # noqa: F821 - Jupyter defines it
 
 # Kernels that can encrypt what they exchange with the server; the others go on without.
 c.KernelManager.transport_encryption = "auto"
@@ -41,10 +59,9 @@ c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.handlers.announcements.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
 
-# The chat panel's assistant is the suite's own LLM server. Hidden files stay hidden: the panel's makers would show them.
+# The chat panel's assistant is the suite's own LLM server.
 if find_spec("carbon_assistant"):
     c.PersonaManagerExtension.persona_manager_class = "carbon_assistant.AssistantManager"
-    c.FileContentsManager.allow_hidden = False
 
 # TensorBoard starts at the first click on its card, on a free port of the loopback: who sees it has passed Jupyter's login.
 if find_spec("tensorboard") and find_spec("jupyter_server_proxy"):
@@ -63,7 +80,3 @@ if find_spec("tensorboard") and find_spec("jupyter_server_proxy"):
             "launcher_entry": {"title": "TensorBoard", "icon_path": "/etc/jupyter/tensorboard.svg"},
         }
     }
-
-if os.environ.get("CARBON_TLS") == "on":
-    c.ServerApp.certfile = os.environ["CARBON_TLS_CERT"]
-    c.ServerApp.keyfile = os.environ["CARBON_TLS_KEY"]
