@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 from importlib.util import find_spec
 
 c = get_config()  # noqa: F821 - Jupyter defines it
@@ -40,6 +41,21 @@ c.LabApp.extension_manager = "readonly"
 if find_spec("carbon_assistant"):
     c.PersonaManagerExtension.persona_manager_class = "carbon_assistant.AssistantManager"
     c.FileContentsManager.allow_hidden = False
+
+# Gradio asks this header where a browser finds it; it knows no other way to learn the path of a proxy before it.
+if find_spec("jupyter_server_proxy"):
+    from jupyter_server_proxy.handlers import ProxyHandler
+
+    request_headers = ProxyHandler.proxy_request_headers
+
+    def headers_with_address(handler):
+        headers = request_headers(handler)
+        prefix = re.match(r".*?/proxy/\d+(?=/|$)", handler.request.path)
+        if prefix:
+            headers["X-Gradio-Server"] = f"{handler.request.protocol}://{handler.request.host}{prefix[0]}"
+        return headers
+
+    ProxyHandler.proxy_request_headers = headers_with_address
 
 # TensorBoard starts at the first click on its card, on a free port of the loopback: who sees it has passed Jupyter's login.
 if find_spec("tensorboard") and find_spec("jupyter_server_proxy"):
