@@ -37,7 +37,12 @@ export interface RoleArgs {
     /** Files in /run/carbon/secrets, by name. Default: those of {@link secrets} that the suite hands over. */
     secrets?: Record<string, string>;
     /** What the container is told of the stack. Default: no TLS, and no service but the role and what it needs. */
-    stack?: { tls?: boolean; tlsNames?: string[]; services?: readonly string[] };
+    stack?: {
+        tls?: boolean;
+        tlsNames?: string[];
+        services?: readonly string[];
+        appPorts?: readonly { port: number; published: number; forward: number }[];
+    };
     env?: Record<string, string>;
     /** Volumes and bind mounts, as `docker run -v` takes them. */
     binds?: string[];
@@ -85,7 +90,7 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
         }),
     });
     started.add(container);
-    const document = describeStack(args);
+    const document = { ...describeStack(args), appPorts: args.stack?.appPorts };
     const given = args.secrets ?? secretsIn(document);
     const files = Object.entries(given).map(([name, content]) => secretFile(name, content));
     const described = { path: documentPath, mode: 0o444, content: JSON.stringify(document) };
