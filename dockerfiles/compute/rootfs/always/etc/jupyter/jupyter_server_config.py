@@ -44,18 +44,14 @@ if find_spec("carbon_assistant"):
 
 # Gradio asks this header where a browser finds it; it knows no other way to learn the path of a proxy before it.
 if find_spec("jupyter_server_proxy"):
-    from jupyter_server_proxy.handlers import ProxyHandler
+    from jupyter_server_proxy.handlers import LocalProxyHandler
 
-    request_headers = ProxyHandler.proxy_request_headers
-
-    def headers_with_address(handler):
-        headers = request_headers(handler)
+    def address(handler):
         prefix = re.match(r".*?/proxy/\d+(?=/|$)", handler.request.path)
-        if prefix:
-            headers["X-Gradio-Server"] = f"{handler.request.protocol}://{handler.request.host}{prefix[0]}"
-        return headers
+        origin = f"{handler.request.protocol}://{handler.request.host}"
+        return {"X-Gradio-Server": origin + prefix[0]} if prefix else {}
 
-    ProxyHandler.proxy_request_headers = headers_with_address
+    LocalProxyHandler.get_request_headers_override = address
 
 # TensorBoard starts at the first click on its card, on a free port of the loopback: who sees it has passed Jupyter's login.
 if find_spec("tensorboard") and find_spec("jupyter_server_proxy"):
@@ -73,6 +69,14 @@ if find_spec("tensorboard") and find_spec("jupyter_server_proxy"):
             "timeout": 60,
             "launcher_entry": {"title": "TensorBoard", "icon_path": "/etc/jupyter/tensorboard.svg"},
         }
+    }
+
+# MLflow likewise, with what notebooks in the top folder have logged.
+if find_spec("mlflow") and find_spec("jupyter_server_proxy"):
+    c.ServerProxy.servers["mlflow"] = {
+        "command": ["/bin/sh", "-c", "cd /workspace && exec /opt/carbon/venv/bin/mlflow ui --host=127.0.0.1 --port={port}"],
+        "timeout": 90,
+        "launcher_entry": {"title": "MLflow", "icon_path": "/etc/jupyter/mlflow.svg"},
     }
 
 if os.environ.get("CARBON_TLS") == "on":
