@@ -322,6 +322,24 @@ while True:
             90_000,
         );
 
+        it("TensorBoard and MLflow have cards in the launcher", async () => {
+            const answer = await fetch(
+                `${address.jupyter}/server-proxy/servers-info?token=${secrets.jupyter}`,
+            );
+            const { server_processes } = (await answer.json()) as {
+                server_processes: { name: string; launcher_entry: { title: string; icon_url: string } }[];
+            };
+            expect(server_processes.map((server) => server.launcher_entry.title)).toEqual([
+                "TensorBoard",
+                "MLflow",
+            ]);
+            const page = await fetch(`${address.jupyter}/mlflow/?token=${secrets.jupyter}`);
+            expect([page.status, await page.text()]).toEqual([
+                200,
+                expect.stringContaining("<title>MLflow</title>"),
+            ]);
+        }, 100_000);
+
         it("a notebook shows Gradio, MLflow, TensorBoard and Streamlit in a frame", async () => {
             for (const name of ["gradio", "streamlit", "mlflow", "tensorboard"]) {
                 const { headers } = await fetch(`${address[name]}/`);

@@ -33,7 +33,8 @@ describe.runIf(toolsets.includes("codeServer"))("what code-server's extensions d
         expect(await run(workspace, ["bash", "-lc", look, "look", ...wanted], "carbon")).toBe("");
     });
 
-    const say = (script: string) => exec(workspace, ["bash", "-lc", `cd "$(mktemp -d)"; ${script}`], "carbon");
+    const say = (script: string) =>
+        exec(workspace, ["bash", "-lc", `cd "$(mktemp -d)"; ${script}`], "carbon");
 
     it("gdb stops a program of C++ and shows a variable", async () => {
         const { code, output } = await say(`
@@ -44,14 +45,18 @@ describe.runIf(toolsets.includes("codeServer"))("what code-server's extensions d
         expect(output).not.toContain("address space randomization");
     });
 
-    it.runIf(withToolset("go"))("delve stops a program of Go and shows a variable", async () => {
-        const { output } = await say(`
+    it.runIf(withToolset("go"))(
+        "delve stops a program of Go and shows a variable",
+        async () => {
+            const { output } = await say(`
             printf 'package main\\n\\nfunc main() {\\n\\tanswer := 42\\n\\tprintln(answer)\\n}\\n' > main.go; go mod init a
             printf 'break main.go:5\\ncontinue\\nprint answer\\ncontinue\\nexit\\n' > commands
             dlv debug --init commands`);
-        expect(output).toMatch(/^42$/m);
-        expect(output).toContain("exited with status 0");
-    }, 120_000);
+            expect(output).toMatch(/^42$/m);
+            expect(output).toContain("exited with status 0");
+        },
+        120_000,
+    );
 
     it.runIf(withToolset("rust"))("gdb stops a program of Rust and shows a variable", async () => {
         const { output } = await say(`

@@ -73,10 +73,14 @@ if find_spec("tensorboard") and find_spec("jupyter_server_proxy"):
 
 # MLflow likewise, with what notebooks in the top folder have logged.
 if find_spec("mlflow") and find_spec("jupyter_server_proxy"):
-    c.ServerProxy.servers["mlflow"] = {
-        "command": ["/bin/sh", "-c", "cd /workspace && exec /opt/carbon/venv/bin/mlflow ui --host=127.0.0.1 --port={port}"],
-        "timeout": 90,
-        "launcher_entry": {"title": "MLflow", "icon_path": "/etc/jupyter/mlflow.svg"},
+    mlflow = "cd /workspace && exec /opt/carbon/venv/bin/mlflow ui --host=127.0.0.1 --port={port}"
+    cards = c.ServerProxy.servers if find_spec("tensorboard") else {}
+    c.ServerProxy.servers = cards | {
+        "mlflow": {
+            "command": ["/bin/sh", "-c", mlflow],
+            "timeout": 90,
+            "launcher_entry": {"title": "MLflow", "icon_path": "/etc/jupyter/mlflow.svg"},
+        }
     }
 
 if os.environ.get("CARBON_TLS") == "on":
