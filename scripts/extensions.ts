@@ -10,6 +10,10 @@ export interface Extension {
     group: string;
     /** What it is for, in a few words. */
     use: string;
+    /** What it starts and does not bring itself: commands that the image must have. Empty where it needs none. */
+    programs: readonly string[];
+    /** What it could use that the image has not, why, and how a user gets it. */
+    lacks?: string;
     /** Of its file: one for every platform (`universal`), or one for `linux-x64` and one for `linux-arm64`. */
     sha256: Record<string, string>;
 }

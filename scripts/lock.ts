@@ -46,6 +46,12 @@ export const NPM_LOCKS = ["base/node", "base/claude", "base/mongosh", "compute/c
 export const CUDA_LOCK = "torch-cuda";
 const CUDA_PACKAGE = /^(torch|torchvision|triton|nvidia-.+|cuda-.+)$/;
 
+/**
+ * What nothing here can use, though torch's CUDA build asks for it: Triton compiles for GPUs, takes 1 GB, and its LLVM and
+ * TensorFlow's end a process that loads both. install-torch takes it out of what torch says that it needs, too.
+ */
+const LEFT_OUT = /^triton$/;
+
 /** The one package of the toolset `llm` that is compiled, in a stage of its own. */
 export const LLAMA_LOCK = "llama-cpp";
 const LLAMA_PACKAGE = /^llama-cpp-python$/;
@@ -223,7 +229,8 @@ function compileEnvironment(uv: Uv, args: string[]): Map<string, Pin[]> {
     const locks = new Map<string, Map<Machine, Pin[]>>();
     for (const platform of PLATFORMS) {
         console.log(`Resolving all toolsets for ${platform.machine} …`);
-        const all = uv.compile(TOOLSETS, platform.uv, { output: "all", preferred, arguments: args });
+        const resolved = uv.compile(TOOLSETS, platform.uv, { output: "all", preferred, arguments: args });
+        const all = resolved.filter(({ name }) => !LEFT_OUT.test(name));
         for (const [name, pins] of splitByToolset(uv, platform.uv, all)) {
             locks.set(name, (locks.get(name) ?? new Map()).set(platform.machine, pins));
         }

@@ -39,7 +39,12 @@ export interface RoleArgs {
     /** More files that are there before the start, by path; readable by all. */
     files?: Record<string, string>;
     /** What the container is told of the stack. Default: no TLS, and no service but the role and what it needs. */
-    stack?: { tls?: boolean; tlsNames?: string[]; services?: readonly string[] };
+    stack?: {
+        tls?: boolean;
+        tlsNames?: string[];
+        services?: readonly string[];
+        appPorts?: readonly { port: number; published: number; forward: number }[];
+    };
     env?: Record<string, string>;
     /** The same, readable by root alone. */
     rootFiles?: Record<string, string>;
@@ -92,7 +97,7 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
         }),
     });
     started.add(container);
-    const document = describeStack(args);
+    const document = { ...describeStack(args), appPorts: args.stack?.appPorts };
     const given = args.secrets ?? secretsIn(document);
     const files = Object.entries(given).map(([name, content]) => secretFile(name, content));
     const described = { path: documentPath, mode: 0o444, content: JSON.stringify(document) };

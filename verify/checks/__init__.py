@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .compute import llm, spark
 from .databases import postgres, redis
+from .frameworks import frameworks
 from .graphics import opengl, vulkan
 from .platform import platform
 from .remote import ssh, vnc
@@ -21,6 +22,7 @@ CHECKS = (
     mps,
     tensorflow,
     tensorflow_metal,
+    frameworks,
     jupyter,
     code_server,
     novnc,

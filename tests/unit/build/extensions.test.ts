@@ -36,6 +36,16 @@ describe("the list of extensions", () => {
         expect(wrong).toEqual([]);
     });
 
+    it("says of each what it drives: commands that the image has, and why not where it has not", () => {
+        const wrong = extensions.filter(
+            ({ programs, lacks = "why" }) =>
+                !Array.isArray(programs) || programs.some((name) => !/^[\w./-]+$/.test(name)) || !lacks,
+        );
+        expect(wrong).toEqual([]);
+        const drivers = new Map(extensions.map(({ id, programs }) => [id, programs]));
+        expect(drivers.get("golang.Go")).toEqual(["go", "gopls", "dlv"]);
+    });
+
     it("has the hash of one file for every platform, or of one for each of the image's", () => {
         const platforms = extensions.map(({ sha256 }) => Object.keys(sha256).join(" "));
         expect(new Set(platforms)).toEqual(new Set(["universal", "linux-x64 linux-arm64"]));

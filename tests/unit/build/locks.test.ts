@@ -101,6 +101,7 @@ describe.each(machines)("the environment on %s", (machine) => {
         for (const [lock, locked] of byLock) {
             const names = locked.map((pin) => pin.name);
             expect(names.filter((name) => cuda.test(name) !== (lock === CUDA_LOCK))).toEqual([]);
+            expect(names).not.toContain("triton");
         }
     });
 });

@@ -18,6 +18,7 @@ class Catalogue(unittest.TestCase):
                 "mps",
                 "tensorflow",
                 "tensorflow-metal",
+                "frameworks",
                 "jupyter",
                 "code-server",
                 "novnc",
@@ -48,6 +49,6 @@ class Catalogue(unittest.TestCase):
         limits = {check.id: check.limit for check in CHECKS}
         self.assertEqual(
             {id for id, limit in limits.items() if limit == 120},
-            {"torch", "mps", "tensorflow", "tensorflow-metal"},
+            {"torch", "mps", "tensorflow", "tensorflow-metal", "frameworks"},
         )
         self.assertLessEqual(max(limits.values()), 120)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from verify.check import Check
+from verify.checks.frameworks import frameworks
 from verify.checks.tensorflow import tensorflow, tensorflow_metal
 from verify.checks.torch import mps, torch, torch_index
 from verify.environment import VENV_PYTHON, Environment
@@ -161,3 +162,13 @@ class TensorFlow(WorkspaceTestCase):
         self.assertResult(self.run_check(tensorflow_metal, self.env), "PASS", "tensorflow-metal 1.2.0")
         seen["gpus"] = []
         self.assertResult(self.run_check(tensorflow_metal, self.env), "FAIL", "GPU []")
+
+
+class Frameworks(WorkspaceTestCase):
+    def test_passes_where_both_orders_train(self) -> None:
+        self.probe({"tensorflow, then torch": "", "torch, then tensorflow": ""})
+        self.assertResult(self.run_check(frameworks), "PASS", "torch, then tensorflow")
+
+    def test_says_which_order_fails_and_how(self) -> None:
+        self.probe({"tensorflow, then torch": "LLVM ERROR: twice", "torch, then tensorflow": ""})
+        self.assertResult(self.run_check(frameworks), "FAIL", "tensorflow, then torch: LLVM ERROR: twice")

@@ -2,6 +2,7 @@
 (the service's `run`)."""
 
 import os
+import re
 import warnings
 from importlib.util import find_spec
 
@@ -63,6 +64,17 @@ c.LabApp.extension_manager = "readonly"
 if find_spec("carbon_assistant"):
     c.PersonaManagerExtension.persona_manager_class = "carbon_assistant.AssistantManager"
 
+# Gradio asks this header where a browser finds it; it knows no other way to learn the path of a proxy before it.
+if find_spec("jupyter_server_proxy"):
+    from jupyter_server_proxy.handlers import LocalProxyHandler
+
+    def address(handler):
+        prefix = re.match(r".*?/proxy/\d+(?=/|$)", handler.request.path)
+        origin = f"{handler.request.protocol}://{handler.request.host}"
+        return {"X-Gradio-Server": origin + prefix[0]} if prefix else {}
+
+    LocalProxyHandler.get_request_headers_override = address
+
 # TensorBoard starts at the first click on its card, on a free port of the loopback: who sees it has passed Jupyter's login.
 if find_spec("tensorboard") and find_spec("jupyter_server_proxy"):
     c.ServerProxy.servers = {
@@ -78,5 +90,17 @@ if find_spec("tensorboard") and find_spec("jupyter_server_proxy"):
             # Seconds; it imports TensorFlow, which takes its time on a cold disk.
             "timeout": 60,
             "launcher_entry": {"title": "TensorBoard", "icon_path": "/etc/jupyter/tensorboard.svg"},
+        }
+    }
+
+# MLflow likewise, with what notebooks in the top folder have logged.
+if find_spec("mlflow") and find_spec("jupyter_server_proxy"):
+    mlflow = "cd /workspace && exec /opt/carbon/venv/bin/mlflow ui --host=127.0.0.1 --port={port}"
+    cards = c.ServerProxy.servers if find_spec("tensorboard") else {}
+    c.ServerProxy.servers = cards | {
+        "mlflow": {
+            "command": ["/bin/sh", "-c", mlflow],
+            "timeout": 90,
+            "launcher_entry": {"title": "MLflow", "icon_path": "/etc/jupyter/mlflow.svg"},
         }
     }

@@ -13,6 +13,7 @@ prepare_workspace() {
     hand_over_secrets
     set_up_certificates
     set_up_clients
+    name_app_ports
     XDG_RUNTIME_DIR=/run/user/$(id --user carbon)
     export XDG_RUNTIME_DIR
 }
@@ -147,4 +148,25 @@ login_variables() {
 # quoted TEXT: TEXT as one word for any shell.
 quoted() {
     printf "'%s'" "${1//\'/\'\\\'\'}"
+}
+
+# Programs that serve pages print an address, and take a variable for its port: so that it is the one that opens on the
+# user's machine, where a port offset makes that another. Flask's and MLflow's own, 5000, is never it: on a Mac AirPlay has
+# that port. A program that finds its port busy says so, or takes the next one, as ever.
+name_app_ports() {
+    local name port published
+    while read -r name port; do
+        # shellcheck disable=SC2016 # jq's variable
+        published=$(from_document '.appPorts[]? | select(.port == $port).published' --argjson port "$port")
+        if [[ -n $published && ($published != "$port" || $port == 5001) && -z ${!name:-} ]]; then
+            export "$name=$published"
+        fi
+    done << 'END'
+FLASK_RUN_PORT 5001
+GRADIO_SERVER_PORT 7860
+MLFLOW_PORT 5001
+PORT 8050
+STREAMLIT_SERVER_PORT 8501
+UVICORN_PORT 8000
+END
 }

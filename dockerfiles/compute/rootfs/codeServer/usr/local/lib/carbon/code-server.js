@@ -6,6 +6,7 @@ const { createRequire } = require("node:module");
 // The same command line starts the editor's other processes, which are left alone.
 if (/\/out\/node\/entry(\.js)?$/.test(process.argv[1] ?? "")) {
     guardAnswers();
+    nameProxiedAddress();
     liftLoginLimit(createRequire(process.argv[1]));
 }
 
@@ -26,6 +27,20 @@ function guardAnswers() {
             }
         }
         return writeHead.apply(this, args);
+    };
+}
+
+/** Programs behind /proxy/PORT/ learn where a browser finds them, as from Jupyter's proxy (jupyter_server_config.py). */
+function nameProxiedAddress() {
+    const { emit } = http.Server.prototype;
+    http.Server.prototype.emit = function (event, request, ...rest) {
+        const [prefix] = /^\/proxy\/\d+(?=\/|$)/.exec(request?.url ?? "") ?? [];
+        if (event === "request" && prefix) {
+            const scheme = request.socket.encrypted ? "https" : "http";
+            request.headers["x-forwarded-prefix"] = prefix;
+            request.headers["x-gradio-server"] = `${scheme}://${request.headers.host}${prefix}`;
+        }
+        return emit.call(this, event, request, ...rest);
     };
 }
 
