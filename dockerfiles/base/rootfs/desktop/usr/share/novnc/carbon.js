@@ -5,7 +5,15 @@
 
 import UI from "./app/ui.js";
 
-const keysyms = { control: 0xffe3, shift: 0xffe1, alt: 0xffe9, insert: 0xff63, delete: 0xffff, v: 0x76 };
+const keysyms = {
+    control: 0xffe3,
+    shift: 0xffe1,
+    alt: 0xffe9,
+    insert: 0xff63,
+    delete: 0xffff,
+    v: 0x76,
+    V: 0x56,
+};
 const isMac = /Mac/.test(navigator.platform);
 
 takePassword();
@@ -110,9 +118,10 @@ function shareClipboard() {
  * What the desktop gets instead of a key, if anything. A Mac's ⌘C, ⌘X and ⌘V become the keys that mean the same in every
  * program, a terminal among them, where Ctrl+C would end what runs.
  */
-function heldBack({ code, ctrlKey, metaKey }) {
+function heldBack({ code, ctrlKey, metaKey, shiftKey }) {
     if (!isMac) {
-        return code === "KeyV" && ctrlKey && !metaKey ? () => UI.rfb.sendKey(keysyms.v, code) : undefined;
+        const keysym = shiftKey ? keysyms.V : keysyms.v;
+        return code === "KeyV" && ctrlKey && !metaKey ? () => UI.rfb.sendKey(keysym, code) : undefined;
     }
     const instead = {
         KeyC: [keysyms.control, "ControlLeft", keysyms.insert, "Insert"],
