@@ -46,8 +46,8 @@ public final class SparkLogin implements Filter {
         HttpServletRequest request = (HttpServletRequest) plainRequest;
         HttpServletResponse response = (HttpServletResponse) plainResponse;
         if (!MessageDigest.isEqual(given(request.getHeader("Authorization")), login)) {
-            response.setHeader("WWW-Authenticate", "Basic realm=\"Carbon Spark\", charset=\"UTF-8\"");
-            refuse(response, HttpServletResponse.SC_UNAUTHORIZED, "Spark's pages need a login.");
+            response.setHeader("WWW-Authenticate", "Basic realm=\"Carbon Spark (./carbon credentials)\", charset=\"UTF-8\"");
+            refuse(response, HttpServletResponse.SC_UNAUTHORIZED, "Spark's pages need a login: ./carbon credentials");
         } else if (!isOwn(request) && !opensPage(request)) {
             refuse(response, HttpServletResponse.SC_FORBIDDEN, "Another site's page may not ask for this.");
         } else {

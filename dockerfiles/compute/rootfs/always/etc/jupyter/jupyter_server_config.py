@@ -8,8 +8,25 @@ from importlib.util import find_spec
 
 from carbon_jupyter import memory
 from jupyter_core.paths import jupyter_data_dir
+from jupyter_server.auth.login import LoginFormHandler
 
 c = get_config()  # noqa: F821 - Jupyter defines it
+
+# The login page names the command that shows the token.
+stack = os.environ.get("CARBON_STACK") or "dev"
+c.ServerApp.extra_template_paths = ["/usr/local/share/carbon/jupyter"]
+c.ServerApp.jinja_template_vars = {"carbon_stack_option": "" if stack == "dev" else f" --stack {stack}"}
+
+
+class LoginHandler(LoginFormHandler):
+    """A link that logs in has the token in its fragment, which browsers take along to where they are sent."""
+
+    def redirect(self, url, *args, **kwargs):
+        """Sends a browser that is logged in already on without the fragment: by an empty one."""
+        super().redirect(f"{url}#" if self.request.method == "GET" else url, *args, **kwargs)
+
+
+c.IdentityProvider.login_handler_class = LoginHandler
 
 # A page of another site cannot use the login that a browser has here. The login's cookie is Secure by itself.
 c.IdentityProvider.cookie_options = {"samesite": "Lax"}

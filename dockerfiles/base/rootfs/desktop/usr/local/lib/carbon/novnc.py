@@ -31,6 +31,7 @@ PORT = 6900
 SECRETS = Path("/run/carbon/user")
 SERVICES = Path("/run/carbon/services.json")
 """What runs in the stack, where somebody deployed one."""
+PAGES = Path("/usr/share/novnc")
 LOGIN_PAGE = Path("/usr/share/carbon/desktop-login.html")
 PAUSE = 1.0
 """Seconds that a wrong password costs the one who sent it; others are served meanwhile."""
@@ -57,6 +58,12 @@ def own_names() -> frozenset[str]:
     """The container's name, and those that clients outside know the machine by."""
     document = json.loads(SERVICES.read_text(encoding="utf-8")) if SERVICES.exists() else {}
     return frozenset(name.lower() for name in (socket.gethostname(), *document.get("tlsNames", [])))
+
+
+def stack_option() -> str:
+    """What a command needs beside its name, where the stack is not the one that it means by itself."""
+    stack = re.sub("[^A-Za-z0-9_.-]", "", os.environ.get("CARBON_STACK") or "dev")
+    return "" if stack == "dev" else f" --stack {stack}"
 
 
 class Handler(ProxyRequestHandler):
@@ -116,7 +123,7 @@ class Handler(ProxyRequestHandler):
         super().handle_upgrade()
 
     def do_GET(self) -> None:
-        """The login's page, noVNC's settings, and noVNC's files."""
+        """The login's page, noVNC's settings and page with the suite's own script, and noVNC's other files."""
         if self.server.password and self.route == "/login":
             if self.is_logged_in():
                 self.redirect("/")
@@ -126,6 +133,10 @@ class Handler(ProxyRequestHandler):
             # Who has logged in is not asked for VNC's password too.
             vnc = (SECRETS / "vnc").read_text(encoding="utf-8").strip()
             self.answer(HTTPStatus.OK, json.dumps({"password": vnc}), "application/json")
+        elif self.route == "/vnc.html":
+            page = (PAGES / "vnc.html").read_text(encoding="utf-8")
+            own = '<script type="module" src="carbon.js"></script>'
+            self.answer(HTTPStatus.OK, page.replace("<head>", f"<head>{own}", 1), "text/html")
         else:
             super().do_GET()
 
@@ -149,7 +160,8 @@ class Handler(ProxyRequestHandler):
 
     def answer_login(self, status: HTTPStatus, problem: str) -> None:
         """The login's page, with a problem to show in it."""
-        self.answer(status, LOGIN_PAGE.read_text(encoding="utf-8").replace("@PROBLEM@", problem), "text/html")
+        page = LOGIN_PAGE.read_text(encoding="utf-8").replace("@STACK@", stack_option())
+        self.answer(status, page.replace("@PROBLEM@", problem), "text/html")
 
     def answer(self, status: HTTPStatus, body: str, media_type: str) -> None:
         """A whole answer, which no one keeps."""
@@ -237,7 +249,7 @@ def main() -> None:
     Server(
         password,
         listen_port=PORT,
-        web="/usr/share/novnc",
+        web=str(PAGES),
         file_only=True,
         unix_target=f"{os.environ['XDG_RUNTIME_DIR']}/vnc.sock",
         **options,

@@ -1,5 +1,6 @@
 // What code-server has no option for; Node loads this before it (--require).
 
+const fs = require("node:fs");
 const http = require("node:http");
 const { createRequire } = require("node:module");
 
@@ -7,6 +8,7 @@ const { createRequire } = require("node:module");
 if (/\/out\/node\/entry(\.js)?$/.test(process.argv[1] ?? "")) {
     guardAnswers();
     nameProxiedAddress();
+    takePasswordOfLinks();
     liftLoginLimit(createRequire(process.argv[1]));
 }
 
@@ -17,6 +19,11 @@ function guardAnswers() {
         // What the user's own programs answer through the editor's proxy is theirs.
         if (!/^\/(abs)?proxy\//.test(this.req?.url ?? "")) {
             this.setHeader("X-Frame-Options", "SAMEORIGIN");
+            // Browsers take a link's fragment, the password, along to where they are sent, unless that brings another.
+            const location = this.getHeader("Location");
+            if (location && this.req.method === "GET" && /^\/login\b/.test(this.req.url)) {
+                this.setHeader("Location", `${location}#`);
+            }
             const cookies = [this.getHeader("Set-Cookie") ?? []].flat();
             if (cookies.length > 0) {
                 const flags = this.req.socket.encrypted ? "; HttpOnly; Secure" : "; HttpOnly";
@@ -41,6 +48,30 @@ function nameProxiedAddress() {
             request.headers["x-gradio-server"] = `${scheme}://${request.headers.host}${prefix}`;
         }
         return emit.call(this, event, request, ...rest);
+    };
+}
+
+/**
+ * The login page takes the password that a link brings in its fragment (#password=…), which no server and no log sees, and
+ * which leaves the address bar and the history.
+ */
+function takePasswordOfLinks() {
+    const script = () => {
+        const password = new URLSearchParams(location.hash.slice(1)).get("password");
+        if (password !== null) {
+            history.replaceState(null, "", location.pathname + location.search);
+            document.getElementById("href").value = location.href;
+            const input = document.querySelector("input[name=password]");
+            input.value = password;
+            input.form.submit();
+        }
+    };
+    const { readFile } = fs.promises;
+    fs.promises.readFile = async (path, ...options) => {
+        const content = await readFile(path, ...options);
+        return String(path).endsWith("/src/browser/pages/login.html")
+            ? content.replace("</body>", `<script>(${script})()</script></body>`)
+            : content;
     };
 }
 
