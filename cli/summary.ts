@@ -11,6 +11,7 @@ const verbs: Record<string, string> = {
     update: "updated",
     replace: "replaced",
     delete: "deleted",
+    keep: "kept",
     same: "unchanged",
 };
 
