@@ -17,7 +17,7 @@ import {
 } from "../catalogue";
 import { memoryLimit } from "../catalogue/chosen";
 import { documentPath, servicesDocument } from "../catalogue/document";
-import { containerName, volumeName } from "../catalogue/names";
+import { containerName, passwordName, volumeName } from "../catalogue/names";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
 const secretsFolder = "/run/carbon/secrets";
@@ -187,7 +187,7 @@ export class Service extends pulumi.ComponentResource {
 
     private generate(name: string, spec: SecretSpec): GeneratedSecret {
         const { result } = new random.RandomPassword(
-            `${name}-${spec.name}-password`,
+            passwordName(name, spec.name),
             { length: spec.length, special: false },
             { parent: this },
         );

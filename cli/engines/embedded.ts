@@ -32,10 +32,7 @@ export class EmbeddedEngine implements DeploymentEngine {
         return preview({ ...updateOptions(request), display, refresh, replace });
     }
 
-    up(
-        request: DeploymentRequest,
-        { replace }: Pick<PreviewOptions, "replace"> = {},
-    ): Promise<Outcome> {
+    up(request: DeploymentRequest, { replace }: Pick<PreviewOptions, "replace"> = {}): Promise<Outcome> {
         return up({ ...updateOptions(request), refresh: true, replace });
     }
 

@@ -35,9 +35,13 @@ const plan = z.object({
 });
 /** What is used of `pulumi stack export`. */
 const exported = z.object({
-    deployment: z.object({
-        resources: z.array(z.object({ urn: z.string(), retainOnDelete: z.boolean().nullish() })).nullish(),
-    }),
+    deployment: z
+        .object({
+            resources: z
+                .array(z.object({ urn: z.string(), retainOnDelete: z.boolean().nullish() }))
+                .nullish(),
+        })
+        .nullish(),
 });
 const history = z.array(z.object({ resourceChanges: changes.nullish() })).nullish();
 const outputs = z.record(z.string(), z.unknown());
@@ -71,10 +75,7 @@ export class PulumiCli implements DeploymentEngine {
         return {};
     }
 
-    async up(
-        request: DeploymentRequest,
-        options: Pick<PreviewOptions, "replace"> = {},
-    ): Promise<Outcome> {
+    async up(request: DeploymentRequest, options: Pick<PreviewOptions, "replace"> = {}): Promise<Outcome> {
         await this.select(request);
         const args = ["--refresh", "--yes", "--skip-preview", ...replacing(options)];
         return this.countingKept(request, () => this.mustSucceed(request, "up", args));
@@ -150,7 +151,9 @@ export class PulumiCli implements DeploymentEngine {
     /** URNs of the resources that stay when they are deleted. */
     private async retained(request: DeploymentRequest): Promise<string[]> {
         const { deployment } = await this.document(request, exported, ["stack", "export"]);
-        return (deployment.resources ?? []).flatMap(({ urn, retainOnDelete }) => (retainOnDelete ? [urn] : []));
+        return (deployment?.resources ?? []).flatMap(({ urn, retainOnDelete }) =>
+            retainOnDelete ? [urn] : [],
+        );
     }
 
     /** What the operation that just ended did, as the stack's history has it. */
