@@ -1,7 +1,7 @@
-import { existsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { workspace } from "../catalogue";
 import { hostKeyFile, readFile } from "./fingerprints";
+import { ownFile } from "./project";
 import type { Session } from "./session";
 
 /** Name under which SSH knows the stack's workspace, whatever its address. */
@@ -11,7 +11,7 @@ export function sshAlias(stack: string): string {
 
 /** The file in which `carbon ssh-config` writes down the workspace's host key, for ssh to compare. */
 export function knownHostsFile({ project, stack }: Session): string {
-    return join(project.dir, ".carbon", `known_hosts-${stack}`);
+    return ownFile(project, `known_hosts-${stack}`);
 }
 
 /**
@@ -34,4 +34,9 @@ export async function renewKnownHosts(session: Session): Promise<void> {
     if (existsSync(knownHostsFile(session))) {
         await writeKnownHosts(session);
     }
+}
+
+/** Removes it, where there is one. */
+export function forgetKnownHosts(session: Session): void {
+    rmSync(knownHostsFile(session), { force: true });
 }

@@ -1,8 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { everyService, type PortSpec } from "../catalogue";
 import type { Credentials } from "./documents";
-import type { Project } from "./project";
+import { ownFile, type Project } from "./project";
 import { secretOf } from "./tables";
 
 /** Ports that a page or a shell is opened by, the main one first. */
@@ -68,8 +67,8 @@ export function forgetLogin(project: Project): void {
     rmSync(loginFile(project), { force: true });
 }
 
-function loginFile({ dir }: Project): string {
-    return join(dir, ".carbon", "open.html");
+function loginFile(project: Project): string {
+    return ownFile(project, "open.html");
 }
 
 function escapeHtml(text: string): string {

@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import pc from "picocolors";
 import { catalogueName, everyService, workspace } from "../../catalogue";
 import { action, type Handler } from "../action";
 import { UserError } from "../errors";
 import { certificateFile, parseCertificate, readFile } from "../fingerprints";
+import { ownFile } from "../project";
 import { quoted } from "../quoted";
 
 const names = everyService.filter(({ loopbackOnly }) => !loopbackOnly).map(({ name }) => name);
@@ -40,7 +40,7 @@ const certificate: Handler<unknown> = async (session, _options, [service = works
             `${service} does not run, or has no certificate. Type: ./carbon up${session.stackFlag()}`,
         );
     }
-    const file = join(session.project.dir, ".carbon", `carbon-${session.stack}-${service}.pem`);
+    const file = ownFile(session.project, `carbon-${session.stack}-${service}.pem`);
     writeFileSync(file, `${pem}\n`);
     const { fingerprint256: fingerprint, validTo } = parsed;
     const alternatives = (parsed.subjectAltName ?? "").split(", ").map((name) => name.replace(/^[^:]*:/, ""));

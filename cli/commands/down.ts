@@ -5,6 +5,7 @@ import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, unshared } from "../deployedImages";
 import { docker, hasImage, lines, nameOf, stackContainers, stackVolumes } from "../docker";
+import { forgetKnownHosts } from "../knownHosts";
 import { forgetLogin } from "../login";
 import { plural } from "../output";
 import type { Session } from "../session";
@@ -39,6 +40,9 @@ const down: Handler<DownFlags> = async (session, flags) => {
     // The passwords stay as long as the volumes: a database and a user's keychain hold them.
     const { changes } = await engine.destroy(session.request(), { passwords: flags.volumes });
     forgetLogin(session.project);
+    if (flags.volumes) {
+        forgetKnownHosts(session);
+    }
     const leftovers = await removeLeftovers(session.stack);
     if (flags.volumes && volumes.length > 0) {
         await docker("volume", "rm", ...volumes);

@@ -3,7 +3,7 @@ import pc from "picocolors";
 import { everyService } from "../../catalogue";
 import { action, type Handler } from "../action";
 import { stackContainers } from "../docker";
-import { secretOutputs } from "../documents";
+import { secretOutputs, stackOutputs } from "../documents";
 import { UserError } from "../errors";
 import { hostAndPort, loginUrl, mainPort, portNamed, writeLoginPage } from "../login";
 import { findName } from "../names";
@@ -35,7 +35,7 @@ function parseName(given: string): string {
 }
 
 const open: Handler<unknown> = async (session, _options, [what]) => {
-    const { urls, credentials } = await session.outputsAs(secretOutputs, { showSecrets: true });
+    const { urls } = await session.outputsAs(stackOutputs, { showSecrets: false });
     const name = what ? parseName(what) : (mainPort(urls) ?? "");
     const url = urls[name];
     if (!url) {
@@ -44,8 +44,8 @@ const open: Handler<unknown> = async (session, _options, [what]) => {
         );
     }
     await ensureRunning(session);
-    const login = loginUrl(name, urls, credentials);
     const opens = !session.output.json && canOpen(url);
+    const login = opens ? await loginOf(session, name) : undefined;
     if (opens) {
         const title = portNamed(name)?.title ?? name;
         await openAddress(login ? writeLoginPage(session.project, title, login) : url, login !== undefined);
@@ -55,6 +55,15 @@ const open: Handler<unknown> = async (session, _options, [what]) => {
         session.output.note(line);
     }
 };
+
+/** The address that logs in by itself; nobody sees the passwords where there is none. */
+async function loginOf(session: Session, name: string): Promise<string | undefined> {
+    if (!portNamed(name)?.loginUrl) {
+        return undefined;
+    }
+    const { urls, credentials } = await session.outputsAs(secretOutputs, { showSecrets: true });
+    return loginUrl(name, urls, credentials);
+}
 
 /** Nothing answers at an address of a stack that is down or stopped. Where Docker does not answer, nobody knows. */
 async function ensureRunning(session: Session): Promise<void> {

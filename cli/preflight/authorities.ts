@@ -3,9 +3,9 @@ import { type Finding, warning } from "./finding";
 
 /** What Python 3.13 asks of an authority (X509_V_FLAG_X509_STRICT of OpenSSL) and other programs do not. */
 const wanted = [
-    { oid: [0x55, 0x1d, 0x13], critical: true, lack: "basic constraints that are marked critical" },
+    { oid: [0x55, 0x1d, 0x13], critical: true, lack: "critical basic constraints" },
     { oid: [0x55, 0x1d, 0x0f], critical: false, lack: "key usage" },
-    { oid: [0x55, 0x1d, 0x0e], critical: false, lack: "a subject key identifier" },
+    { oid: [0x55, 0x1d, 0x0e], critical: false, lack: "subject key identifier" },
 ];
 
 /**
