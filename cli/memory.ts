@@ -11,21 +11,25 @@ export interface Memory {
     killed: number;
 }
 
-const folder = "/sys/fs/cgroup";
+// Of cgroups version 2, and of version 1. There are those of one of them.
+const files = [
+    ...["memory.current", "memory.max", "memory.events", "memory.stat"],
+    ...["usage_in_bytes", "limit_in_bytes", "oom_control", "stat"].map((name) => `memory/memory.${name}`),
+].map((name) => `/sys/fs/cgroup/${name}`);
+/** A limit that is none, as version 1 writes it, is larger than this. */
+const endless = 2 ** 60;
 const longest = 100_000;
 
-/** What the kernel counts for the container; undefined where it does not run, or has no cgroup of version 2. */
+/** What the kernel counts for the container; undefined where it does not run, or that cannot be seen. */
 export async function readMemory({ Id, State }: ContainerDetails): Promise<Memory | undefined> {
     if (State.Status !== "running") {
         return undefined;
     }
-    const files = ["memory.current", "memory.max", "memory.events", "memory.stat"];
-    const paths = files.map((file) => `${folder}/${file}`);
-    const { exitCode, stdout } = await run("docker", ["exec", Id, "cat", ...paths], {
+    const { stdout } = await run("docker", ["exec", Id, "cat", ...files], {
         maxBuffer: longest,
         timeout: 10_000,
     });
-    return exitCode === 0 ? parseMemory(stdout) : undefined;
+    return parseMemory(stdout);
 }
 
 /** The four files, one after the other: two numbers, then pairs of name and number. */
@@ -39,7 +43,7 @@ export function parseMemory(text: string): Memory | undefined {
     return {
         // As `docker stats` counts: what Linux would give back at once is not in use.
         used: Math.max(Number(current) - value("inactive_file"), 0),
-        ...(/^\d+$/.test(max) && { limit: Number(max) }),
+        ...(/^\d+$/.test(max) && Number(max) < endless && { limit: Number(max) }),
         killed: value("oom_kill"),
     };
 }

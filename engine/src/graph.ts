@@ -16,8 +16,8 @@ export function withNeeds(
 ): Set<string> {
     const chosen = new Set(resources.filter(isChosen).map(({ urn }) => urn));
     // What a resource needs comes before it in a checkpoint.
-    for (const resource of [...resources].reverse().filter(({ urn }) => chosen.has(urn))) {
-        for (const urn of needs(resource)) {
+    for (const resource of [...resources].reverse()) {
+        for (const urn of chosen.has(resource.urn) ? needs(resource) : []) {
             chosen.add(urn);
         }
     }

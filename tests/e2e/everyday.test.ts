@@ -118,7 +118,7 @@ describe("status", () => {
         // In a cgroup that is full, the largest program goes.
         await execa(
             "docker",
-            ["exec", stack.container("redis"), "sh", "-c", "dd if=/dev/zero of=/dev/null bs=900M count=1"],
+            ["exec", stack.container("redis"), "sh", "-c", "dd if=/dev/zero of=/dev/null bs=1200M count=1"],
             { reject: false },
         );
         const { json } = await stack.carbon(["status"]);
