@@ -30,7 +30,7 @@ const certificate: Handler<unknown> = async (session, _options, [service = works
     if (!session.settings().tls) {
         throw new UserError(
             `The stack ${session.stack} speaks no TLS: only this machine reaches its ports, and there is no certificate to trust. ` +
-                "carbon:tls switches it on.",
+                "With another carbon:bindAddress it would.",
         );
     }
     const pem = (await readFile(session.stack, service, certificateFile)).match(block)?.[0] ?? "";

@@ -397,7 +397,7 @@ describe("ssh-config", () => {
 describe("certificate", () => {
     it("is written down, with how to trust it", async () => {
         const box = sandbox();
-        box.configure({ portOffset, toolsets: ["databases"], compute: false, tls: true });
+        box.configure({ portOffset, toolsets: ["databases"], compute: false, bindAddress: "0.0.0.0" });
         box.install("docker", [
             { match: "/run/carbon/tls/cert.pem$", stdout: authority.whole },
             ...healthyDocker,
