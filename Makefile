@@ -19,7 +19,7 @@ CARBON := ./carbon
 SETUP := scripts/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview status drift down test acceptance
+.PHONY: help setup up preview status drift stop start down test acceptance
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +45,15 @@ drift: ## Compare what runs with what the stack says
 	@$(SETUP)
 	@$(CARBON) drift --stack="$$STACK"
 
-down: ## Stop and remove the stack's containers; its data stays
+stop: ## Stop the stack's containers as they are
+	@$(SETUP)
+	@$(CARBON) stop --stack="$$STACK"
+
+start: ## Start them again
+	@$(SETUP)
+	@$(CARBON) start --stack="$$STACK"
+
+down: ## Stop and remove the stack's containers; its data and passwords stay
 	@$(SETUP)
 	@$(CARBON) down --stack="$$STACK" --yes
 

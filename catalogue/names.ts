@@ -30,6 +30,11 @@ export function directNames(stack: string, services: readonly { name: string }[]
     ];
 }
 
+/** The resource that a password of a service is in the stack's state. */
+export function passwordName(service: string, secret: string): string {
+    return `${service}-${secret}-password`;
+}
+
 /**
  * The names and addresses under which other machines reach this one, for the certificates: the address that the
  * services bind to, unless it stands for all of them (0.0.0.0, ::), and the machine's own name, alone and as mDNS has it.

@@ -18,6 +18,13 @@ export interface PortSpec {
     url: string;
     /** The same with TLS on, where it differs. */
     tlsUrl?: string;
+    /**
+     * Where its page logs in by itself, seen from the address; `{secret}` is filled in. It stands behind the `#`, which a
+     * browser sends nowhere. Absent where it has no such page.
+     */
+    loginUrl?: string;
+    /** The same with TLS on, where it differs. */
+    tlsLoginUrl?: string;
     /** Name of the secret that opens it; absent where there is no login. */
     secret?: string;
     /** The same with TLS on, where it differs. */

@@ -1,3 +1,5 @@
+import { everyVolume } from "../catalogue";
+import { volumeName } from "../catalogue/names";
 import {
     type ContainerDetails,
     containers,
@@ -104,6 +106,11 @@ export function nameOf(container: ContainerDetails): string {
 export async function existingVolumes(names: readonly string[]): Promise<string[]> {
     const all = lines(await docker("volume", "ls", "--quiet"));
     return names.filter((name) => all.includes(name));
+}
+
+/** The stack's volumes that exist, also those of services that are no longer chosen. */
+export function stackVolumes(stack: string): Promise<string[]> {
+    return existingVolumes(everyVolume.map(({ name }) => volumeName(stack, name)));
 }
 
 /** True when the image is in the local store. */

@@ -90,6 +90,8 @@ const containerDetails = z.object({
         StartedAt: optional(z.string()),
         FinishedAt: optional(z.string()),
         Health: optional(z.object({ Status: z.string() })),
+        /** True where Linux ended its main process for want of memory. */
+        OOMKilled: optional(z.boolean()),
     }),
     Config: z.object({
         Labels: z

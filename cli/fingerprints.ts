@@ -7,8 +7,10 @@ import { run } from "./process";
 /** SHA-256 fingerprints by what they are of: `ssh` (the host key), or the service whose certificate it is. */
 export type Fingerprints = Record<string, string>;
 
-const certificateFile = "/run/carbon/tls/cert.pem";
-const hostKeyFile = "/var/lib/carbon/keys/ssh/ssh_host_ed25519_key.pub";
+/** Where a service has its certificate. */
+export const certificateFile = "/run/carbon/tls/cert.pem";
+/** Where the workspace has its public host key. */
+export const hostKeyFile = "/var/lib/carbon/keys/ssh/ssh_host_ed25519_key.pub";
 const longestFile = 100_000;
 
 /**
@@ -28,7 +30,8 @@ export async function readFingerprints(stack: string): Promise<Fingerprints> {
     return Object.fromEntries(found.filter(([, fingerprint]) => fingerprint));
 }
 
-async function readFile(stack: string, service: string, file: string): Promise<string> {
+/** A file of a service's container; empty where it does not run or has no such file. */
+export async function readFile(stack: string, service: string, file: string): Promise<string> {
     const args = ["exec", "--user", "root", containerName(stack, service), "cat", file];
     const { exitCode, stdout } = await run("docker", args, { maxBuffer: longestFile });
     return exitCode === 0 ? stdout : "";
@@ -36,8 +39,13 @@ async function readFile(stack: string, service: string, file: string): Promise<s
 
 /** As browsers and `openssl x509 -fingerprint -sha256` show it; undefined for what is no certificate. */
 export function certificateFingerprint(pem: string): string | undefined {
+    return parseCertificate(pem)?.fingerprint256;
+}
+
+/** Undefined for what is no certificate. */
+export function parseCertificate(pem: string): X509Certificate | undefined {
     try {
-        return new X509Certificate(pem).fingerprint256;
+        return new X509Certificate(pem);
     } catch {
         return undefined;
     }

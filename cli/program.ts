@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { addBuild } from "./commands/build";
+import { addCertificate } from "./commands/certificate";
 import { addCredentials } from "./commands/credentials";
 import { addDoctor } from "./commands/doctor";
 import { addDown } from "./commands/down";
@@ -11,7 +12,9 @@ import { addOpen } from "./commands/open";
 import { addOutputs } from "./commands/outputs";
 import { addPreview } from "./commands/preview";
 import { addRefresh } from "./commands/refresh";
+import { addSshConfig } from "./commands/sshConfig";
 import { addStatus } from "./commands/status";
+import { addStop } from "./commands/stop";
 import { addUp } from "./commands/up";
 import { addVerify } from "./commands/verify";
 import { exitCodes } from "./errors";
@@ -21,8 +24,12 @@ const examples = `
 Examples:
   ./carbon up                              deploy the stack dev and check it
   ./carbon up --stack arm64 --yes          deploy another stack, without a question
+  ./carbon open                            open JupyterLab, logged in
   ./carbon credentials                     show every login
+  ./carbon credentials rotate postgres     change a password
   ./carbon logs postgres --follow          watch a service's log
+  ./carbon stop                            stop the containers as they are; start starts them
+  ./carbon down                            take the stack down; its data and passwords stay
   ./carbon down --volumes                  take the stack down and delete its data
 
 Exit codes: 0 all is well; ${exitCodes.failure} something is wrong, and the output says what; ${exitCodes.usage} the command line is wrong,
@@ -48,12 +55,15 @@ export function createProgram(): Command {
     addPreview(program);
     addDrift(program);
     addRefresh(program);
+    addStop(program);
     addDown(program);
     addBuild(program);
     program.commandsGroup("Use:");
     addOpen(program);
     addCredentials(program);
     addOutputs(program);
+    addSshConfig(program);
+    addCertificate(program);
     program.commandsGroup("Look after:");
     addStatus(program);
     addVerify(program);

@@ -25,6 +25,13 @@ export function findProject(env: NodeJS.ProcessEnv): Project {
     return { dir, stateDir: path.join(own, "state"), toolsDir: path.join(own, "tools") };
 }
 
+/** Path of a file of the command's own in the project, in a folder that only its owner enters. */
+export function ownFile(project: Project, name: string): string {
+    const own = path.join(project.dir, ".carbon");
+    fs.mkdirSync(own, { recursive: true, mode: 0o700 });
+    return path.join(own, name);
+}
+
 /**
  * Keeps a folder for its owner alone, which older versions and the set-up's scripts made wider: states hold names,
  * addresses and encrypted passwords, and so do the Pulumi CLI's backups of them. A link is left alone.
@@ -42,9 +49,8 @@ function narrow(folder: string): void {
  * Whoever sets PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE does without it.
  */
 function passphraseFile(project: Project): string {
-    const file = path.join(project.dir, ".carbon", "passphrase");
+    const file = ownFile(project, "passphrase");
     if (!fs.existsSync(file)) {
-        fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
         // "wx": two commands started at once must not each make one of their own.
         fs.writeFileSync(file, `${randomBytes(24).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
     }

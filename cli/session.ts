@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Settings } from "../settings/parse";
+import { stackContainers, stackVolumes } from "./docker";
 import { checkDocument } from "./documents";
 import { chooseEngine } from "./engines";
 import type { DeploymentEngine, DeploymentRequest } from "./engines/types";
@@ -93,6 +94,27 @@ export class Session {
 
     notDeployed(): string {
         return `The stack ${this.stack} is not deployed. Type: ./carbon up${this.stackFlag()}`;
+    }
+
+    /** The same where no container is there: whether it was taken down, which keeps data and passwords, or never was up. */
+    async whyNothingRuns(): Promise<string> {
+        const volumes = await stackVolumes(this.stack).catch(() => []);
+        return volumes.length > 0
+            ? `The stack ${this.stack} is down; its data and its passwords are kept. Type: ./carbon up${this.stackFlag()}`
+            : this.notDeployed();
+    }
+
+    /**
+     * Says on standard error when nothing of what is shown is running. Not where Docker does not answer: then nobody
+     * knows.
+     */
+    async warnUnlessRunning(): Promise<void> {
+        const containers = await stackContainers(this.stack).catch(() => undefined);
+        if (containers?.length === 0) {
+            this.output.warn(await this.whyNothingRuns());
+        } else if (containers?.every(({ State }) => State.Status === "exited")) {
+            this.output.warn(`The stack ${this.stack} is stopped. Type: ./carbon start${this.stackFlag()}`);
+        }
     }
 
     /** ` --stack name`, to end a command with that a user is told to type. */

@@ -2,6 +2,7 @@ import pc from "picocolors";
 import type { StackOutputs, Verification } from "./documents";
 import type { Changes } from "./engines/types";
 import { type Fingerprints, fingerprintBlock } from "./fingerprints";
+import { mainPort, portNamed } from "./login";
 import { formatDuration, plural } from "./output";
 import type { Session } from "./session";
 import { urlTable, verificationTable } from "./tables";
@@ -11,6 +12,7 @@ const verbs: Record<string, string> = {
     update: "updated",
     replace: "replaced",
     delete: "deleted",
+    keep: "kept",
     same: "unchanged",
 };
 
@@ -47,7 +49,21 @@ export function upSummary(
         "",
         `Show passwords: ${pc.bold(`./carbon credentials${session.stackFlag()}`)}`,
         `${pc.green("Up")} in ${formatDuration(milliseconds)}: ${done}.`,
+        ...firstStep(session, urls),
     ].join("\n");
+}
+
+/** The one address to go on with. */
+function firstStep(session: Session, urls: StackOutputs["urls"]): string[] {
+    const name = mainPort(urls);
+    const url = name && urls[name];
+    const command = pc.bold(`./carbon open${session.stackFlag()}`);
+    if (!url) {
+        return [];
+    }
+    return portNamed(name)?.loginUrl
+        ? [`Open ${pc.bold(url)}, or type ${command}: it logs in.`]
+        : [`Open ${pc.bold(url)}, or type ${command}.`];
 }
 
 /** `FAIL`s of a check in one sentence. */

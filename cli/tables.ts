@@ -80,7 +80,10 @@ export function urlTable(urls: Record<string, string>, width?: number): string {
 }
 
 /** Name of the secret that opens a port, which can be another one where its address says that TLS is on. */
-function secretOf({ name, secret, tlsSecret }: PortSpec, urls: Record<string, string>): string | undefined {
+export function secretOf(
+    { name, secret, tlsSecret }: PortSpec,
+    urls: Record<string, string>,
+): string | undefined {
     return (urls[name]?.startsWith("https:") && tlsSecret) || secret;
 }
 

@@ -20,7 +20,7 @@ import {
 } from "../catalogue";
 import { type AppPort, memoryLimit, sharedMemory } from "../catalogue/chosen";
 import { documentPath, servicesDocument } from "../catalogue/document";
-import { containerName, machineName, volumeName } from "../catalogue/names";
+import { containerName, machineName, passwordName, volumeName } from "../catalogue/names";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
 const secretsFolder = "/run/carbon/secrets";
@@ -196,7 +196,7 @@ export class Service extends pulumi.ComponentResource {
 
     private generate(name: string, spec: SecretSpec): GeneratedSecret {
         const { result } = new random.RandomPassword(
-            `${name}-${spec.name}-password`,
+            passwordName(name, spec.name),
             { length: spec.length, special: false },
             { parent: this },
         );

@@ -3,19 +3,22 @@ import { action, type Handler } from "../action";
 import { secretOutputs } from "../documents";
 import { fingerprintBlock, readFingerprints } from "../fingerprints";
 import { credentialTable } from "../tables";
+import { addRotate } from "./rotate";
 
 /** `carbon credentials`. */
 export function addCredentials(program: Command): void {
-    program
+    const command = program
         .command("credentials")
         .description(
             "show every login with its password, in clear, and the fingerprints of certificates and SSH",
         )
         .action(action(credentials));
+    addRotate(command);
 }
 
 const credentials: Handler<unknown> = async (session) => {
     const { credentials: logins, urls } = await session.outputsAs(secretOutputs, { showSecrets: true });
+    await session.warnUnlessRunning();
     const fingerprints = await readFingerprints(session.stack);
     const block = fingerprintBlock(fingerprints);
     session.output.result(

@@ -8,6 +8,7 @@ import { action, type Handler } from "../action";
 import { type DockerInfo, runningContainers } from "../docker";
 import { exitCodes, messageOf } from "../errors";
 import { examineBuild } from "../preflight";
+import { checkAuthorities } from "../preflight/authorities";
 import { checkDocker, checkMemory } from "../preflight/engineChecks";
 import { type Finding, failure, ok, warning } from "../preflight/finding";
 import { checkNeighbours } from "../preflight/neighbours";
@@ -32,6 +33,7 @@ const doctor: Handler<unknown> = async (session) => {
         await checkEngine(session),
         configuration,
         checkCertificates(process.env, settings),
+        ...checkAuthorities(settings?.caCertificates),
         docker,
         ...present(info && (await checkNeighbours(info)), settings && checkWorkspaceFolder(settings)),
         ...(settings ? await examineMachine(settings, info) : []),

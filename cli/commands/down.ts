@@ -1,11 +1,12 @@
 import type { Command } from "commander";
-import { everyVolume } from "../../catalogue";
 import { suiteImages } from "../../catalogue/images";
-import { networkName, volumeName } from "../../catalogue/names";
+import { networkName } from "../../catalogue/names";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, unshared } from "../deployedImages";
-import { docker, existingVolumes, hasImage, lines, nameOf, stackContainers } from "../docker";
+import { docker, hasImage, lines, nameOf, stackContainers, stackVolumes } from "../docker";
+import { forgetKnownHosts } from "../knownHosts";
+import { forgetLogin } from "../login";
 import { plural } from "../output";
 import type { Session } from "../session";
 import { describeChanges, hasChanges } from "../summary";
@@ -19,8 +20,12 @@ interface DownFlags {
 export function addDown(program: Command): void {
     program
         .command("down")
-        .description("remove the stack's containers and network; the data in its volumes stays")
-        .option("--volumes", "delete the stack's volumes too: home folder and databases", false)
+        .description("remove the stack's containers and network; its data and its passwords stay")
+        .option(
+            "--volumes",
+            "delete the stack's volumes too (home folder and databases), and its passwords",
+            false,
+        )
         .option("--images", "delete the stack's two images too, unless another stack uses them", false)
         .action(action(down));
 }
@@ -32,7 +37,12 @@ const down: Handler<DownFlags> = async (session, flags) => {
     const images = flags.images ? await stackImages(session) : [];
     await confirm(session, question(session.stack, flags.volumes ? volumes : [], images));
 
-    const { changes } = await engine.destroy(session.request());
+    // The passwords stay as long as the volumes: a database and a user's keychain hold them.
+    const { changes } = await engine.destroy(session.request(), { passwords: flags.volumes });
+    forgetLogin(session.project);
+    if (flags.volumes) {
+        forgetKnownHosts(session);
+    }
     const leftovers = await removeLeftovers(session.stack);
     if (flags.volumes && volumes.length > 0) {
         await docker("volume", "rm", ...volumes);
@@ -42,12 +52,18 @@ const down: Handler<DownFlags> = async (session, flags) => {
     }
     const removed = [...leftovers, ...(flags.volumes ? volumes : []), ...images];
     const kept = flags.volumes ? [] : volumes;
-    const done = changes && hasChanges(changes) ? `: ${describeChanges(changes)}` : "";
+    const { same: _, ...different } = changes ?? {};
+    const done = hasChanges(different) ? `: ${describeChanges(different)}` : "";
     session.output.result(
         [
             `The stack ${session.stack} is down${done}.`,
             ...(removed.length > 0 ? [`Removed: ${removed.join(", ")}`] : []),
-            ...(kept.length > 0 ? [`Kept, with your data: ${kept.join(", ")} (--volumes deletes them)`] : []),
+            ...(kept.length > 0
+                ? [
+                      `Kept, with your data: ${kept.join(", ")} (--volumes deletes them)`,
+                      "The passwords stay the same as long as these do.",
+                  ]
+                : []),
         ].join("\n"),
         { stack: session.stack, engine: engine.name, changes, removed, kept },
     );
@@ -61,11 +77,6 @@ function question(stack: string, volumes: string[], images: string[]): string {
         ...(images.length > 0 ? [`delete ${images.join(", ")}`] : []),
     ];
     return [`Take down the stack ${stack}`, ...losses].join(" and ").concat("?");
-}
-
-/** The stack's volumes that exist, also those of services that are no longer chosen. */
-function stackVolumes(stack: string): Promise<string[]> {
-    return existingVolumes(everyVolume.map(({ name }) => volumeName(stack, name)));
 }
 
 /** Images that the stack was deployed with, or would be, which are here and which no other stack uses. */

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import { action, type Handler } from "../action";
+import { nameOf } from "../docker";
 import { exitCodes } from "../errors";
+import { serviceNames, stoppedContainers } from "../lifecycle";
 
 /** `carbon drift`. */
 export function addDrift(program: Command): void {
@@ -13,6 +15,15 @@ export function addDrift(program: Command): void {
 
 const drift: Handler<unknown> = async (session) => {
     const settings = session.settings();
+    const stopped = await stoppedContainers(session);
+    if (stopped.length > 0) {
+        const names = serviceNames(stopped);
+        session.output.result(
+            `${pc.yellow("Stopped:")} ${names}. \`./carbon start${session.stackFlag()}\` starts them; then the rest can be compared.`,
+            { stack: session.stack, clean: false, stopped: stopped.map(nameOf) },
+        );
+        return exitCodes.drift;
+    }
     const engine = await session.announcedEngine();
     const { clean, changes, differences } = await engine.drift(session.request(settings));
     const text = clean

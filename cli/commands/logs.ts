@@ -47,7 +47,9 @@ const logs: Handler<LogFlags> = async (session, flags, [service]) => {
     const chosen = service ? all.filter((container) => isOf(serviceOf(container), service)) : all;
     if (chosen.length === 0) {
         throw new UserError(
-            all.length > 0 ? `The stack ${session.stack} runs no ${service}.` : session.notDeployed(),
+            all.length > 0
+                ? `The stack ${session.stack} runs no ${service}.`
+                : await session.whyNothingRuns(),
         );
     }
     const width = Math.max(...chosen.map((container) => serviceOf(container).length));

@@ -17,5 +17,6 @@ export function addOutputs(program: Command): void {
 
 const outputs: Handler<OutputFlags> = async (session, { showSecrets }) => {
     const values = await session.outputs({ showSecrets });
+    await session.warnUnlessRunning();
     session.output.result(stringify(values, { lineWidth: 0 }).trimEnd(), values);
 };

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { action, type Handler } from "../action";
+import { ensureNoneStopped } from "../lifecycle";
 
 interface PreviewFlags {
     refresh: boolean;
@@ -18,6 +19,9 @@ export function addPreview(program: Command): void {
 
 const preview: Handler<PreviewFlags> = async (session, { refresh, diff }) => {
     const settings = session.settings();
+    if (refresh) {
+        await ensureNoneStopped(session);
+    }
     const engine = await session.announcedEngine();
     const { changes } = await engine.preview(session.request(settings), { refresh, diff });
     session.output.result("This was only a preview; nothing was changed.", {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { action, type Handler } from "../action";
+import { ensureNoneStopped } from "../lifecycle";
 import { describeChanges } from "../summary";
 
 /** `carbon refresh`. */
@@ -12,6 +13,7 @@ export function addRefresh(program: Command): void {
 
 const refresh: Handler<unknown> = async (session) => {
     const settings = session.settings();
+    await ensureNoneStopped(session);
     const engine = await session.announcedEngine();
     const { changes } = await engine.refresh(session.request(settings));
     session.output.result(`The state of ${session.stack} is up to date: ${describeChanges(changes ?? {})}.`, {

@@ -4,7 +4,10 @@ import { catalogueName, everyService } from "../../catalogue";
 import { action, type Handler } from "../action";
 import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
 import { exitCodes } from "../errors";
-import { formatDuration } from "../output";
+import { serviceNames, stoppedOf } from "../lifecycle";
+import { type Memory, memorySetting, readMemory } from "../memory";
+import { formatDuration, plural } from "../output";
+import { printableLine } from "../printable";
 import { lastUpdate } from "../project";
 import type { Session } from "../session";
 import { renderTable } from "../tables";
@@ -18,6 +21,10 @@ export interface ServiceStatus {
     health?: string;
     /** Host ports. */
     ports: number[];
+    /** Absent where it does not run. */
+    memory?: Memory;
+    /** True where Linux has ended it, or a program in it, for want of memory. */
+    outOfMemory: boolean;
     /** When it got into this state (ISO 8601). */
     since?: string;
     ok: boolean;
@@ -27,20 +34,31 @@ export interface ServiceStatus {
 export function addStatus(program: Command): void {
     program
         .command("status")
-        .description("show each service: state, health, ports, since when; exit code 0 when all are well")
+        .description(
+            "show each service: state, health, memory, ports, since when; exit code 0 when all are well",
+        )
         .action(action(status));
 }
 
 const status: Handler<unknown> = async (session) => {
-    const services = (await stackContainers(session.stack)).map(describe).sort(byCatalogue);
+    const containers = await stackContainers(session.stack);
+    const memories = await Promise.all(containers.map(readMemory));
+    const services = containers
+        .map((container, index) => describe(container, memories[index]))
+        .sort(byCatalogue);
+    const stopped = serviceNames(stoppedOf(containers));
     const missing = services.length > 0 ? missingServices(session, services) : [];
     const healthy = services.length > 0 && services.every(({ ok }) => ok) && missing.length === 0;
     const updated = lastUpdate(session.project, session.stack);
     const text =
         services.length === 0
-            ? session.notDeployed()
+            ? await session.whyNothingRuns()
             : [
                   statusTable(services, Date.now(), session.width),
+                  ...(stopped
+                      ? [`\n${stopped}: ${pc.yellow("stopped")} (./carbon start${session.stackFlag()})`]
+                      : []),
+                  ...services.filter(({ outOfMemory }) => outOfMemory).map(describeKill),
                   ...missing.map(
                       (name) => `\n${pc.red(name)} is not there. Type: ./carbon up${session.stackFlag()}`,
                   ),
@@ -57,7 +75,7 @@ const status: Handler<unknown> = async (session) => {
     return healthy ? 0 : exitCodes.failure;
 };
 
-function describe(container: ContainerDetails): ServiceStatus {
+function describe(container: ContainerDetails, memory: Memory | undefined): ServiceStatus {
     const { State, NetworkSettings, Config } = container;
     const running = State.Status === "running";
     const ports = Object.values(NetworkSettings.Ports).flatMap((bindings) => bindings ?? []);
@@ -67,6 +85,8 @@ function describe(container: ContainerDetails): ServiceStatus {
         container: nameOf(container),
         state: State.Status,
         health: running ? health : undefined,
+        memory,
+        outOfMemory: Boolean(State.OOMKilled) || (memory?.killed ?? 0) > 0,
         ports: [...new Set(ports.map(({ HostPort }) => Number(HostPort)))].sort((one, other) => one - other),
         since: running ? State.StartedAt : State.FinishedAt,
         ok: running && (health === undefined || health === "healthy"),
@@ -87,15 +107,31 @@ function missingServices(session: Session, present: ServiceStatus[]): string[] {
 
 /** The services as a table. */
 export function statusTable(services: ServiceStatus[], now: number, width?: number): string {
-    const rows = services.map(({ service, container, state, health, ports, since, ok }) => [
+    const rows = services.map(({ service, container, state, health, memory, ports, since, ok }) => [
         service,
         container,
         { text: state, colour: ok ? pc.green : pc.red },
         { text: health ?? "-", colour: ok ? pc.green : pc.red },
         since ? formatAge(since, now) : "-",
+        memory ? describeMemory(memory) : "-",
         ports.join(", ") || "-",
     ]);
-    return renderTable(["Service", "Container", "State", "Health", "Since", "Ports"], rows, width);
+    return renderTable(["Service", "Container", "State", "Health", "Since", "Memory", "Ports"], rows, width);
+}
+
+/** In the unit of the settings. */
+function describeMemory({ used, limit }: Memory): string {
+    return `${mebibytes(used)}${limit ? ` of ${mebibytes(limit)}` : ""} MiB`;
+}
+
+function mebibytes(bytes: number): number {
+    return Math.round(bytes / 1024 / 1024);
+}
+
+function describeKill({ service, memory }: ServiceStatus): string {
+    const what = memory?.killed ? plural(memory.killed, "program") : "the service";
+    const limit = memory?.limit ? `, of which it may use ${mebibytes(memory.limit)} MiB` : "";
+    return `\n${pc.yellow("!")} ${printableLine(service)}: Linux has ended ${what} for want of memory${limit}. ${memorySetting(service)} raises the limit.`;
 }
 
 /** `5 min`, `3 h`, `2 d`: the largest unit is enough. */

@@ -6,9 +6,12 @@ import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, removeOutdated } from "../deployedImages";
 import { stackOutputs } from "../documents";
 import type { DeploymentEngine, DeploymentRequest, Outcome } from "../engines/types";
-import { UserError } from "../errors";
+import { messageOf, UserError } from "../errors";
 import { describeExposure } from "../exposure";
 import { readFingerprints } from "../fingerprints";
+import { renewKnownHosts } from "../knownHosts";
+import { startStack, stoppedContainers } from "../lifecycle";
+import { forgetLogin } from "../login";
 import { ensureReady } from "../preflight";
 import type { Session } from "../session";
 import { describeFailures, hasChanges, upSummary } from "../summary";
@@ -26,6 +29,24 @@ export function addUp(program: Command): void {
 
 const up: Handler<unknown> = async (session) => {
     ensureAnswerable(session, "up");
+    await bringUp(session);
+};
+
+/** A password of the stack's. */
+export interface Password {
+    /** Its login's key in the output `credentials`. */
+    key: string;
+    /** Name of its resource. */
+    resource: string;
+}
+
+/**
+ * Deploys, checks, and says where everything is.
+ *
+ * @param changing Passwords that are made anew.
+ */
+export async function bringUp(session: Session, changing: readonly Password[] = []): Promise<void> {
+    const replace = changing.map(({ resource }) => resource);
     const started = Date.now();
     const settings = session.settings();
     await ensureReady(settings, "deploy", session.output);
@@ -35,16 +56,21 @@ const up: Handler<unknown> = async (session) => {
     if (exposure) {
         session.output.note(`${pc.yellow("!")} ${exposure}`);
     }
-    await askAfterPreview(session, engine, request, settings);
+    await startStopped(session);
+    await askAfterPreview(session, engine, request, settings, replace);
     if (ensureWorkspaceFolder(settings)) {
         session.output.note(`Made the folder ${settings.workspaceDir}; it is /workspace in the containers.`);
     }
     const before = deployedImages(session.project, session.stack);
-    const { changes } = await deploy(session, settings, engine, request);
+    const { changes } = await deploy(session, settings, engine, request, replace);
     const removed = await removeOutdated(before, session);
     if (removed.length > 0) {
         session.output.note(`Removed what this stack no longer needs: ${removed.join(", ")}`);
     }
+    if (replace.length > 0) {
+        forgetLogin(session.project);
+    }
+    await renewKnownHosts(session);
     const outputs = await session.outputsAs(stackOutputs, { showSecrets: false });
     const fingerprints = settings.tls ? await readFingerprints(session.stack) : undefined;
     const milliseconds = Date.now() - started;
@@ -58,19 +84,34 @@ const up: Handler<unknown> = async (session) => {
         images,
         verification,
         fingerprints,
+        rotated: changing.length > 0 ? changing.map(({ key }) => key) : undefined,
     });
-};
+}
+
+/** The Docker provider takes a stopped container for one that is gone, and makes a new one. */
+async function startStopped(session: Session): Promise<void> {
+    try {
+        await startStack(session, await stoppedContainers(session));
+    } catch (error) {
+        if (session.signal.aborted) {
+            throw error;
+        }
+        // What does not get well as it is, the deployment makes anew.
+        session.output.warn(messageOf(error));
+    }
+}
 
 async function askAfterPreview(
     session: Session,
     engine: DeploymentEngine,
     request: DeploymentRequest,
     { tls, bindAddress }: Settings,
+    replace: readonly string[],
 ): Promise<void> {
     if (session.options.yes) {
         return;
     }
-    const { changes } = await engine.preview(request, { refresh: true });
+    const { changes } = await engine.preview(request, { refresh: true, replace });
     if (!changes || hasChanges(changes)) {
         const opened = tls ? ` and open its ports on ${bindAddress} to other machines` : "";
         await confirm(session, `Deploy this to the stack ${session.stack}${opened}?`);
@@ -83,9 +124,10 @@ async function deploy(
     settings: Settings,
     engine: DeploymentEngine,
     request: DeploymentRequest,
+    replace: readonly string[],
 ): Promise<Outcome> {
     try {
-        return await engine.up(request);
+        return await engine.up(request, { replace });
     } catch (error) {
         if (settings.verify !== "strict" || session.signal.aborted) {
             throw error;

@@ -64,11 +64,11 @@ async function ensureRunning(session: Session): Promise<ContainerDetails> {
     const containers = await stackContainers(session.stack);
     const found = containers.find(({ Config }) => Config.Labels[serviceLabel] === workspace.name);
     if (!found) {
-        throw new UserError(session.notDeployed());
+        throw new UserError(await session.whyNothingRuns());
     }
     if (found.State.Status !== "running") {
         throw new UserError(
-            `The workspace is ${found.State.Status}. Type: ./carbon up${session.stackFlag()}`,
+            `The workspace is ${found.State.Status}. Type: ./carbon ${found.State.Status === "exited" ? "start" : "up"}${session.stackFlag()}`,
         );
     }
     return found;

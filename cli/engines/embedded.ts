@@ -10,7 +10,14 @@ import {
     up,
 } from "@carbon/engine";
 import { readPassphrase } from "../project";
-import type { DeploymentEngine, DeploymentRequest, Drift, Outcome, PreviewOptions } from "./types";
+import {
+    type DeploymentEngine,
+    type DeploymentRequest,
+    type Drift,
+    type Outcome,
+    type PreviewOptions,
+    passwordType,
+} from "./types";
 
 type StackRequest = Pick<DeploymentRequest, "project" | "stack">;
 
@@ -20,21 +27,21 @@ export class EmbeddedEngine implements DeploymentEngine {
 
     constructor(readonly description: string) {}
 
-    preview(request: DeploymentRequest, { refresh, diff }: PreviewOptions): Promise<Outcome> {
+    preview(request: DeploymentRequest, { refresh, diff, replace }: PreviewOptions): Promise<Outcome> {
         const display = createDisplay({ stream: request.output.progress, newProperties: diff });
-        return preview({ ...updateOptions(request), display, refresh });
+        return preview({ ...updateOptions(request), display, refresh, replace });
     }
 
-    up(request: DeploymentRequest): Promise<Outcome> {
-        return up({ ...updateOptions(request), refresh: true });
+    up(request: DeploymentRequest, { replace }: Pick<PreviewOptions, "replace"> = {}): Promise<Outcome> {
+        return up({ ...updateOptions(request), refresh: true, replace });
     }
 
     refresh(request: DeploymentRequest): Promise<Outcome> {
         return refresh(updateOptions(request));
     }
 
-    destroy(request: DeploymentRequest): Promise<Outcome> {
-        return destroy(updateOptions(request));
+    destroy(request: DeploymentRequest, { passwords }: { passwords: boolean }): Promise<Outcome> {
+        return destroy({ ...updateOptions(request), spare: passwords ? [] : [passwordType] });
     }
 
     async drift(request: DeploymentRequest): Promise<Drift> {

@@ -6,7 +6,15 @@ import { parseDocument } from "../documents";
 import { UserError } from "../errors";
 import { run, runInteractively } from "../process";
 import { type Project, passphraseEnv } from "../project";
-import type { Changes, DeploymentEngine, DeploymentRequest, Drift, Outcome, PreviewOptions } from "./types";
+import {
+    type Changes,
+    type DeploymentEngine,
+    type DeploymentRequest,
+    type Drift,
+    type Outcome,
+    type PreviewOptions,
+    passwordType,
+} from "./types";
 
 /** Exit code of `pulumi preview --expect-no-changes` when there are changes. */
 const unexpectedChanges = 7;
@@ -14,8 +22,26 @@ const unexpectedChanges = 7;
 const changes = z.record(z.string(), z.number());
 /** What is used of the document that `pulumi preview --json` prints. */
 const plan = z.object({
-    steps: z.array(z.object({ op: z.string(), urn: z.string() })).nullish(),
+    steps: z
+        .array(
+            z.object({
+                op: z.string(),
+                urn: z.string(),
+                oldState: z.object({ retainOnDelete: z.boolean().nullish() }).nullish(),
+            }),
+        )
+        .nullish(),
     changeSummary: changes.nullish(),
+});
+/** What is used of `pulumi stack export`. */
+const exported = z.object({
+    deployment: z
+        .object({
+            resources: z
+                .array(z.object({ urn: z.string(), retainOnDelete: z.boolean().nullish() }))
+                .nullish(),
+        })
+        .nullish(),
 });
 const history = z.array(z.object({ resourceChanges: changes.nullish() })).nullish();
 const outputs = z.record(z.string(), z.unknown());
@@ -41,18 +67,18 @@ export class PulumiCli implements DeploymentEngine {
 
     async preview(request: DeploymentRequest, options: PreviewOptions): Promise<Outcome> {
         await this.select(request);
-        const refresh = options.refresh ? ["--refresh"] : [];
+        const args = [...(options.refresh ? ["--refresh"] : []), ...replacing(options)];
         if (request.output.json) {
-            return { changes: (await this.plan(request, refresh)).changeSummary ?? {} };
+            return { changes: (await this.plan(request, args)).changes };
         }
-        await this.mustSucceed(request, "preview", [...refresh, ...(options.diff ? ["--diff"] : [])]);
+        await this.mustSucceed(request, "preview", [...args, ...(options.diff ? ["--diff"] : [])]);
         return {};
     }
 
-    async up(request: DeploymentRequest): Promise<Outcome> {
+    async up(request: DeploymentRequest, options: Pick<PreviewOptions, "replace"> = {}): Promise<Outcome> {
         await this.select(request);
-        await this.mustSucceed(request, "up", ["--refresh", "--yes", "--skip-preview"]);
-        return { changes: await this.lastChanges(request) };
+        const args = ["--refresh", "--yes", "--skip-preview", ...replacing(options)];
+        return this.countingKept(request, () => this.mustSucceed(request, "up", args));
     }
 
     async refresh(request: DeploymentRequest): Promise<Outcome> {
@@ -61,23 +87,25 @@ export class PulumiCli implements DeploymentEngine {
         return { changes: await this.lastChanges(request) };
     }
 
-    async destroy(request: DeploymentRequest): Promise<Outcome> {
+    async destroy(request: DeploymentRequest, { passwords }: { passwords: boolean }): Promise<Outcome> {
         if (!(await this.exists(request))) {
             return {};
         }
         // With --refresh, what is gone already needs no deleting.
-        await this.mustSucceed(request, "destroy", ["--refresh", "--yes", "--skip-preview"]);
-        return { changes: await this.lastChanges(request) };
+        // What a resource needs that is excluded stays as well: its component, the stack with its outputs, its provider.
+        const spared = passwords ? [] : ["--exclude", `**${passwordType}::**`];
+        const args = ["--refresh", "--yes", "--skip-preview", ...spared];
+        return this.countingKept(request, () => this.mustSucceed(request, "destroy", args));
     }
 
     async drift(request: DeploymentRequest): Promise<Drift> {
         await this.select(request);
         if (request.output.json) {
-            const { steps, changeSummary } = await this.plan(request, ["--refresh"]);
-            const differences = (steps ?? [])
+            const { steps, changes } = await this.plan(request, ["--refresh"]);
+            const differences = steps
                 .filter(({ op }) => op !== "same" && op !== "refresh")
                 .map(({ op, urn }) => ({ urn, operation: op }));
-            return { clean: differences.length === 0, changes: changeSummary ?? {}, differences };
+            return { clean: differences.length === 0, changes, differences };
         }
         const args = ["--refresh", "--diff", "--expect-no-changes"];
         const exitCode = await this.interact(request, "preview", args);
@@ -107,6 +135,27 @@ export class PulumiCli implements DeploymentEngine {
         return (await this.run({ project, stack }, ["stack", "select"])).exitCode === 0;
     }
 
+    /**
+     * Runs an operation and says what it did. Pulumi counts what it only forgets (`retainOnDelete`) as deleted; here
+     * that is kept.
+     */
+    private async countingKept(request: DeploymentRequest, operation: () => Promise<void>): Promise<Outcome> {
+        const before = await this.retained(request);
+        await operation();
+        const after = before.length > 0 ? await this.retained(request) : [];
+        const kept = before.filter((urn) => !after.includes(urn)).length;
+        const counted = await this.lastChanges(request);
+        return { changes: counted && keeping(counted, kept) };
+    }
+
+    /** URNs of the resources that stay when they are deleted. */
+    private async retained(request: DeploymentRequest): Promise<string[]> {
+        const { deployment } = await this.document(request, exported, ["stack", "export"]);
+        return (deployment?.resources ?? []).flatMap(({ urn, retainOnDelete }) =>
+            retainOnDelete ? [urn] : [],
+        );
+    }
+
     /** What the operation that just ended did, as the stack's history has it. */
     private async lastChanges(request: DeploymentRequest): Promise<Changes | undefined> {
         const page = ["stack", "history", "--json", "--page-size", "1"];
@@ -120,9 +169,16 @@ export class PulumiCli implements DeploymentEngine {
         }
     }
 
-    /** A preview as a document. */
-    private plan(request: DeploymentRequest, args: string[]) {
-        return this.document(request, plan, ["preview", "--json", ...args]);
+    /** A preview as a document, in which what is only forgotten is kept. */
+    private async plan(request: DeploymentRequest, args: string[]) {
+        const { steps, changeSummary } = await this.document(request, plan, ["preview", "--json", ...args]);
+        const isKept = ({ op, oldState }: NonNullable<typeof steps>[number]) =>
+            op === "delete" && Boolean(oldState?.retainOnDelete);
+        const told = (steps ?? []).map((step) => (isKept(step) ? { ...step, op: "keep" } : step));
+        return {
+            steps: told,
+            changes: keeping(changeSummary ?? {}, told.filter(({ op }) => op === "keep").length),
+        };
     }
 
     /** What `pulumi` with these arguments prints. */
@@ -164,4 +220,16 @@ export class PulumiCli implements DeploymentEngine {
             env: pulumiEnv(project, process.env, false),
         });
     }
+}
+
+/** Resources by their names, which are the ends of their URNs. */
+function replacing({ replace = [] }: Pick<PreviewOptions, "replace">): string[] {
+    return replace.flatMap((name) => ["--replace", `**::${name}`]);
+}
+
+/** The counts, with `kept` of the deleted under a name of their own. */
+function keeping(changes: Changes, kept: number): Changes {
+    const real = Math.max((changes.delete ?? 0) - kept, 0);
+    const { delete: _, ...rest } = changes;
+    return kept > 0 ? { ...rest, ...(real > 0 && { delete: real }), keep: kept } : changes;
 }

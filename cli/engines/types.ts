@@ -13,7 +13,10 @@ export interface DeploymentRequest {
     signal: AbortSignal;
 }
 
-/** Number of resources by what happens to them (`create`, `update`, `replace`, `delete`, `same`). */
+/** Type of the resources that are the stack's passwords. */
+export const passwordType = "random:index/randomPassword:RandomPassword";
+
+/** Number of resources by what happens to them (`create`, `update`, `replace`, `delete`, `keep`, `same`). */
 export type Changes = Partial<Record<string, number>>;
 
 /** How an operation came out. */
@@ -37,6 +40,8 @@ export interface PreviewOptions {
     refresh?: boolean;
     /** Show every property of what is new, too. */
     diff?: boolean;
+    /** Names of resources that are to be replaced, whether anything of them has changed or not. */
+    replace?: readonly string[];
 }
 
 /** What deploys: the Pulumi CLI, or the embedded engine. */
@@ -45,9 +50,11 @@ export interface DeploymentEngine {
     /** One line: which engine runs, and why. */
     description: string;
     preview(request: DeploymentRequest, options: PreviewOptions): Promise<Outcome>;
-    up(request: DeploymentRequest): Promise<Outcome>;
+    /** @param options.replace As in a preview. */
+    up(request: DeploymentRequest, options?: Pick<PreviewOptions, "replace">): Promise<Outcome>;
     refresh(request: DeploymentRequest): Promise<Outcome>;
-    destroy(request: DeploymentRequest): Promise<Outcome>;
+    /** @param options.passwords Whether the passwords go, too, or stay for the next `up`. */
+    destroy(request: DeploymentRequest, options: { passwords: boolean }): Promise<Outcome>;
     /** Compares the program and the stack's state with what is really there, showing what differs. */
     drift(request: DeploymentRequest): Promise<Drift>;
     /** The stack's outputs, or undefined where it is not deployed. */

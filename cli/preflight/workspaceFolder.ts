@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import type { Settings } from "../../settings/parse";
+import { quoted } from "../quoted";
 import { type Finding, ok, warning } from "./finding";
 
 const others = 0o077;
@@ -27,9 +28,4 @@ export function checkWorkspaceFolder(
               `Type: chmod 700 ${quoted(workspaceDir)}`,
           )
         : ok(title, `${workspaceDir}, its owner's alone`);
-}
-
-/** As a shell takes it. */
-function quoted(text: string): string {
-    return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -3,7 +3,7 @@ import { applyReplaceOnChanges, type Change, diffProps } from "./diff";
 import { driverFor } from "./drivers";
 import type { Diff } from "./drivers/driver";
 import { EngineError } from "./engine-error";
-import { inDeletionOrder } from "./graph";
+import { inDeletionOrder, withNeeds } from "./graph";
 import { type MonitorHandler, type Registered, type Registration, type Severity, Stopping } from "./monitor";
 import type { OpenStack } from "./open-stack";
 import type { Snapshot } from "./snapshot";
@@ -39,6 +39,8 @@ export class Deployment implements MonitorHandler {
     constructor(
         private readonly stack: OpenStack,
         private readonly snapshot: Snapshot,
+        /** Names of resources that are replaced, whether anything of them has changed or not. */
+        private readonly replaced: readonly string[] = [],
     ) {
         this.steps = new Steps(stack, snapshot);
         const olds = snapshot.resources().filter((resource) => !resource.delete);
@@ -105,9 +107,18 @@ export class Deployment implements MonitorHandler {
         }
     }
 
-    /** After the program: deletes what it did not register and what was replaced. */
-    async deleteRest(): Promise<void> {
-        const doomed = this.snapshot.resources().filter((r) => r.delete || !this.seen.has(r.urn));
+    /**
+     * After the program: deletes what it did not register and what was replaced.
+     * @param sparedTypes Resources of these types stay as they are, with everything that they need.
+     */
+    async deleteRest(sparedTypes: readonly string[] = []): Promise<void> {
+        const all = this.snapshot.resources();
+        const spared = withNeeds(all, ({ type, delete: old }) => !old && sparedTypes.includes(type));
+        const rest = all.filter((r) => r.delete || !this.seen.has(r.urn));
+        const [kept, doomed] = partition(rest, (r) => !r.delete && spared.has(r.urn));
+        for (const resource of kept) {
+            this.steps.count("same", resource);
+        }
         await inDeletionOrder(doomed, (old) => this.steps.delete(old, old.delete ? undefined : "delete"));
     }
 
@@ -179,7 +190,8 @@ export class Deployment implements MonitorHandler {
         deleteBeforeReplace: boolean | undefined,
     ): Promise<ResourceState> {
         const diff = await this.diff(old, state);
-        const changes = [...diff.changes, ...otherReasons(old, state)];
+        const asked = this.replaced.includes(nameOf(state.urn));
+        const changes = [...diff.changes, ...otherReasons(old, state, asked)];
         if (changes.some((change) => change.replace)) {
             return this.replace(state, old, changes, deleteBeforeReplace ?? diff.deleteBeforeReplace);
         }
@@ -300,9 +312,12 @@ export async function removeLeftovers({ contexts, state }: OpenStack): Promise<v
 }
 
 /** What asks for a replacement beside the resource's own inputs. */
-function otherReasons(old: ResourceState, now: ResourceState): Change[] {
+function otherReasons(old: ResourceState, now: ResourceState, asked: boolean): Change[] {
     const reasons: Change[] = [];
     const replacing = { kind: "update", replace: true } as const;
+    if (asked) {
+        reasons.push({ ...replacing, path: ["(as asked)"], old: null, new: null });
+    }
     if (old.initErrors?.length) {
         reasons.push({ ...replacing, path: ["(unfinished)"], old: old.initErrors[0], new: null });
     }
@@ -316,6 +331,10 @@ function otherReasons(old: ResourceState, now: ResourceState): Change[] {
 function providerChanged(old: string | undefined, now: string | undefined): boolean {
     const [before, after] = [old, now].map((reference) => (reference ? providerUrn(reference) : ""));
     return before !== after && !(isDefaultProvider(before ?? "") && isDefaultProvider(after ?? ""));
+}
+
+function partition<T>(items: readonly T[], isFirst: (item: T) => boolean): [T[], T[]] {
+    return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
 }
 
 /** What of a resource would be worth a new checkpoint. */

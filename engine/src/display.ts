@@ -18,6 +18,7 @@ const WORDS: Record<Operation, [string, string, string]> = {
     update: ["~", "updating", "updated"],
     replace: ["+-", "replacing", "replaced"],
     delete: ["-", "deleting", "deleted"],
+    keep: ["=", "keeping", "kept"],
 };
 /** The longest value that a diff shows whole. */
 const MAX_VALUE = 120;
@@ -101,7 +102,7 @@ class TextDisplay implements Display {
 
     private tell({ operation, subject }: { operation: Operation; subject: Subject }, rest: string): void {
         const { green, yellow, magenta, red, bold, dim } = this.color;
-        const paint = { create: green, update: yellow, replace: magenta, delete: red }[operation];
+        const paint = { create: green, update: yellow, replace: magenta, delete: red, keep: dim }[operation];
         const sign = paint(WORDS[operation][0].padStart(2));
         this.print(`${sign} ${bold(subject.name)} ${dim(subject.type)} ${rest}`);
     }
@@ -135,6 +136,7 @@ class TextDisplay implements Display {
             ["update", preview ? "to update" : "updated"],
             ["replace", preview ? "to replace" : "replaced"],
             ["delete", preview ? "to delete" : "deleted"],
+            ["keep", preview ? "to keep" : "kept"],
             ["same", "unchanged"],
         ];
         const parts = words.filter(([key]) => counts[key] > 0).map(([key, word]) => `${counts[key]} ${word}`);

@@ -2,8 +2,8 @@ import type { Change } from "./diff";
 import type { Severity } from "./monitor";
 import type { ResourceState } from "./state";
 
-/** What is done to a resource. */
-export type Operation = "create" | "update" | "replace" | "delete";
+/** What is done to a resource. `keep`: it leaves the state, and the real thing stays (`retainOnDelete`). */
+export type Operation = "create" | "update" | "replace" | "delete" | "keep";
 
 /** A resource in an event. */
 export type Subject = Pick<ResourceState, "urn" | "type"> & { name: string };
@@ -23,10 +23,10 @@ export type EngineEvent =
     | { kind: "message"; severity: Severity; text: string; subject?: Subject }
     | { kind: "summary"; preview: boolean; counts: Counts; seconds: number };
 
-export type Counts = Record<"create" | "update" | "replace" | "delete" | "same", number>;
+export type Counts = Record<"create" | "update" | "replace" | "delete" | "keep" | "same", number>;
 
 export function noCounts(): Counts {
-    return { create: 0, update: 0, replace: 0, delete: 0, same: 0 };
+    return { create: 0, update: 0, replace: 0, delete: 0, keep: 0, same: 0 };
 }
 
 /** Where events go. */

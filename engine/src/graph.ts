@@ -9,6 +9,21 @@ function needs(resource: ResourceState): Set<string> {
     return new Set([...resource.dependencies, ...byProperty, ...provider, ...parent]);
 }
 
+/** Those resources that the predicate chooses, and everything that they need, by URN. */
+export function withNeeds(
+    resources: readonly ResourceState[],
+    isChosen: (resource: ResourceState) => boolean,
+): Set<string> {
+    const chosen = new Set(resources.filter(isChosen).map(({ urn }) => urn));
+    // What a resource needs comes before it in a checkpoint.
+    for (const resource of [...resources].reverse()) {
+        for (const urn of chosen.has(resource.urn) ? needs(resource) : []) {
+            chosen.add(urn);
+        }
+    }
+    return chosen;
+}
+
 /** Runs `remove` for each resource once everything that needs it is gone; independent ones side by side. */
 export async function inDeletionOrder(
     doomed: readonly ResourceState[],

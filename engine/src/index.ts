@@ -5,6 +5,7 @@ export { EngineError, messageOf } from "./engine-error";
 export type { Counts, Display, EngineEvent } from "./events";
 export type { StackLocation } from "./open-stack";
 export {
+    type DestroyOptions,
     destroy,
     preview,
     refresh,

@@ -18,6 +18,13 @@ export interface UpdateOptions extends StackLocation {
     signal?: AbortSignal;
     /** Look at the real things first, and mend what differs; default false. */
     refresh?: boolean;
+    /** For `preview` and `up`: names of resources to replace, whether anything of them has changed or not. */
+    replace?: readonly string[];
+}
+
+export interface DestroyOptions extends UpdateOptions {
+    /** Resources of these types stay as they are, and everything that they need, the stack and its outputs too. */
+    spare?: readonly string[];
 }
 
 export interface UpdateResult {
@@ -57,13 +64,13 @@ export function refresh(options: UpdateOptions): Promise<UpdateResult> {
 }
 
 /**
- * Deletes everything but what the program marked `retainOnDelete`, without running the program.
+ * Deletes everything but what the program marked `retainOnDelete` and what is to be spared, without running the program.
  * @throws EngineError, as `preview`; also when something is protected, and then nothing is deleted.
  */
-export function destroy(options: UpdateOptions): Promise<UpdateResult> {
+export function destroy(options: DestroyOptions): Promise<UpdateResult> {
     return operate(options, "write", async (stack) => {
         const deployment = await openDeployment(stack, { refresh: false });
-        await deployment.deleteRest();
+        await deployment.deleteRest(options.spare);
         return { changes: deployment.counts, outputs: {} };
     });
 }
@@ -132,7 +139,7 @@ async function deploy(stack: OpenStack, options: UpdateOptions): Promise<UpdateR
 
 async function openDeployment(
     stack: OpenStack,
-    { refresh }: Pick<UpdateOptions, "refresh">,
+    { refresh, replace }: Pick<UpdateOptions, "refresh" | "replace">,
 ): Promise<Deployment> {
     if (refresh) {
         await refreshSnapshot(stack);
@@ -140,7 +147,7 @@ async function openDeployment(
     if (!stack.preview) {
         await removeLeftovers(stack);
     }
-    return new Deployment(stack, (await stack.state).snapshot);
+    return new Deployment(stack, (await stack.state).snapshot, replace);
 }
 
 /** The program's configuration. Only encrypted values have to wait for the passphrase's key. */

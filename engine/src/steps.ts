@@ -64,7 +64,10 @@ export class Steps {
         return state;
     }
 
-    /** Deletes the resource, or only forgets it where the program said so. `shown` is undefined for half a replacement. */
+    /**
+     * Deletes the resource, or only forgets it where the program said so, which is shown as `keep`.
+     * @param shown undefined for half a replacement.
+     */
     async delete(old: ResourceState, shown: "delete" | undefined): Promise<void> {
         if (old.protect) {
             throw new EngineError(
@@ -73,7 +76,8 @@ export class Steps {
         }
         const isReal = old.custom && !old.retainOnDelete;
         const pending = isReal ? ({ type: "deleting", resource: old } as const) : undefined;
-        await this.run(shown, old, [], pending, async () => {
+        const told = shown && old.retainOnDelete ? "keep" : shown;
+        await this.run(told, old, [], pending, async () => {
             if (isReal) {
                 await driverFor(old.type).delete(old, this.stack.contexts.for(old));
             }
@@ -118,7 +122,7 @@ export class Steps {
             const operation = shown ?? "delete";
             display.show({ kind: "failed", operation, subject, message });
             throw new EngineError(
-                `${subject.name} could not be ${operation}d. Mend that and run the same command again to go on.`,
+                `${subject.name} could not be ${PAST[operation]}. Mend that and run the same command again to go on.`,
             );
         }
         if (told) {
@@ -133,6 +137,14 @@ export class Steps {
         }
     }
 }
+
+const PAST: Record<Operation, string> = {
+    create: "created",
+    update: "updated",
+    replace: "replaced",
+    delete: "deleted",
+    keep: "kept",
+};
 
 /** Components hold nothing of their own, and default providers are the engine's affair. */
 function isShown(state: ResourceState): boolean {

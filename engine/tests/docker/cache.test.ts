@@ -25,7 +25,7 @@ describe("a build into the cache alone", () => {
 
     it("is not missed by a refresh", async () => {
         const { changes } = await stack.up({ refresh: true });
-        expect(changes).toEqual({ create: 0, update: 0, replace: 0, delete: 0, same: 1 });
+        expect(changes).toEqual({ create: 0, update: 0, replace: 0, delete: 0, keep: 0, same: 1 });
     });
 
     it("is done again when its arguments change, and is gone from the state in the end", async () => {

@@ -37,9 +37,9 @@ export class TestStack {
     up = (options: Partial<engine.UpdateOptions> = {}) => this.run(engine.up, options);
     preview = (options: Partial<engine.UpdateOptions> = {}) => this.run(engine.preview, options);
     refresh = () => this.run(engine.refresh, {});
-    destroy = () => this.run(engine.destroy, {});
+    destroy = (options: Partial<engine.DestroyOptions> = {}) => this.run(engine.destroy, options);
 
-    private run(operation: Run, options: Partial<engine.UpdateOptions>): ReturnType<Run> {
+    private run(operation: Run, options: Partial<engine.DestroyOptions>): ReturnType<Run> {
         this.events = [];
         const display = {
             show: (event: engine.EngineEvent) => void this.events.push(event),

@@ -23,7 +23,7 @@ describe("a stack", () => {
 
     it("comes up, in the order of its dependencies", async () => {
         const { changes, outputs } = await stack.up();
-        expect(changes).toEqual({ create: 7, update: 0, replace: 0, delete: 0, same: 0 });
+        expect(changes).toEqual({ create: 7, update: 0, replace: 0, delete: 0, keep: 0, same: 0 });
         expect(outputs).toMatchObject({ said: "hello", password: "[secret]" });
         expect(outputs.ref).toMatch(/^docker\.io\/t-eng-\d+\/image:test@sha256:[0-9a-f]{64}$/);
         const finished = stack.events.flatMap((e) => (e.kind === "finished" ? [e.subject.name] : []));
@@ -43,7 +43,7 @@ describe("a stack", () => {
     it("is left alone by a second up, and its state file, too", async () => {
         const before = readFileSync(stack.statePath, "utf8");
         const { changes } = await stack.up({ refresh: true });
-        expect(changes).toEqual({ create: 0, update: 0, replace: 0, delete: 0, same: 7 });
+        expect(changes).toEqual({ create: 0, update: 0, replace: 0, delete: 0, keep: 0, same: 7 });
         expect(readFileSync(stack.statePath, "utf8")).toBe(before);
     });
 
@@ -103,6 +103,34 @@ describe("a stack", () => {
         await stack.up();
         expect(stack.steps()).toEqual(["delete second"]);
         await expect(stack.container("second").inspect()).rejects.toThrow("no such container");
+    });
+
+    it("makes anew what it is told to, and what depends on that", async () => {
+        const password = async () => (await stackOutputs(stack.location, { showSecrets: true })).password;
+        const old = await password();
+        expect((await stack.preview({ replace: ["password"] })).changes).toMatchObject({ replace: 3 });
+        await stack.up({ replace: ["password"] });
+        expect(stack.steps()).toEqual(["replace check", "replace first", "replace password"]);
+        expect(await password()).not.toBe(old);
+        expect(await readInside("first", "/run/secret")).toBe(await password());
+        expect((await stack.up()).changes).toMatchObject({ replace: 0, same: 6 });
+    });
+
+    it("goes down but for what is to be spared, and comes up with it as it was", async () => {
+        const outputs = await stackOutputs(stack.location, { showSecrets: true });
+        const { changes } = await stack.destroy({ spare: ["random:index/randomPassword:RandomPassword"] });
+        expect(changes).toMatchObject({ delete: 3, keep: 2, same: 1 });
+        expect(stack.steps()).toEqual(expect.arrayContaining(["delete first", "keep data", "keep image"]));
+        const left = stack.checkpoint().resources.map(({ type }: { type: string }) => type);
+        expect(left).toEqual([
+            "pulumi:pulumi:Stack",
+            "engine-test:index:Pair",
+            expect.stringMatching(/^pulumi:providers:random$/),
+            "random:index/randomPassword:RandomPassword",
+        ]);
+        expect(await stackOutputs(stack.location, { showSecrets: true })).toEqual(outputs);
+        expect((await stack.up()).changes).toMatchObject({ create: 5, same: 1 });
+        expect((await stackOutputs(stack.location, { showSecrets: true })).password).toBe(outputs.password);
     });
 
     it("goes down, but for what is to be kept", async () => {

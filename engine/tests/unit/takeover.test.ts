@@ -23,7 +23,7 @@ describe("a stack of the real Pulumi CLI", () => {
         const display = { show: (event: EngineEvent) => void events.push(event) };
         const { changes } = await preview({ ...location(), display });
         expect(events.filter((event) => event.kind === "planned")).toEqual([]);
-        expect(changes).toEqual({ create: 0, update: 0, replace: 0, delete: 0, same: 6 });
+        expect(changes).toEqual({ create: 0, update: 0, replace: 0, delete: 0, keep: 0, same: 6 });
     });
 
     it("shows its outputs, secrets only when asked", async () => {

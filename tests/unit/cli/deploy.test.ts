@@ -30,12 +30,13 @@ describe("the engine", () => {
         const { exitCode, stdout } = await box.carbon(["up", "--yes"]);
         expect(exitCode).toBe(0);
         expect(stdout).toContain(`Engine: pulumi v3.260.0 (${join(box.bin, "pulumi")}), as it is on PATH.`);
-        expect(box.commands("pulumi").slice(0, 3)).toEqual([
+        expect(box.commands("pulumi").slice(0, 4)).toEqual([
             "version",
             "stack select --create --stack dev --non-interactive",
+            "stack export --stack dev --non-interactive",
             "up --stack dev --refresh --yes --skip-preview",
         ]);
-        expect(box.calls("pulumi")[2]?.env).toEqual({
+        expect(box.calls("pulumi")[3]?.env).toEqual({
             PULUMI_BACKEND_URL: pathToFileURL(join(box.dir, ".carbon", "state")).href,
             PULUMI_CONFIG_PASSPHRASE_FILE: join(box.dir, ".carbon", "passphrase"),
             PULUMI_SKIP_UPDATE_CHECK: "true",
@@ -146,7 +147,9 @@ describe("up", () => {
         expect(stdout).toMatch(/JupyterLab +http:\/\/127\.0\.0\.1:8888\/lab +token/);
         expect(stdout).toContain("Show passwords: ./carbon credentials");
         expect(stdout).not.toContain("to other machines");
-        expect(stdout).toMatch(/Up in .*: 20 created\.$/);
+        expect(stdout).toMatch(
+            /Up in .*: 20 created\.\nOpen http:\/\/127\.0\.0\.1:8888\/lab, or type \.\/carbon open: it logs in\.$/,
+        );
     });
 
     it("answers with one document with --json, and nothing else on standard output", async () => {
@@ -374,7 +377,9 @@ describe("down", () => {
         expect(stdout).toContain(
             "Kept, with your data: carbon-dev-home, carbon-dev-postgres, carbon-dev-keys (--volumes deletes them)",
         );
-        expect(box.commands("pulumi")).toContain("destroy --stack dev --refresh --yes --skip-preview");
+        expect(box.commands("pulumi")).toContain(
+            "destroy --stack dev --refresh --yes --skip-preview --exclude **random:index/randomPassword:RandomPassword::**",
+        );
         expect(box.commands("docker").filter((command) => command.includes(" rm "))).toEqual([]);
     });
 

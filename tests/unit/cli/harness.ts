@@ -157,6 +157,7 @@ export const obedientPulumi: Rule[] = [
         stdout: JSON.stringify({ ...stackOutputs, credentials: logins() }),
     },
     { match: "^stack output ", stdout: JSON.stringify(stackOutputs) },
+    { match: "^stack export ", stdout: JSON.stringify({ version: 3, deployment: {} }) },
     { match: "^stack history ", stdout: JSON.stringify([{ resourceChanges: { create: 20 } }]) },
     { match: "^(up|preview|refresh|destroy) ", stdout: "Updating (dev)\n" },
 ];

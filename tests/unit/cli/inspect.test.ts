@@ -63,7 +63,7 @@ describe("status", () => {
         writeFileSync(join(stacks, "dev.json"), JSON.stringify({ version: 3, checkpoint }));
         const { exitCode, stdout } = await box.carbon(["status"]);
         expect(exitCode).toBe(0);
-        expect(stdout).toMatch(/^postgres +carbon-dev-postgres +running +healthy +\d+ \w+ +41000$/m);
+        expect(stdout).toMatch(/^postgres +carbon-dev-postgres +running +healthy +\d+ \w+ +- +41000$/m);
         expect(stdout).toMatch(/^Last deployed .* ago \(2026-01-01T00:00:00Z\)\.$/m);
     });
 
@@ -231,7 +231,7 @@ describe("verify", () => {
         box.install("docker", [...running(stopped), ...healthyDocker]);
         expect(await box.carbon(["verify"])).toMatchObject({
             exitCode: 1,
-            stderr: "error: The workspace is exited. Type: ./carbon up",
+            stderr: "error: The workspace is exited. Type: ./carbon start",
         });
     });
 });
@@ -290,6 +290,7 @@ describe("open", () => {
         const { stdout } = await box.carbon(["open"], { SSH_CONNECTION: "1 2 3 4" });
         expect(stdout.split("\n")).toEqual([
             "http://127.0.0.1:8888/lab",
+            "Open it from the machine that you sit at: ssh -L 8888:127.0.0.1:8888 <this machine>",
             "It asks for a login: ./carbon credentials",
         ]);
         expect(box.commands("pulumi").some((command) => command.includes("--show-secrets"))).toBe(false);

@@ -110,6 +110,8 @@ describe("tables", () => {
                 container: "carbon-dev-workspace",
                 state: "running",
                 health: "healthy",
+                memory: { used: 512 * 2 ** 20, limit: 6144 * 2 ** 20, killed: 0 },
+                outOfMemory: false,
                 ports: [2222, 6900],
                 since: "2026-01-01T23:30:00Z",
                 ok: true,
@@ -118,6 +120,7 @@ describe("tables", () => {
                 service: "redis",
                 container: "carbon-dev-redis",
                 state: "exited",
+                outOfMemory: false,
                 ports: [],
                 since: "2025-12-25T00:00:00Z",
                 ok: false,
@@ -125,9 +128,9 @@ describe("tables", () => {
         ];
         expect(`\n${statusTable(services, now)}\n`).toMatchInlineSnapshot(`
           "
-          Service    Container             State    Health   Since   Ports
-          workspace  carbon-dev-workspace  running  healthy  30 min  2222, 6900
-          redis      carbon-dev-redis      exited   -        8 d     -
+          Service    Container             State    Health   Since   Memory           Ports
+          workspace  carbon-dev-workspace  running  healthy  30 min  512 of 6144 MiB  2222, 6900
+          redis      carbon-dev-redis      exited   -        8 d     -                -
           "
         `);
     });

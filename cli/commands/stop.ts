@@ -1,0 +1,43 @@
+import type { Command } from "commander";
+import { action, type Handler } from "../action";
+import { stackContainers } from "../docker";
+import { UserError } from "../errors";
+import { startStack, stopStack } from "../lifecycle";
+import { plural } from "../output";
+
+/** `carbon stop` and `carbon start`. */
+export function addStop(program: Command): void {
+    program
+        .command("stop")
+        .description("stop the stack's containers as they are; start starts them again, up does so too")
+        .action(action(stop));
+    program
+        .command("start")
+        .description("start the containers that are stopped, in order, and wait until all are healthy")
+        .action(action(start));
+}
+
+const stop: Handler<unknown> = async (session) => {
+    const containers = await stackContainers(session.stack);
+    const stopped = await stopStack(session, containers);
+    const words =
+        containers.length === 0
+            ? await session.whyNothingRuns()
+            : stopped.length === 0
+              ? `The stack ${session.stack} is stopped already.`
+              : `Stopped ${plural(stopped.length, "container")}; \`./carbon start${session.stackFlag()}\` starts them again.`;
+    session.output.result(words, { stack: session.stack, stopped });
+};
+
+const start: Handler<unknown> = async (session) => {
+    const containers = await stackContainers(session.stack);
+    if (containers.length === 0) {
+        throw new UserError(await session.whyNothingRuns());
+    }
+    const started = await startStack(session, containers);
+    const words =
+        started.length === 0
+            ? `The stack ${session.stack} runs already.`
+            : `Started ${plural(started.length, "container")}.`;
+    session.output.result(words, { stack: session.stack, started });
+};

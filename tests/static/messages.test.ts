@@ -1,0 +1,51 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+
+const root = join(__dirname, "..", "..");
+
+/** What other programs say. */
+const foreign = ["no space left on device", "REMOTE HOST IDENTIFICATION HAS CHANGED"];
+
+/** Every text that the suite can print is in one of these. */
+const sources = [
+    "cli",
+    "engine/src",
+    "settings",
+    "components",
+    "catalogue",
+    "host",
+    "scripts",
+    "verify",
+    "dockerfiles",
+]
+    .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"));
+
+/** The quotes in the first column of the tables, where a reader looks for what is on the screen. */
+const quoted = readFileSync(join(root, "docs", "troubleshooting.md"), "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("| "))
+    .flatMap((line) => (line.split("|")[1] ?? "").match(/(?<=`)[^`]+ [^`]+(?=`)/g) ?? [])
+    .filter((text) => / /.test(text.trim()) && !text.startsWith(" "));
+
+describe("docs/troubleshooting.md", () => {
+    it("quotes something", () => {
+        expect(quoted.length).toBeGreaterThan(5);
+    });
+
+    it.each(quoted.filter((text) => !foreign.some((words) => text.includes(words))))(
+        "quotes the suite as it speaks: %s",
+        (text) => {
+            // An ellipsis stands for what differs from case to case.
+            const pieces = text.split("…").map((piece) => piece.trim());
+            for (const piece of pieces.filter((words) => words.length > 2)) {
+                expect(
+                    sources.some((source) => source.includes(piece)),
+                    piece,
+                ).toBe(true);
+            }
+        },
+    );
+});
