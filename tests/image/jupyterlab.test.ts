@@ -95,7 +95,9 @@ describe.runIf(toolsets.includes("notebooks"))("JupyterLab, as people work with 
             expect(await runCell(page, 0)).toBe("[]");
             expect(await runCell(page, 0)).toBe("[]");
             // Real mistakes are shown, taste is not: neither blanks and blank lines nor the empty cell.
-            const marked = await page.locator(".cm-lintRange").evaluateAll((marks) => marks.map((mark) => mark.textContent));
+            const marked = await page
+                .locator(".cm-lintRange")
+                .evaluateAll((marks) => marks.map((mark) => mark.textContent));
             expect([...new Set(marked)].sort()).toEqual(["import os, sys", "undefined_name"]);
             await page.keyboard.press("Control+s");
             await page.waitForTimeout(1000);
@@ -147,7 +149,9 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
     });
 
     it("deletes a folder with what is in it", async () => {
-        await asCarbon("mkdir -p /workspace/full/deep; touch /workspace/full/deep/file /workspace/full/.hidden");
+        await asCarbon(
+            "mkdir -p /workspace/full/deep; touch /workspace/full/deep/file /workspace/full/.hidden",
+        );
         expect((await api("/api/contents/full", { method: "DELETE" })).status).toBe(204);
         expect(await asCarbon("ls /workspace")).not.toContain("full");
     });
@@ -184,7 +188,9 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
             }
         }
         if (hasBrowser) {
-            await asCarbon("cd /tmp && /opt/carbon/venv/bin/jupyter nbconvert --to pdf /workspace/export.ipynb --output-dir=/tmp/pdf");
+            await asCarbon(
+                "cd /tmp && /opt/carbon/venv/bin/jupyter nbconvert --to pdf /workspace/export.ipynb --output-dir=/tmp/pdf",
+            );
             expect(await asCarbon("head -c 5 /tmp/pdf/export.pdf; rm -r /tmp/pdf")).toBe("%PDF-");
         }
     });
@@ -195,14 +201,21 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
             git clone --quiet /home/carbon/origin.git /home/carbon/first && cd /home/carbon/first && touch file && git add file
             git -c user.name=A -c user.email=a@b commit --quiet --message=first && git push --quiet`);
         const page = await openPage(browser, jupyter, "/lab", errors);
-        for (const [download, expected] of [[false, ".git\nfile"], [true, "file"]] as const) {
+        for (const [download, expected] of [
+            [false, ".git\nfile"],
+            [true, "file"],
+        ] as const) {
             await choose(page, "Git", "Clone a Repository");
             await page.locator("#input-link").fill("/home/carbon/origin.git");
             await page.locator("#download").setChecked(download);
             await takePicture(page, "jupyterlab-clone");
             await page.locator(".jp-Dialog button", { hasText: "Clone" }).click();
             await listed(page, "origin").waitFor({ timeout: 60_000 });
-            await until("cloned", 30, async () => (await asCarbon("LC_ALL=C ls -A /workspace/origin")) === expected);
+            await until(
+                "cloned",
+                30,
+                async () => (await asCarbon("LC_ALL=C ls -A /workspace/origin")) === expected,
+            );
             expect((await api("/api/contents/origin", { method: "DELETE" })).status).toBe(204);
             await listed(page, "origin").waitFor({ state: "detached", timeout: 60_000 });
         }
@@ -212,10 +225,14 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
     it("says in the cell that a kernel died of memory, and the limit in the status bar", async () => {
         await save("memory.ipynb", ["kept = []\nwhile True:\n    kept.append(bytearray(64 << 20))", "6 * 7"]);
         const page = await openNotebook("memory.ipynb");
-        await page.locator("#jp-main-statusbar", { hasText: /Mem: [\d.]+ \/ (3072\.00 MB|3\.00 GB)/ }).waitFor({ timeout: 60_000 });
+        await page
+            .locator("#jp-main-statusbar", { hasText: /Mem: [\d.]+ \/ (3072\.00 MB|3\.00 GB)/ })
+            .waitFor({ timeout: 60_000 });
         const said = await runCell(page, 0);
         await takePicture(page, "jupyterlab-memory");
-        expect(said).toContain("Linux ended this kernel: it was out of memory, as the whole workspace, which has 3.0 GB.");
+        expect(said).toContain(
+            "Linux ended this kernel: it was out of memory, as the whole workspace, which has 3.0 GB.",
+        );
         expect(said).toContain("carbon:memory");
         await page.locator(".jp-Dialog button", { hasText: "Ok" }).click();
         expect(await runCell(page, 1)).toBe("42");
@@ -227,8 +244,11 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
     });
 
     it("says nothing in the log but that", async () => {
-        const lines = (await logs(jupyter.container)).split("\n").filter((line) => line.startsWith("jupyter: "));
-        const allowed = /A kernel died: Linux ended this kernel|kernel [0-9a-f-]+ restarted|Linux ended this kernel|^jupyter: (Shut down|Pulumi\.)/;
+        const lines = (await logs(jupyter.container))
+            .split("\n")
+            .filter((line) => line.startsWith("jupyter: "));
+        const allowed =
+            /A kernel died: Linux ended this kernel|kernel [0-9a-f-]+ restarted|Linux ended this kernel|^jupyter: (Shut down|Pulumi\.)/;
         expect(lines.filter((line) => line.trim() !== "jupyter:" && !allowed.test(line))).toEqual([]);
         expect(errors).toEqual([]);
     });

@@ -626,7 +626,9 @@ describe("a bad configuration", () => {
     });
 
     it("names every variable that is wrong", () => {
-        expect(problemsOf({ environment: { PATH: "x", "A-B": "x", OK: "x", HTTP_PROXY: "x" } })).toHaveLength(3);
+        expect(problemsOf({ environment: { PATH: "x", "A-B": "x", OK: "x", HTTP_PROXY: "x" } })).toHaveLength(
+            3,
+        );
         const many = Object.fromEntries(Array.from({ length: 201 }, (_, i) => [`V${i}`, ""]));
         expect(problemsOf({ environment: many })).toEqual([
             "environment: it has 201 variables. Allowed: up to 200.",
