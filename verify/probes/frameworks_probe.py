@@ -27,7 +27,8 @@ def train(*libraries: str) -> None:
 
 def complaint(order: tuple) -> str:
     """What the process of one order said last when it failed; nothing where it did not."""
-    ended = subprocess.run([sys.executable, "-I", "-B", __file__, *order], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-I", "-B", __file__, *order]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode == 0:
         return ""
     return (ended.stderr.strip().splitlines() or [f"ended with {ended.returncode}"])[-1]

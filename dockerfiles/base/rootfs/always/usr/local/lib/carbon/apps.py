@@ -14,6 +14,7 @@ import json
 import re
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ PATIENCE = 10
 """Seconds for a client to say what it wants, where there is no program to ask."""
 BACKLOG = 1024
 """Connections that may wait to be taken."""
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HTTP_REQUEST = re.compile(rb"[A-Z]{3,16} [^ \r\n]+ HTTP/1\.[01]\r\n")
 
 
@@ -70,10 +72,13 @@ class Forwarder:
         """Runs for ever."""
         async with asyncio.TaskGroup() as group:
             for app in self.apps:
-                server = await asyncio.start_server(self.handler(app), "0.0.0.0", app.forward, backlog=BACKLOG, limit=CHUNK)
+                handler = self.handler(app)
+                server = await asyncio.start_server(
+                    handler, "0.0.0.0", app.forward, backlog=BACKLOG, limit=CHUNK
+                )
                 group.create_task(server.serve_forever())
 
-    def handler(self, app: AppPort):
+    def handler(self, app: AppPort) -> Handler:
         """What is done with a connection to one of them."""
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,7 +142,8 @@ async def say_nobody(client: Connection, app: AppPort) -> None:
             ports = " or ".join(map(str, app.targets))
             text = f"502 Bad Gateway: nothing listens on port {ports} in the workspace.\n"
             head = (
-                "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
+                "HTTP/1.1 502 Bad Gateway\r\n"
+                "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
                 f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
             )
             client.writer.write((head if request.startswith(b"HEAD ") else head + text).encode())
