@@ -11,7 +11,7 @@ from ..probes import ask
 @check(
     "frameworks",
     expected="TensorFlow and PyTorch in one process, imported in either order",
-    hint=f"docker exec {{workspace}} {VENV_PYTHON} -c 'import tensorflow, torch; import torch._dynamo'",
+    hint=f"docker exec {{workspace}} {VENV_PYTHON} -c 'import tensorflow, torch._dynamo'",
     needs=(toolset("torch"), toolset("tensorflow")),
     limit=120.0,
 )

@@ -1,6 +1,8 @@
-"""Run by the interpreter that has PyTorch and TensorFlow: prints, as one line of JSON, whether a process can have both.
+"""Run by the interpreter that has PyTorch and TensorFlow: prints, as one line of JSON, whether a process can
+have both.
 
-Each order is a process of its own, because what two libraries bring twice ends the process without a word of Python's.
+Each order is a process of its own, because what two libraries bring twice ends the process without a word
+of Python's.
 """
 
 import importlib

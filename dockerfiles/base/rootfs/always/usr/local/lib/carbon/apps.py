@@ -1,10 +1,11 @@
-"""The ports of the user's own programs: what the user's machine sends to a published one goes on to the program.
+"""The ports of the user's own programs: what the user's machine sends to a published one goes on to the
+program.
 
-Programs listen on the loopback and print its address: http://127.0.0.1:7860. Docker cannot hand connections to a
-container's loopback. So the document lists, as `appPorts`, ports that Docker publishes on the user's machine
-(`published`) and hands to other ones here (`forward`). Connections go on to 127.0.0.1 or ::1, to the port that the
-user's machine has or, where a port offset makes that another and nothing listens there, to `port`: as they are, byte
-by byte, for as long as either side has something to say.
+Programs listen on the loopback and print its address: http://127.0.0.1:7860. Docker cannot hand connections
+to a container's loopback. So the document lists, as `appPorts`, ports that Docker publishes on the user's
+machine (`published`) and hands to other ones here (`forward`). Connections go on to 127.0.0.1 or ::1, to
+the port that the user's machine has or, where a port offset makes that another and nothing listens there,
+to `port`: as they are, byte by byte, for as long as either side has something to say.
 """
 
 from __future__ import annotations
