@@ -18,8 +18,8 @@ from ..probes import ask
 def frameworks(env: Environment) -> Outcome:
     """A process that has imported TensorFlow, before or after PyTorch, trains with PyTorch.
 
-    Expected: an optimizer of PyTorch changes the weights. Where both libraries bring an LLVM of their own that the
-    process shares, LLVM ends it ("inconsistency in registered CommandLine options").
+    Expected: an optimizer of PyTorch changes the weights. Where both bring an LLVM of
+    their own, LLVM ends the process ("inconsistency in registered CommandLine options").
     """
     seen = ask(env, "frameworks")
     failed = [f"{order}: {complaint}" for order, complaint in seen.items() if complaint]

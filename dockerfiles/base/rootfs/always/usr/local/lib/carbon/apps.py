@@ -149,7 +149,7 @@ async def say_nobody(client: Connection, app: AppPort) -> None:
             )
             client.writer.write((head if request.startswith(b"HEAD ") else head + text).encode())
             client.writer.write_eof()
-            # Hanging up on what it still sends would reset the connection, and the answer might be lost with it.
+            # Hanging up on what it still sends would reset the connection, and lose the answer.
             async with asyncio.timeout(PATIENCE):
                 while await client.reader.read(CHUNK):
                     pass
