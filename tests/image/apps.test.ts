@@ -208,7 +208,7 @@ app.get("/")(lambda: {"answer": 42})`,
                     return answer !== undefined && answer.status < 500;
                 });
             }
-        }, 480_000);
+        }, 300_000);
         afterAll(async () => {
             await browser?.close();
             await removeAll();

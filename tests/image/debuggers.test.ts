@@ -51,7 +51,7 @@ describe.runIf(toolsets.includes("codeServer"))("what code-server's extensions d
             const { output } = await say(`
             printf 'package main\\n\\nfunc main() {\\n\\tanswer := 42\\n\\tprintln(answer)\\n}\\n' > main.go; go mod init a
             printf 'break main.go:5\\ncontinue\\nprint answer\\ncontinue\\nexit\\n' > commands
-            dlv debug --init commands`);
+            dlv debug --allow-non-terminal-interactive=true --init commands`);
             expect(output).toMatch(/^42$/m);
             expect(output).toContain("exited with status 0");
         },

@@ -11,15 +11,15 @@ from ..probes import ask
 @check(
     "frameworks",
     expected="TensorFlow and PyTorch in one process, imported in either order",
-    hint=f"docker exec {{workspace}} {VENV_PYTHON} -c 'import tensorflow, torch; import torch._dynamo'",
+    hint=f"docker exec {{workspace}} {VENV_PYTHON} -c 'import tensorflow, torch._dynamo'",
     needs=(toolset("torch"), toolset("tensorflow")),
     limit=120.0,
 )
 def frameworks(env: Environment) -> Outcome:
     """A process that has imported TensorFlow, before or after PyTorch, trains with PyTorch.
 
-    Expected: an optimizer of PyTorch changes the weights. Where both libraries bring an LLVM of their own that the
-    process shares, LLVM ends it ("inconsistency in registered CommandLine options").
+    Expected: an optimizer of PyTorch changes the weights. Where both bring an LLVM of
+    their own, LLVM ends the process ("inconsistency in registered CommandLine options").
     """
     seen = ask(env, "frameworks")
     failed = [f"{order}: {complaint}" for order, complaint in seen.items() if complaint]

@@ -1,6 +1,8 @@
-"""Run by the interpreter that has PyTorch and TensorFlow: prints, as one line of JSON, whether a process can have both.
+"""Run by the interpreter that has PyTorch and TensorFlow: prints, as one line of JSON, whether a process can
+have both.
 
-Each order is a process of its own, because what two libraries bring twice ends the process without a word of Python's.
+Each order is a process of its own, because what two libraries bring twice ends the process without a word
+of Python's.
 """
 
 import importlib
@@ -27,7 +29,8 @@ def train(*libraries: str) -> None:
 
 def complaint(order: tuple) -> str:
     """What the process of one order said last when it failed; nothing where it did not."""
-    ended = subprocess.run([sys.executable, "-I", "-B", __file__, *order], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-I", "-B", __file__, *order]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode == 0:
         return ""
     return (ended.stderr.strip().splitlines() or [f"ended with {ended.returncode}"])[-1]

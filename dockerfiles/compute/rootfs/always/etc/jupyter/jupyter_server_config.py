@@ -85,7 +85,8 @@ if find_spec("carbon_assistant"):
 if find_spec("jupyter_server_proxy"):
     from jupyter_server_proxy.handlers import LocalProxyHandler
 
-    def address(handler):
+    def address(handler: LocalProxyHandler) -> dict[str, str]:
+        """Where a browser finds the program that it asks for."""
         prefix = re.match(r".*?/proxy/\d+(?=/|$)", handler.request.path)
         origin = f"{handler.request.protocol}://{handler.request.host}"
         return {"X-Gradio-Server": origin + prefix[0]} if prefix else {}

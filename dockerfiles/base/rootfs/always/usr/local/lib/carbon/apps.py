@@ -1,10 +1,11 @@
-"""The ports of the user's own programs: what the user's machine sends to a published one goes on to the program.
+"""The ports of the user's own programs: what the user's machine sends to a published one goes on to the
+program.
 
-Programs listen on the loopback and print its address: http://127.0.0.1:7860. Docker cannot hand connections to a
-container's loopback. So the document lists, as `appPorts`, ports that Docker publishes on the user's machine
-(`published`) and hands to other ones here (`forward`). Connections go on to 127.0.0.1 or ::1, to the port that the
-user's machine has or, where a port offset makes that another and nothing listens there, to `port`: as they are, byte
-by byte, for as long as either side has something to say.
+Programs listen on the loopback and print its address: http://127.0.0.1:7860. Docker cannot hand connections
+to a container's loopback. So the document lists, as `appPorts`, ports that Docker publishes on the user's
+machine (`published`) and hands to other ones here (`forward`). Connections go on to 127.0.0.1 or ::1, to
+the port that the user's machine has or, where a port offset makes that another and nothing listens there,
+to `port`: as they are, byte by byte, for as long as either side has something to say.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import re
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ PATIENCE = 10
 """Seconds for a client to say what it wants, where there is no program to ask."""
 BACKLOG = 1024
 """Connections that may wait to be taken."""
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HTTP_REQUEST = re.compile(rb"[A-Z]{3,16} [^ \r\n]+ HTTP/1\.[01]\r\n")
 
 
@@ -70,10 +73,13 @@ class Forwarder:
         """Runs for ever."""
         async with asyncio.TaskGroup() as group:
             for app in self.apps:
-                server = await asyncio.start_server(self.handler(app), "0.0.0.0", app.forward, backlog=BACKLOG, limit=CHUNK)
+                handler = self.handler(app)
+                server = await asyncio.start_server(
+                    handler, "0.0.0.0", app.forward, backlog=BACKLOG, limit=CHUNK
+                )
                 group.create_task(server.serve_forever())
 
-    def handler(self, app: AppPort):
+    def handler(self, app: AppPort) -> Handler:
         """What is done with a connection to one of them."""
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,12 +143,13 @@ async def say_nobody(client: Connection, app: AppPort) -> None:
             ports = " or ".join(map(str, app.targets))
             text = f"502 Bad Gateway: nothing listens on port {ports} in the workspace.\n"
             head = (
-                "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
+                "HTTP/1.1 502 Bad Gateway\r\n"
+                "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
                 f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
             )
             client.writer.write((head if request.startswith(b"HEAD ") else head + text).encode())
             client.writer.write_eof()
-            # Hanging up on what it still sends would reset the connection, and the answer might be lost with it.
+            # Hanging up on what it still sends would reset the connection, and lose the answer.
             async with asyncio.timeout(PATIENCE):
                 while await client.reader.read(CHUNK):
                     pass
