@@ -13,8 +13,7 @@ prepare_workspace() {
     set_up_certificates
     set_up_clients
     trust_certificates
-    XDG_RUNTIME_DIR=/run/user/$(id --user carbon)
-    export XDG_RUNTIME_DIR
+    write_login_environment
 }
 
 # The user's programs need the passwords of all services.
@@ -97,6 +96,8 @@ trust_certificates() {
 # SSH logins start from a clean environment; pam_env gives them the container's.
 write_login_environment() {
     local name
+    XDG_RUNTIME_DIR=/run/user/$(id --user carbon)
+    export XDG_RUNTIME_DIR
     while IFS= read -r name; do
         case $name in
             HOME | HOSTNAME | LOGNAME | OLDPWD | PWD | SHELL | SHLVL | TERM | USER | _) ;;
