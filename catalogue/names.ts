@@ -11,6 +11,11 @@ export function networkName(stack: string): string {
     return `carbon-${stack}`;
 }
 
+/** The address of a network's gateway: the first after the network's own. */
+export function gatewayOf(subnet: string): string {
+    return subnet.replace(/(\d+)\/.*/, (_, last) => String(Number(last) + 1));
+}
+
 /** The container of a service (`workspace`, `postgres`, …). */
 export function containerName(stack: string, service: string): string {
     return `carbon-${stack}-${service}`;

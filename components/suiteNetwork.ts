@@ -1,6 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { networkName } from "../catalogue/names";
+import { gatewayOf, networkName } from "../catalogue/names";
 
 /** Arguments of {@link SuiteNetwork}. */
 export interface SuiteNetworkArgs {
@@ -16,21 +16,18 @@ export class SuiteNetwork extends pulumi.ComponentResource {
 
     constructor(name: string, args: SuiteNetworkArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:SuiteNetwork", name, {}, opts);
+        const { stack, subnet } = args;
         const network = new docker.Network(
             `${name}-network`,
             {
-                name: networkName(args.stack),
+                name: networkName(stack),
                 driver: "bridge",
-                ipamConfigs: args.subnet ? [ipam(args.subnet)] : undefined,
+                // Docker's choice of the gateway is the same, but would read back as a difference.
+                ipamConfigs: subnet === undefined ? undefined : [{ subnet, gateway: gatewayOf(subnet) }],
             },
             { parent: this, deleteBeforeReplace: true },
         );
         this.networkName = network.name;
         this.registerOutputs({ networkName: this.networkName });
     }
-}
-
-/** With the gateway written out, which is the first address after the network's own: Docker's choice reads back as a difference. */
-function ipam(subnet: string) {
-    return { subnet, gateway: subnet.replace(/(\d+)\/.*/, (_, last) => String(Number(last) + 1)) };
 }

@@ -4,7 +4,7 @@ import { toolsetNeeds } from "../catalogue/toolsets";
 import { whyNotCertificates } from "./certificates";
 import { whyNotEnvironment } from "./environment";
 import type { Machine } from "./machine";
-import type { Settings } from "./resolve";
+import type { Choices } from "./resolve";
 import { type SettingKey, type SettingValues, settingDefinitions } from "./schema";
 import { whyNotWorkspace } from "./workspaceDir";
 
@@ -12,7 +12,7 @@ import { whyNotWorkspace } from "./workspaceDir";
 type Refusal = [key: SettingKey, reason: string];
 
 /** What no key can say of itself: keys that contradict one another, and what this machine does not have. */
-export function crossCheck(values: SettingValues, settings: Settings, machine: Machine): Refusal[] {
+export function crossCheck(values: SettingValues, settings: Choices, machine: Machine): Refusal[] {
     const alone: [SettingKey, string | undefined][] = [
         ["push", whyNotPush(values)],
         ["workspaceDir", whyNotWorkspace(settings.workspaceDir, machine)],
@@ -41,7 +41,7 @@ const nobody = 65534;
 const whyNotNobody =
     "that is nobody's, whom files of unknown owners are shown as. Use your own: `id -u`, `id -g`.";
 
-function checkToolsets({ toolsets }: Settings): Refusal[] {
+function checkToolsets({ toolsets }: Choices): Refusal[] {
     return toolsets.flatMap((toolset) => {
         const missing = (toolsetNeeds[toolset] ?? []).filter((need) => !toolsets.includes(need));
         return missing.map(
@@ -54,13 +54,13 @@ function checkToolsets({ toolsets }: Settings): Refusal[] {
 }
 
 /** The chosen services as a user names them. */
-function catalogued({ services }: Settings): ServiceSpec[] {
+function catalogued({ services }: Choices): ServiceSpec[] {
     const chosen = services.map(({ name }) => catalogueName(name));
     return serviceCatalogue.filter(({ name }) => chosen.includes(name));
 }
 
 /** What a service cannot do without. */
-function checkNeeds(settings: Settings): Refusal[] {
+function checkNeeds(settings: Choices): Refusal[] {
     const services = catalogued(settings);
     const missing = ({ image, toolset, needs }: ServiceSpec): string | undefined => {
         if (image === "compute" && !settings.compute) {
@@ -77,7 +77,7 @@ function checkNeeds(settings: Settings): Refusal[] {
     });
 }
 
-function checkExposure(settings: Settings): Refusal[] {
+function checkExposure(settings: Choices): Refusal[] {
     const exposed = catalogued(settings).filter(({ loopbackOnly }) => settings.tls && loopbackOnly);
     return exposed.map(({ name }) => [
         "services",
@@ -86,7 +86,7 @@ function checkExposure(settings: Settings): Refusal[] {
 }
 
 /** A service runs in the stack or on the user's machine, not in both. */
-function checkPlaces(settings: Settings): Refusal[] {
+function checkPlaces(settings: Choices): Refusal[] {
     const chosen = catalogued(settings);
     const both = servicesOnMachine(settings).filter((service) => chosen.includes(service));
     return both.flatMap(({ name, title, place }): Refusal[] => {
@@ -95,7 +95,7 @@ function checkPlaces(settings: Settings): Refusal[] {
     });
 }
 
-function checkPorts({ ports, appPorts }: Settings): Refusal[] {
+function checkPorts({ ports, appPorts }: Choices): Refusal[] {
     const wanted = [
         ...Object.entries(ports).map(([name, port]) => ({
             key: "ports" as const,
@@ -125,7 +125,7 @@ function checkPorts({ ports, appPorts }: Settings): Refusal[] {
 }
 
 /** A user's program cannot have the port in the workspace that hands connections on to another. */
-function checkForwards({ appPorts }: Settings): Refusal[] {
+function checkForwards({ appPorts }: Choices): Refusal[] {
     const forwards = appPorts.map(({ forward }) => forward);
     return appPorts
         .filter(({ port, published }) => forwards.includes(port) || forwards.includes(published))

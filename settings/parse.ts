@@ -2,7 +2,7 @@ import { crossCheck } from "./checks";
 import { decode } from "./decode";
 import type { Machine } from "./machine";
 import { problem, SettingsError } from "./problems";
-import { resolve, type Settings } from "./resolve";
+import { ask, resolve, type Settings } from "./resolve";
 
 export { SettingsError } from "./problems";
 export type { Settings } from "./resolve";
@@ -17,16 +17,13 @@ export type { Settings } from "./resolve";
 export function parseSettings(stack: string, config: Record<string, string>, machine: Machine): Settings {
     const texts = ownTexts(config);
     const { values, problems } = decode(texts);
-    // Nobody is asked for what is refused anyway.
-    const asked =
-        problems.length > 0 ? { ...machine, dockerMemory: undefined, gitIdentity: undefined } : machine;
-    const settings = resolve(stack, values, asked);
-    const refusals = crossCheck(values, settings, machine);
+    const choices = resolve(stack, values, machine);
+    const refusals = crossCheck(values, choices, machine);
     const all = [...problems, ...refusals.map(([key, reason]) => problem(key, texts[key], reason))];
     if (all.length > 0) {
         throw new SettingsError(stack, all);
     }
-    return settings;
+    return { ...choices, ...ask(values, choices, machine) };
 }
 
 function ownTexts(config: Record<string, string>): Record<string, string> {

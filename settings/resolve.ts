@@ -26,8 +26,19 @@ type Resolved =
     | "cpus"
     | "builder";
 
+/** What programs of the machine say. Nobody asks them before all else is right. */
+export interface Answers {
+    /** Memory limit of the workspace in MiB. */
+    memory: number;
+    /** git's configuration with the user's name and e-mail address; undefined where they are not known. */
+    gitConfig?: string;
+}
+
 /** Everything that a user chose, checked and resolved. */
-export interface Settings extends Omit<SettingValues, Resolved> {
+export interface Settings extends Answers, Choices {}
+
+/** The same without what programs have to be asked for. */
+export interface Choices extends Omit<SettingValues, Resolved> {
     stack: string;
     platforms: Platform[];
     /** Docker context that the containers run in; `default` is the plain one. */
@@ -56,10 +67,6 @@ export interface Settings extends Omit<SettingValues, Resolved> {
     environment: Record<string, string>;
     /** Build arguments for a proxy; nothing secret. */
     buildProxy: Record<string, string>;
-    /** git's configuration with the user's name and e-mail address; undefined where they are not known. */
-    gitConfig?: string;
-    /** Memory limit of the workspace in MiB. */
-    memory: number;
     /** CPUs as Docker takes them, or undefined for no limit. */
     cpus?: string;
     /** Certificates that are not among the usual ones, as PEM text; undefined where there are none. */
@@ -67,7 +74,7 @@ export interface Settings extends Omit<SettingValues, Resolved> {
 }
 
 /** What the values come to on a machine. */
-export function resolve(stack: string, values: SettingValues, machine: Machine): Settings {
+export function resolve(stack: string, values: SettingValues, machine: Machine): Choices {
     const { extraCaCertificates, proxy: proxySetting, ...asChosen } = values;
     const { bindAddress, builder, compute, cpus, ports, portOffset } = values;
     const dockerContext = currentDockerContext(machine);
@@ -77,7 +84,6 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
     const inUse = portsInUse({ services, compute, toolsets: enabled, tls });
     const subnet = values.subnet === "auto" ? undefined : values.subnet;
     const proxy = readProxy(proxySetting, machine);
-    const others = services.reduce((sum, service) => sum + memoryLimit(service, { ...values, memory: 0 }), 0);
     const direct = [...directNames(stack, services), ...(subnet ? [subnet] : [])];
     return {
         ...asChosen,
@@ -99,11 +105,19 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         timezone: values.timezone === "auto" ? machineTimezone(machine) : values.timezone,
         environment: { ...values.environment, ...proxyVariables(proxy, direct) },
         buildProxy: buildProxy(proxy),
-        gitConfig: gitConfig(machine.gitIdentity?.()),
-        memory: values.memory === "auto" ? share(machine.dockerMemory?.(), others) : Number(values.memory),
         // As Docker reads it back: 1.50 would be a difference for ever.
         cpus: Number(cpus) > 0 ? String(Number(cpus)) : undefined,
         caCertificates: readCertificates(extraCaCertificates, machine),
+    };
+}
+
+/** What Docker and git say to a user's choices. */
+export function ask({ memory }: SettingValues, choices: Choices, machine: Machine): Answers {
+    const others = choices.services.map((service) => memoryLimit(service, { ...choices, memory: 0 }));
+    const sum = others.reduce((one, other) => one + other, 0);
+    return {
+        memory: memory === "auto" ? share(machine.dockerMemory?.(), sum) : Number(memory),
+        gitConfig: gitConfig(machine.gitIdentity?.()),
     };
 }
 

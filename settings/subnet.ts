@@ -22,6 +22,18 @@ export function isSubnet(text: string): boolean {
     );
 }
 
+/** Whether two networks, or an address in one, have addresses in common. Both are IPv4 in CIDR form. */
+export function overlap(one: string, other: string): boolean {
+    const [[first, bits], [second, more]] = [parts(one), parts(other)];
+    const shorter = Math.min(bits, more);
+    return block(first, shorter) === block(second, shorter);
+}
+
+function parts(cidr: string): [address: number, bits: number] {
+    const [address = "", bits] = cidr.split("/");
+    return [numberOf(address), Number(bits)];
+}
+
 function block(address: number, bits: number): number {
     return Math.floor(address / 2 ** (32 - bits));
 }

@@ -13,6 +13,7 @@ import { checkDocker, checkMemory } from "../preflight/engineChecks";
 import { type Finding, failure, ok, warning } from "../preflight/finding";
 import { checkNeighbours } from "../preflight/neighbours";
 import { checkPorts } from "../preflight/ports";
+import { checkSubnet } from "../preflight/subnet";
 import { checkWorkspaceFolder } from "../preflight/workspaceFolder";
 import type { Session } from "../session";
 
@@ -106,5 +107,6 @@ async function examineMachine(settings: Settings, info: DockerInfo | undefined):
         checkMemory(info, memory),
         ...(await examineBuild(settings, info)),
         ...(await checkPorts(settings, await runningContainers())),
+        ...[checkSubnet(settings.subnet)].filter((finding) => finding !== undefined),
     ];
 }

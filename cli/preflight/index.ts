@@ -7,6 +7,7 @@ import type { Finding } from "./finding";
 import { checkDisk, checkRootImage } from "./imageNeeds";
 import { checkNeighbours } from "./neighbours";
 import { checkPorts } from "./ports";
+import { checkSubnet } from "./subnet";
 
 /** The machine is not ready. Nothing was changed yet. */
 export class PreflightError extends UserError {
@@ -49,6 +50,7 @@ export async function ensureReady(
         info ? examineBuild(settings, info) : [finding],
         // Without an engine no container can hold a port, so whoever does is another program.
         purpose === "deploy" ? checkPorts(settings, info ? await runningContainers() : []) : [],
+        (purpose === "deploy" && checkSubnet(settings.subnet)) || [],
     ]);
     const failures = findings.flat().filter(({ status }) => status === "failure");
     if (failures.length > 0) {

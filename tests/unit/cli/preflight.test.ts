@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { DockerInfo } from "../../../cli/docker";
 import { checkImageStore } from "../../../cli/preflight/engineChecks";
+import { checkSubnet } from "../../../cli/preflight/subnet";
 import {
     container,
     healthyDocker,
@@ -123,6 +124,25 @@ describe("before anything is touched", () => {
         box.install("docker", [...running(container("workspace", { "61000/tcp": app })), ...healthyDocker]);
         box.install("pulumi", obedientPulumi);
         expect(await box.carbon(["up", "--yes"])).toMatchObject({ exitCode: 0 });
+    });
+
+    it("says which of this machine's networks an address range is part of", async () => {
+        const interfaces = {
+            en7: [{ family: "IPv4", address: "172.30.7.12", cidr: "172.30.7.12/24" }],
+        } as never;
+        for (const subnet of ["172.30.7.0/24", "172.30.0.0/16", "172.30.7.128/28"]) {
+            expect(checkSubnet(subnet, interfaces)).toMatchObject({
+                status: "failure",
+                detail: `the address range ${subnet} is part of a network of this machine's, en7 (172.30.7.12/24)`,
+            });
+        }
+        // Its own gateway, where it is deployed already, is no other network.
+        const deployed = { br: [{ family: "IPv4", address: "172.30.8.1", cidr: "172.30.8.1/24" }] } as never;
+        expect(checkSubnet("172.30.8.0/24", deployed)).toMatchObject({ status: "ok" });
+        expect(checkSubnet(undefined, interfaces)).toBeUndefined();
+        for (const subnet of ["172.30.8.0/24", "172.31.0.0/16", "10.0.0.0/16"]) {
+            expect(checkSubnet(subnet, interfaces)).toMatchObject({ status: "ok", detail: subnet });
+        }
     });
 
     it("reports what is wrong with Docker and its images in one go", async () => {
@@ -338,6 +358,16 @@ describe("the workspace folder", () => {
 });
 
 describe("doctor", () => {
+    it("looks at the address range where one is chosen", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        box.configure({ subnet: "10.255.240.0/28", services: [], toolsets: [], compute: false });
+        expect((await box.carbon(["doctor"])).stdout).toContain("✓ address range: 10.255.240.0/28");
+        box.configure({ services: [], toolsets: [], compute: false });
+        expect((await box.carbon(["doctor"])).stdout).not.toContain("address range");
+    });
+
     it("ticks off what is well, and exits 0", async () => {
         const box = sandbox();
         box.install("docker", healthyDocker);
