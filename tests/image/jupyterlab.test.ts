@@ -65,7 +65,7 @@ describe.runIf(toolsets.includes("notebooks"))("JupyterLab, as people work with 
         await page.keyboard.press("Control+Enter");
         const output = cell.locator(".jp-OutputArea-output").first();
         await output.waitFor({ timeout: 120_000 });
-        return output.innerText();
+        return (await output.textContent()) ?? "";
     }
 
     async function choose(page: Page, menu: string, item: string): Promise<void> {
@@ -95,7 +95,9 @@ describe.runIf(toolsets.includes("notebooks"))("JupyterLab, as people work with 
             expect(await runCell(page, 0)).toBe("[]");
             expect(await runCell(page, 0)).toBe("[]");
             // Real mistakes are shown, taste is not: neither blanks and blank lines nor the empty cell.
-            const marked = await page.locator(".cm-lintRange").evaluateAll((marks) => marks.map((mark) => mark.textContent));
+            const marked = await page
+                .locator(".cm-lintRange")
+                .evaluateAll((marks) => marks.map((mark) => mark.textContent));
             expect([...new Set(marked)].sort()).toEqual(["import os, sys", "undefined_name"]);
             await page.keyboard.press("Control+s");
             await page.waitForTimeout(1000);
@@ -147,7 +149,9 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
     });
 
     it("deletes a folder with what is in it", async () => {
-        await asCarbon("mkdir -p /workspace/full/deep; touch /workspace/full/deep/file /workspace/full/.hidden");
+        await asCarbon(
+            "mkdir -p /workspace/full/deep; touch /workspace/full/deep/file /workspace/full/.hidden",
+        );
         expect((await api("/api/contents/full", { method: "DELETE" })).status).toBe(204);
         expect(await asCarbon("ls /workspace")).not.toContain("full");
     });
@@ -184,7 +188,9 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
             }
         }
         if (hasBrowser) {
-            await asCarbon("cd /tmp && /opt/carbon/venv/bin/jupyter nbconvert --to pdf /workspace/export.ipynb --output-dir=/tmp/pdf");
+            await asCarbon(
+                "cd /tmp && /opt/carbon/venv/bin/jupyter nbconvert --to pdf /workspace/export.ipynb --output-dir=/tmp/pdf",
+            );
             expect(await asCarbon("head -c 5 /tmp/pdf/export.pdf; rm -r /tmp/pdf")).toBe("%PDF-");
         }
     });
@@ -195,14 +201,21 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
             git clone --quiet /home/carbon/origin.git /home/carbon/first && cd /home/carbon/first && touch file && git add file
             git -c user.name=A -c user.email=a@b commit --quiet --message=first && git push --quiet`);
         const page = await openPage(browser, jupyter, "/lab", errors);
-        for (const [download, expected] of [[false, ".git\nfile"], [true, "file"]] as const) {
+        for (const [download, expected] of [
+            [false, ".git\nfile"],
+            [true, "file"],
+        ] as const) {
             await choose(page, "Git", "Clone a Repository");
             await page.locator("#input-link").fill("/home/carbon/origin.git");
             await page.locator("#download").setChecked(download);
             await takePicture(page, "jupyterlab-clone");
             await page.locator(".jp-Dialog button", { hasText: "Clone" }).click();
             await listed(page, "origin").waitFor({ timeout: 60_000 });
-            await until("cloned", 30, async () => (await asCarbon("LC_ALL=C ls -A /workspace/origin")) === expected);
+            await until(
+                "cloned",
+                30,
+                async () => (await asCarbon("LC_ALL=C ls -A /workspace/origin")) === expected,
+            );
             expect((await api("/api/contents/origin", { method: "DELETE" })).status).toBe(204);
             await listed(page, "origin").waitFor({ state: "detached", timeout: 60_000 });
         }
@@ -212,24 +225,94 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
     it("says in the cell that a kernel died of memory, and the limit in the status bar", async () => {
         await save("memory.ipynb", ["kept = []\nwhile True:\n    kept.append(bytearray(64 << 20))", "6 * 7"]);
         const page = await openNotebook("memory.ipynb");
-        await page.locator("#jp-main-statusbar", { hasText: /Mem: [\d.]+ \/ (3072\.00 MB|3\.00 GB)/ }).waitFor({ timeout: 60_000 });
+        await page
+            .locator("#jp-main-statusbar", { hasText: /Mem: [\d.]+ \/ (3072\.00 MB|3\.00 GB)/ })
+            .waitFor({ timeout: 60_000 });
         const said = await runCell(page, 0);
         await takePicture(page, "jupyterlab-memory");
-        expect(said).toContain("Linux ended this kernel: it was out of memory, as the whole workspace, which has 3.0 GB.");
+        expect(said).toContain(
+            "Linux ended this kernel: it was out of memory, as the whole workspace, which has 3.0 GB.",
+        );
         expect(said).toContain("carbon:memory");
         await page.locator(".jp-Dialog button", { hasText: "Ok" }).click();
         expect(await runCell(page, 1)).toBe("42");
         // Who ends a kernel otherwise is not told of memory.
         await asCarbon("pkill -9 -f ipykernel_launcher");
         await page.locator(".jp-Dialog").waitFor({ timeout: 60_000 });
-        expect(await page.locator(".jp-OutputArea-output").allInnerTexts()).toEqual([said, "42"]);
+        expect(await page.locator(".jp-OutputArea-output").allTextContents()).toEqual([said, "42"]);
         await page.close();
     });
 
     it("says nothing in the log but that", async () => {
-        const lines = (await logs(jupyter.container)).split("\n").filter((line) => line.startsWith("jupyter: "));
-        const allowed = /A kernel died: Linux ended this kernel|kernel [0-9a-f-]+ restarted|Linux ended this kernel|^jupyter: (Shut down|Pulumi\.)/;
+        const lines = (await logs(jupyter.container))
+            .split("\n")
+            .filter((line) => line.startsWith("jupyter: "));
+        const allowed =
+            /A kernel died: Linux ended this kernel|kernel [0-9a-f-]+ restarted|Linux ended this kernel|^jupyter: (Shut down|Pulumi\.)/;
         expect(lines.filter((line) => line.trim() !== "jupyter:" && !allowed.test(line))).toEqual([]);
         expect(errors).toEqual([]);
     });
+
+    it("stays well whatever people configure in their own files, and leaves nothing in /tmp from start to start", async () => {
+        await asCarbon(ownFiles);
+        const left = async () =>
+            asCarbon(
+                "find /tmp -mindepth 1 -maxdepth 1 -name 'dbus-*'; ls ~/.local/share/jupyter/runtime",
+            ).then((files) => files.split("\n").length);
+        await asCarbon("touch ~/.local/share/jupyter/runtime/kernel-of-a-former-run.json");
+        const before = await left();
+        for (const _ of ["first", "second"]) {
+            await jupyter.container.restart({ t: 30 });
+            await untilHealthy(jupyter.container, 120);
+        }
+        expect(await left()).toBeLessThanOrEqual(before);
+        const only = ["platform", "jupyter", "code-server", "novnc", "vnc", "ssh"];
+        const { code, output } = await exec(jupyter.container, ["carbon-verify", `--only=${only.join(",")}`]);
+        expect([code, output]).toEqual([0, expect.stringContaining('"jupyter"')]);
+    });
 });
+
+/** Everything of a user's own that a service or a client of the suite might read, and none of it of use. */
+const ownFiles = `
+cd ~
+mkdir -p .jupyter/jupyter_server_config.d .jupyter/lab/user-settings/@jupyterlab/apputils-extension .config/pip \
+    .config/code-server .ipython/profile_default/startup .ssh .local/lib/python3.13/site-packages/tornado .vnc
+cat > .jupyter/jupyter_server_config.py << 'END'
+c = get_config()
+c.ServerApp.port = 9998
+c.ServerApp.ip = "127.0.0.2"
+c.ServerApp.base_url = "/mine/"
+c.ServerApp.sock = "/tmp/mine.sock"
+c.ServerApp.certfile = "/nowhere.pem"
+c.ServerApp.keyfile = "/nowhere.key"
+c.ServerApp.client_ca = "/nowhere.pem"
+c.ServerApp.root_dir = "/home/carbon"
+c.ServerApp.identity_provider_class = "jupyter_server.auth.identity.LegacyIdentityProvider"
+c.IdentityProvider.token = "mine"
+raise RuntimeError("mine")
+END
+cp .jupyter/jupyter_server_config.py .jupyter/jupyter_config.py
+cp .jupyter/jupyter_server_config.py .jupyter/jupyter_lab_config.py
+echo '{"ServerApp": {"port": 9998, "base_url": "/mine/"}}' > .jupyter/jupyter_server_config.json
+echo '{' > .jupyter/jupyter_server_config.d/broken.json
+echo '{' > .jupyter/lab/user-settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings
+printf '[global]\nindex-url = http://127.0.0.1:1/\nrequire-hashes = true\n' > .config/pip/pip.conf
+for file in .bashrc .bash_profile .profile .zshrc .zshenv .zprofile .xsessionrc .xprofile; do
+    printf 'echo noise\nexit 3\n' > $file
+done
+printf 'bind-addr: 127.0.0.1:7777\nauth: none\ncert: true\nbase-path: /mine\n' > .config/code-server/config.yaml
+echo 'raise RuntimeError("mine")' > .ipython/profile_default/startup/00.py
+echo 'raise RuntimeError("mine")' > .local/lib/python3.13/site-packages/sitecustomize.py
+echo 'raise RuntimeError("mine")' > .local/lib/python3.13/site-packages/usercustomize.py
+echo 'raise RuntimeError("mine")' > .local/lib/python3.13/site-packages/tornado/__init__.py
+echo 'import nothing_of_that_name' > .local/lib/python3.13/site-packages/broken.pth
+echo 'broken===' > .npmrc
+echo 'channels: [' > .condarc
+echo 'SELECT nonsense;' > .psqlrc
+echo ':set nonsense' > .redisclirc
+echo 'stop("mine")' > .Rprofile
+echo 'R_HOME=/nowhere' > .Renviron
+echo '[broken' > .gitconfig
+printf 'Host *\n  Nonsense yes\n' > .ssh/config
+echo 'exit 1' > .vnc/xstartup
+`;
