@@ -25,6 +25,12 @@ SERVICES_FILE = "/run/carbon/services.json"
 SECRETS_DIR = "/run/carbon/secrets"
 TLS_DIR = "/run/carbon/tls"
 VENV_PYTHON = "/opt/carbon/venv/bin/python"
+_PERSONAL = (
+    *("BASH_ENV", "INPUTRC", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHON", "VIRTUAL_ENV"),
+    *("PG", "PSQL", "REDISCLI_", "MOSQUITTO_", "MONGOSH_", "XDG_CONFIG", "TF_", "TORCH_", "KERAS_", "CUDA_"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
+)
+"""How variables begin with which people configure what the checks start."""
 USER = "carbon"
 """Who the programs that checks start run as: root runs nothing that reads what users write."""
 
@@ -145,10 +151,12 @@ class Environment:
     def run(self, *argv: str, stdin: str = "", **variables: str) -> Finished:
         """Runs a program in this environment with more `variables`, as carbon where this is root. See Processes.run.
 
-        Its home is a directory of its own that `close` removes: Keras, for one, writes its settings there.
+        Its home is a directory of its own that `close` removes: Keras, for one, writes its settings there. No setting of
+        the caller's for a client or an interpreter reaches it: what is checked is the suite.
         """
         home = str(self._own_directory())
-        env = {**self.variables, "HOME": home, "TMPDIR": home, **variables}
+        inherited = {name: value for name, value in self.variables.items() if not name.startswith(_PERSONAL)}
+        env = {**inherited, "HOME": home, "TMPDIR": home, **variables}
         return self._processes.run(argv, env=env, stdin=stdin)
 
     def close(self) -> None:

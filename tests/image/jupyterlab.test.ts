@@ -65,7 +65,7 @@ describe.runIf(toolsets.includes("notebooks"))("JupyterLab, as people work with 
         await page.keyboard.press("Control+Enter");
         const output = cell.locator(".jp-OutputArea-output").first();
         await output.waitFor({ timeout: 120_000 });
-        return output.innerText();
+        return (await output.textContent()) ?? "";
     }
 
     async function choose(page: Page, menu: string, item: string): Promise<void> {
@@ -239,7 +239,7 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
         // Who ends a kernel otherwise is not told of memory.
         await asCarbon("pkill -9 -f ipykernel_launcher");
         await page.locator(".jp-Dialog").waitFor({ timeout: 60_000 });
-        expect(await page.locator(".jp-OutputArea-output").allInnerTexts()).toEqual([said, "42"]);
+        expect(await page.locator(".jp-OutputArea-output").allTextContents()).toEqual([said, "42"]);
         await page.close();
     });
 
@@ -252,4 +252,67 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
         expect(lines.filter((line) => line.trim() !== "jupyter:" && !allowed.test(line))).toEqual([]);
         expect(errors).toEqual([]);
     });
+
+    it("stays well whatever people configure in their own files, and leaves nothing in /tmp from start to start", async () => {
+        await asCarbon(ownFiles);
+        const left = async () =>
+            asCarbon(
+                "find /tmp -mindepth 1 -maxdepth 1 -name 'dbus-*'; ls ~/.local/share/jupyter/runtime",
+            ).then((files) => files.split("\n").length);
+        await asCarbon("touch ~/.local/share/jupyter/runtime/kernel-of-a-former-run.json");
+        const before = await left();
+        for (const _ of ["first", "second"]) {
+            await jupyter.container.restart({ t: 30 });
+            await untilHealthy(jupyter.container, 120);
+        }
+        expect(await left()).toBeLessThanOrEqual(before);
+        const only = ["platform", "jupyter", "code-server", "novnc", "vnc", "ssh"];
+        const { code, output } = await exec(jupyter.container, ["carbon-verify", `--only=${only.join(",")}`]);
+        expect([code, output]).toEqual([0, expect.stringContaining('"jupyter"')]);
+    });
 });
+
+/** Everything of a user's own that a service or a client of the suite might read, and none of it of use. */
+const ownFiles = `
+cd ~
+mkdir -p .jupyter/jupyter_server_config.d .jupyter/lab/user-settings/@jupyterlab/apputils-extension .config/pip \
+    .config/code-server .ipython/profile_default/startup .ssh .local/lib/python3.13/site-packages/tornado .vnc
+cat > .jupyter/jupyter_server_config.py << 'END'
+c = get_config()
+c.ServerApp.port = 9998
+c.ServerApp.ip = "127.0.0.2"
+c.ServerApp.base_url = "/mine/"
+c.ServerApp.sock = "/tmp/mine.sock"
+c.ServerApp.certfile = "/nowhere.pem"
+c.ServerApp.keyfile = "/nowhere.key"
+c.ServerApp.client_ca = "/nowhere.pem"
+c.ServerApp.root_dir = "/home/carbon"
+c.ServerApp.identity_provider_class = "jupyter_server.auth.identity.LegacyIdentityProvider"
+c.IdentityProvider.token = "mine"
+raise RuntimeError("mine")
+END
+cp .jupyter/jupyter_server_config.py .jupyter/jupyter_config.py
+cp .jupyter/jupyter_server_config.py .jupyter/jupyter_lab_config.py
+echo '{"ServerApp": {"port": 9998, "base_url": "/mine/"}}' > .jupyter/jupyter_server_config.json
+echo '{' > .jupyter/jupyter_server_config.d/broken.json
+echo '{' > .jupyter/lab/user-settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings
+printf '[global]\nindex-url = http://127.0.0.1:1/\nrequire-hashes = true\n' > .config/pip/pip.conf
+for file in .bashrc .bash_profile .profile .zshrc .zshenv .zprofile .xsessionrc .xprofile; do
+    printf 'echo noise\nexit 3\n' > $file
+done
+printf 'bind-addr: 127.0.0.1:7777\nauth: none\ncert: true\nbase-path: /mine\n' > .config/code-server/config.yaml
+echo 'raise RuntimeError("mine")' > .ipython/profile_default/startup/00.py
+echo 'raise RuntimeError("mine")' > .local/lib/python3.13/site-packages/sitecustomize.py
+echo 'raise RuntimeError("mine")' > .local/lib/python3.13/site-packages/usercustomize.py
+echo 'raise RuntimeError("mine")' > .local/lib/python3.13/site-packages/tornado/__init__.py
+echo 'import nothing_of_that_name' > .local/lib/python3.13/site-packages/broken.pth
+echo 'broken===' > .npmrc
+echo 'channels: [' > .condarc
+echo 'SELECT nonsense;' > .psqlrc
+echo ':set nonsense' > .redisclirc
+echo 'stop("mine")' > .Rprofile
+echo 'R_HOME=/nowhere' > .Renviron
+echo '[broken' > .gitconfig
+printf 'Host *\n  Nonsense yes\n' > .ssh/config
+echo 'exit 1' > .vnc/xstartup
+`;
