@@ -10,7 +10,7 @@ export function addCredentials(program: Command): void {
     const command = program
         .command("credentials")
         .description(
-            "show every login with its password, in clear, and the fingerprints of certificates and SSH",
+            "show every login with its password, in clear, and the fingerprints of certificates and SSH; `credentials rotate` changes passwords",
         )
         .action(action(credentials));
     addRotate(command);

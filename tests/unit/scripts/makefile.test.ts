@@ -23,7 +23,7 @@ describe("Makefile", () => {
         expect(help).toContain("STACK=name picks the stack (now: dev).");
     });
 
-    it.each(["up", "preview", "status", "drift", "down"])(
+    it.each(["up", "preview", "status", "drift", "stop", "start", "down"])(
         "%s sets up first, and works on STACK",
         (target) => {
             const [first, second] = dryRun(target).trim().split("\n");
