@@ -46,7 +46,7 @@ async function follow(
     const seen: string[] = [];
     page.on("request", (request) => seen.push(request.url(), request.headers().referer ?? ""));
     await page.goto(link);
-    await page.locator(inside).first().waitFor({ timeout: 120_000 });
+    await page.locator(inside).first().waitFor({ state: "attached", timeout: 120_000 });
     return { page, seen };
 }
 
