@@ -1,5 +1,5 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { hostPort, removeAll, secrets, startHealthy } from "./base-container";
 import { baseImage, readImageJson } from "./base-image";
 import { type ComputeWorkspace, computeImage, startWorkspace } from "./compute-image";
@@ -45,8 +45,14 @@ async function follow(
     const page = await context.newPage();
     const seen: string[] = [];
     page.on("request", (request) => seen.push(request.url(), request.headers().referer ?? ""));
-    await page.goto(link);
-    await page.locator(inside).first().waitFor({ timeout: 120_000 });
+    // Chromium drops what it is loading when this machine's networks change, as they do when another container starts.
+    await vi.waitFor(
+        async () => {
+            await page.goto(link);
+            await page.locator(inside).first().waitFor({ state: "attached", timeout: 60_000 });
+        },
+        { timeout: 180_000 },
+    );
     return { page, seen };
 }
 

@@ -21,7 +21,7 @@ function guardAnswers() {
             this.setHeader("X-Frame-Options", "SAMEORIGIN");
             // Browsers take a link's fragment, the password, along to where they are sent, unless that brings another.
             const location = this.getHeader("Location");
-            if (location && this.req.method === "GET" && /^\/login\b/.test(this.req.url)) {
+            if (location && this.req.method === "GET" && /^\/login\b/.test(this.req.originalUrl)) {
                 this.setHeader("Location", `${location}#`);
             }
             const cookies = [this.getHeader("Set-Cookie") ?? []].flat();
