@@ -52,14 +52,6 @@ export function memoryLimit(
     return typeof memory === "number" ? (limits.serviceMemory[name] ?? memory) : limits[memory];
 }
 
-/** Size of a service's /dev/shm in MiB; undefined is Docker's own. */
-export function sharedMemory(
-    { shmShare }: Pick<ServiceSpec, "shmShare">,
-    memory: number,
-): number | undefined {
-    return shmShare === undefined ? undefined : Math.max(256, Math.floor(memory * shmShare));
-}
-
 /** A port on which a program of the user's in the workspace is reached from the host. */
 export interface AppPort {
     /** As the settings have it. */

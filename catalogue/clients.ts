@@ -5,7 +5,8 @@ import type { ReferredSettings } from "./types";
 import { fillIn } from "./urls";
 
 /**
- * The variables by which programs in the workspace find the services that run, and for those that the settings place on the user's machine.
+ * The variables by which programs in the workspace find the services that run, and those that the settings place
+ * on the user's machine.
  *
  * @param services The stack's services, one for each container.
  */
@@ -27,6 +28,9 @@ function clientEnv(
 ): Record<string, string> {
     return Object.fromEntries(
         Object.entries(clientEnv).map(([variable, value]) => {
+            if ("value" in value) {
+                return [variable, value.value];
+            }
             if ("setting" in value) {
                 return [variable, String(settings[value.setting])];
             }

@@ -29,11 +29,15 @@ export const postgres: ServiceSpec = {
             login: { user: "carbon", database: "carbon" },
         },
     ],
+    // For what `docker exec` starts without a shell; the service's hook in the image (`client`) says the rest.
+    clientEnv: {
+        PGHOST: { value: "postgres" },
+        PGUSER: { value: "carbon" },
+        PGDATABASE: { value: "carbon" },
+    },
     connection: { variable: "DATABASE_URL", python: 'psycopg.connect(os.environ["DATABASE_URL"])' },
     health: { interval: "30s", timeout: "5s", startPeriod: "59s", startInterval: "1s", retries: 3 },
     ...serviceLimits,
     memory: 2048,
-    // Parallel queries share memory through it, and whoever builds a large index: maintenance_work_mem of it.
-    shmShare: 0.5,
     stopTimeout: 30,
 };

@@ -121,8 +121,8 @@ export interface ReferredSettings {
 /** Those of them that a variable can hold. */
 export type PlainSetting = Exclude<keyof ReferredSettings, "serviceMemory">;
 
-/** Value of a variable for clients: the address of a port of the service, by the port's name, or a setting's value. */
-export type ClientValue = { port: string } | { setting: PlainSetting };
+/** Value of a variable for clients: a text, the address of a port of the service, by the port's name, or a setting's value. */
+export type ClientValue = { value: string } | { port: string } | { setting: PlainSetting };
 
 /** How a program in the workspace connects, for the reference and for the tests, which run it. */
 export interface ConnectionSpec {
@@ -173,8 +173,6 @@ export interface ServiceSpec extends ServiceLimits {
     loopbackOnly?: boolean;
     /** Memory limit in MiB, which the setting `serviceMemory` can change, or the setting that holds it. */
     memory: number | "memory" | "sparkWorkerMemory";
-    /** Share of the memory limit that /dev/shm may take, at least 256 MiB; Docker's 64 MiB when absent. */
-    shmShare?: number;
     /** Seconds that a stop may take before Docker kills the container. */
     stopTimeout: number;
 }

@@ -18,7 +18,7 @@ import {
     type VolumeSpec,
     workspace,
 } from "../catalogue";
-import { type AppPort, memoryLimit, sharedMemory } from "../catalogue/chosen";
+import { type AppPort, memoryLimit } from "../catalogue/chosen";
 import { documentPath, servicesDocument } from "../catalogue/document";
 import { containerName, machineName, passwordName, volumeName } from "../catalogue/names";
 
@@ -160,7 +160,7 @@ export class Service extends pulumi.ComponentResource {
                 // Docker's own default, written out: left unset it reads back as a difference for ever.
                 memorySwap: memory * 2,
                 cpus: args.limits?.cpus,
-                shmSize: args.limits?.shmSize ?? sharedMemory(spec, memory),
+                shmSize: args.limits?.shmSize,
                 stopTimeout: spec.stopTimeout,
                 // Without it the provider kills the container at once when it replaces it.
                 destroyGraceSeconds: spec.stopTimeout,

@@ -250,7 +250,7 @@ export const settingDefinitions = {
         rule: mapOf("service", limitedNames, integer({ min: 128, max: mostMemory, unit: "MiB" })),
         default: {},
         description:
-            "Memory limits of services in MiB that differ from the defaults, by service, such as `{postgres: 4096}`. PostgreSQL's shared memory (/dev/shm), which building a large index takes, is half of its memory. The workspace's is `memory`, a Spark worker's `sparkWorkerMemory`.",
+            "Memory limits of services in MiB that differ from the defaults, by service, such as `{postgres: 4096}`. PostgreSQL sizes its caches by it, and an index may take what is left of it while it is built. The workspace's is `memory`, a Spark worker's `sparkWorkerMemory`.",
     }),
     verify: setting({
         rule: choice(["strict", "report", "off"]),

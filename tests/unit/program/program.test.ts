@@ -506,16 +506,15 @@ describe("the program", () => {
         expect(await network({})).not.toHaveProperty("ipamConfigs");
     });
 
-    it("gives a service the memory of the settings, and PostgreSQL half of it to share", async () => {
+    it("gives a service the memory of the settings", async () => {
         const limits = async (serviceMemory: object) => {
             const run = await runProgram("dev", { serviceMemory: { redis: 777, ...serviceMemory } });
-            const { memory, memorySwap, shmSize } = only(run, container, "postgres-container").inputs;
+            const { memory, memorySwap } = only(run, container, "postgres-container").inputs;
             expect(only(run, container, "redis-container").inputs).toMatchObject({ memory: 777 });
-            return [memory, memorySwap, shmSize];
+            return [memory, memorySwap];
         };
-        expect(await limits({})).toEqual([2048, 4096, 1024]);
-        expect(await limits({ postgres: 8192 })).toEqual([8192, 16_384, 4096]);
-        expect(await limits({ postgres: 256 })).toEqual([256, 512, 256]);
+        expect(await limits({})).toEqual([2048, 4096]);
+        expect(await limits({ postgres: 8192 })).toEqual([8192, 16_384]);
     });
 
     it("takes three quarters of Docker's memory for the workspace", async () => {
