@@ -122,7 +122,7 @@ describe.runIf(toolsets.includes("desktop"))("the desktop", () => {
         );
         expect(await asCarbon("gsettings get org.gtk.Settings.FileChooser startup-mode")).toBe("'cwd'");
         expect(await asCarbon("readlink /proc/$(pgrep -x plank)/cwd")).toBe("/workspace");
-        await asCarbon("(setsid gtk-launch nemo > /dev/null 2>&1 &)");
+        await asCarbon("(setsid gio launch /usr/share/applications/nemo.desktop > /dev/null 2>&1 &)");
         await until("a window of Files", 60, async () =>
             /"workspace".*"nemo"/i.test(
                 (await exec(container, ["xwininfo", "-root", "-tree"], "carbon")).output,
