@@ -91,6 +91,8 @@ describe.runIf(toolsets.includes("desktop"))("the desktop", () => {
         await page.keyboard.press("Enter");
         await until("cat", 30, async () => (await exec(container, ["pgrep", "-x", "cat"])).code === 0);
         await act();
+        // A terminal asks for what it pastes, and goes on with the keys that come meanwhile.
+        await page.waitForTimeout(1000);
         await page.keyboard.press("Enter");
         await page.keyboard.press("Control+d");
         await until(
