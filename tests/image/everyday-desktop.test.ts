@@ -91,6 +91,8 @@ describe.runIf(toolsets.includes("desktop"))("the desktop", () => {
         await page.keyboard.press("Enter");
         await until("cat", 30, async () => (await exec(container, ["pgrep", "-x", "cat"])).code === 0);
         await act();
+        // A terminal asks for what it pastes, and goes on with the keys that come meanwhile.
+        await page.waitForTimeout(1000);
         await page.keyboard.press("Enter");
         await page.keyboard.press("Control+d");
         await until(
@@ -122,7 +124,7 @@ describe.runIf(toolsets.includes("desktop"))("the desktop", () => {
         );
         expect(await asCarbon("gsettings get org.gtk.Settings.FileChooser startup-mode")).toBe("'cwd'");
         expect(await asCarbon("readlink /proc/$(pgrep -x plank)/cwd")).toBe("/workspace");
-        await asCarbon("(setsid gtk-launch nemo > /dev/null 2>&1 &)");
+        await asCarbon("(setsid gio launch /usr/share/applications/nemo.desktop > /dev/null 2>&1 &)");
         await until("a window of Files", 60, async () =>
             /"workspace".*"nemo"/i.test(
                 (await exec(container, ["xwininfo", "-root", "-tree"], "carbon")).output,
@@ -195,22 +197,35 @@ describe.runIf(toolsets.includes("desktop"))("the desktop", () => {
         const copy = asCarbon(
             python(
                 "clipboard.set_text('ü, 한국어 and 🎉 from there', -1)",
-                "GLib.timeout_add_seconds(25, Gtk.main_quit)",
+                "GLib.timeout_add_seconds(10, Gtk.main_quit)",
                 "Gtk.main()",
             ),
         );
         await expect
-            .poll(() => page.evaluate(() => navigator.clipboard.readText()), { timeout: 25_000 })
+            .poll(() => page.evaluate(() => navigator.clipboard.readText()), { timeout: 10_000 })
             .toBe("ü, 한국어 and 🎉 from there");
         await copy;
     });
 
     it("pastes without the right to read the clipboard, and by a Mac's ⌘V in a terminal", async () => {
-        await page.evaluate(() => navigator.clipboard.writeText("pasted without asking"));
         await context.clearPermissions();
-        expect(await intoTerminal(() => page.keyboard.press("Control+Shift+V"))).toBe(
-            "pasted without asking",
-        );
+        // Playwright's keys paste nothing on Linux, so what a browser does at this key is done here: the key, and the event.
+        const paste = () =>
+            page.locator("#noVNC_container canvas").evaluate((canvas) => {
+                const clipboardData = new DataTransfer();
+                clipboardData.setData("text/plain", "pasted without asking");
+                const key = { key: "V", code: "KeyV", ctrlKey: true, shiftKey: true, bubbles: true };
+                canvas.dispatchEvent(new KeyboardEvent("keydown", key));
+                canvas.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+            });
+        const typed = await intoTerminal(async () => {
+            await page.keyboard.down("Control");
+            await page.keyboard.down("Shift");
+            await paste();
+            await page.keyboard.up("Shift");
+            await page.keyboard.up("Control");
+        });
+        expect(typed).toBe("pasted without asking");
         await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: address });
         await page.close();
         page = await context.newPage();
