@@ -5,7 +5,35 @@ import { describe, expect, it } from "vitest";
 const root = join(__dirname, "..", "..");
 
 /** What other programs say. */
-const foreign = ["no space left on device", "REMOTE HOST IDENTIFICATION HAS CHANGED"];
+const foreign = [
+    "no space left on device",
+    "REMOTE HOST IDENTIFICATION HAS CHANGED",
+    // JupyterLab, matplotlib, LLVM, torch, Flask and uvicorn.
+    "appears to have died. It will restart automatically",
+    "missing from font(s)",
+    "inconsistency in registered CommandLine options",
+    "triton not found",
+    "is in use by another program",
+    "address already in use",
+    // Browsers, code-server.
+    "This site can't be reached",
+    "Error loading webview",
+    "SSL certificate error",
+    // gdb, sudo, man.
+    "Error disabling address space randomization",
+    "a terminal is required to read the password",
+    "No manual entry for",
+    // PostgreSQL, pgvector, Redis.
+    "terminated by signal 9",
+    "server closed the connection unexpectedly",
+    "hnsw graph no longer fits",
+    "could not resize shared memory segment",
+    "must be able to SET ROLE",
+    "role … does not exist",
+    "invalid LC_COLLATE locale name",
+    "for encoding … does not exist",
+    "Authentication required.",
+];
 
 /** Every text that the suite can print is in one of these. */
 const sources = [
