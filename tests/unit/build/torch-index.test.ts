@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -22,7 +22,15 @@ beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "carbon-torch-"));
     mkdirSync(join(folder, "bin"));
     fakeProgram("with-ca", 'exec "$@"');
-    fakeProgram("install-locked", 'printf "%s\\n" "$@"');
+    // With what the step goes on with: torch's own list of what it requires, and a CUDA library.
+    fakeProgram(
+        "install-locked",
+        `printf "%s\\n" "$@"
+        packages=$1/lib/python3.13/site-packages
+        mkdir -p "$packages/torch-2.0.dist-info" "$packages/nvidia/cudnn/lib"
+        printf 'Requires-Dist: triton==3; x\\nRequires-Dist: sympy\\n' > "$packages/torch-2.0.dist-info/METADATA"
+        touch "$packages/nvidia/cudnn/lib/libcudnn_ops.so.9" "$packages/nvidia/cudnn/lib/libcudnn_graph.so.9"`,
+    );
     await serve(pins.map(({ version }) => `${version}+cpu`));
 });
 
@@ -87,6 +95,11 @@ describe("TORCH_INDEX=auto", () => {
         expect(said).toContain(["--require-hashes", "--requirements", lock].join("\n"));
         expect(written()).toBe("pypi-cuda");
         expect(code).toBe(0);
+        const packages = join(folder, "out/opt/carbon/venv/lib/python3.13/site-packages");
+        expect(readFileSync(join(packages, "torch-2.0.dist-info/METADATA"), "utf8")).toBe(
+            "Requires-Dist: sympy\n",
+        );
+        expect(readdirSync(join(packages, "nvidia/cudnn/lib"))).toEqual(["libcudnn_graph.so.9"]);
     });
 
     it("takes PyPI's where the index has other versions only", async () => {
