@@ -7,6 +7,7 @@ import { exec, hostPort, logs, removeAll, run, secrets, startHealthy, until } fr
 import { baseImage, readImageJson } from "./base-image";
 import { computeImage } from "./compute-image";
 import { launchBrowser } from "./desktop-clients";
+import { executeNotebook, plainText } from "./jupyter";
 
 /** Starts a program of the user's in a login shell, as a terminal does; what it prints is in /tmp/NAME.log. */
 async function start(container: Docker.Container, name: string, command: string): Promise<void> {
@@ -170,8 +171,12 @@ describe.runIf(["apps", "notebooks", "codeServer", "tensorflow"].every((name) =>
             container = await startHealthy({
                 image,
                 role: "workspace",
-                ports: [8888, 9999, ...appPorts.map(({ forward }) => forward)],
-                stack: { appPorts },
+                ports: [6900, 8888, 9999, ...appPorts.map(({ forward }) => forward)],
+                stack: {
+                    appPorts,
+                    services: ["spark-master"],
+                    ports: { novnc: 16900, codeServer: 19999, sparkUi: 18081, sparkHistory: 28081 },
+                },
             });
             for (const [name, { forward }] of Object.entries(programs)) {
                 address[name] = `http://127.0.0.1:${await hostPort(container, forward)}`;
@@ -322,23 +327,75 @@ while True:
             90_000,
         );
 
-        it("TensorBoard and MLflow have cards in the launcher", async () => {
+        it("has cards in the launcher for what is there", async () => {
             const answer = await fetch(
                 `${address.jupyter}/server-proxy/servers-info?token=${secrets.jupyter}`,
             );
             const { server_processes } = (await answer.json()) as {
                 server_processes: { name: string; launcher_entry: { title: string; icon_url: string } }[];
             };
-            expect(server_processes.map((server) => server.launcher_entry.title)).toEqual([
+            const cards = server_processes.map(({ launcher_entry }) => launcher_entry);
+            expect(cards.map(({ title }) => title)).toEqual([
+                "Desktop",
+                "VS Code",
+                "Spark",
+                "Spark history",
                 "TensorBoard",
                 "MLflow",
             ]);
+            for (const { title, icon_url } of cards) {
+                const icon = await fetch(`${address.jupyter}${icon_url}`);
+                expect([title, await icon.text()]).toEqual([title, expect.stringMatching(/^<svg [^]*<\/svg>/)]);
+            }
             const page = await fetch(`${address.jupyter}/mlflow/?token=${secrets.jupyter}`);
             expect([page.status, await page.text()]).toEqual([
                 200,
                 expect.stringContaining("<title>MLflow</title>"),
             ]);
         }, 100_000);
+
+        /** Where a card leads to. */
+        async function target(path: string, host = "127.0.0.1", token: string = secrets.jupyter) {
+            // fetch sends no other Host.
+            const answer = await run(container, [
+                ...["curl", "-s", "-D-", "-o", "/dev/null", "-H", `Host: ${host}:8888`],
+                ...["-H", `Authorization: token ${token}`, `http://127.0.0.1:8888${path}`],
+            ]);
+            return /^location: (.*?)\r?$/im.exec(answer)?.[1];
+        }
+
+        it("a card leads to the page's port on the host that the browser knows, logged in", async () => {
+            expect(await target("/sparkUi/")).toBe("http://127.0.0.1:18081/");
+            expect(await target("/sparkHistory/", "localhost")).toBe("http://localhost:28081/");
+            expect(await target("/codeServer/", "[::1]")).toBe(
+                `http://[::1]:19999/login#password=${secrets["code-server"]}`,
+            );
+            expect(await target("/novnc/")).toBe(`http://127.0.0.1:16900/#password=${secrets.vnc}`);
+            expect(await target("/novnc/", "127.0.0.1", "wrong")).not.toContain("16900");
+            const log = await logs(container);
+            for (const secret of [secrets.vnc, secrets["code-server"]]) {
+                expect(log).not.toContain(secret);
+            }
+            const here = async (path: string, port: string, inside: number) =>
+                String(await target(path)).replace(port, String(await hostPort(container, inside)));
+            const desktop = await browser.newPage();
+            await desktop.goto(await here("/novnc/", "16900", 6900));
+            await desktop.locator("html.noVNC_connected").waitFor({ timeout: 30_000 });
+            const editor = await browser.newPage();
+            await editor.goto(await here("/codeServer/", "19999", 9999));
+            await editor.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
+        }, 120_000);
+
+        it("TensorBoard's frame in a notebook comes by Jupyter's own address", async () => {
+            const code =
+                "import os, tensorboard.notebook; print('proxy', os.environ.get('TENSORBOARD_PROXY_URL'))";
+            const [output] = await executeNotebook(
+                { container, address: String(address.jupyter), token: secrets.jupyter },
+                "python3",
+                [code],
+            );
+            expect(plainText(output)).toBe("proxy /proxy/%PORT%/");
+        }, 60_000);
 
         it("a notebook shows Gradio, MLflow, TensorBoard and Streamlit in a frame", async () => {
             for (const name of ["gradio", "streamlit", "mlflow", "tensorboard"]) {
