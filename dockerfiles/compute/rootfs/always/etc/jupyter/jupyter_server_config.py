@@ -103,6 +103,11 @@ if find_spec("jupyter_server_proxy"):
         entry = {"title": title, "icon_path": f"/etc/jupyter/{icon}.svg"}
         return {"command": command, "timeout": seconds, "launcher_entry": entry}
 
+    # %tensorboard's frame and Dask's links come by this server: a frame in a page with TLS must have it, too, and the user's
+    # machine may have another port.
+    os.environ.setdefault("TENSORBOARD_PROXY_URL", "/proxy/%PORT%/")
+    os.environ.setdefault("DASK_DISTRIBUTED__DASHBOARD__LINK", "/proxy/{port}/status")
+
     c.ServerProxy.servers = cards()
     if find_spec("tensorboard"):
         # TensorBoard's second program for reading logs is faster with many, and holds a port that asks nobody for a login.
@@ -110,8 +115,6 @@ if find_spec("jupyter_server_proxy"):
         c.ServerProxy.servers["tensorboard"] = starts(
             "TensorBoard", "tensorboard", ["/opt/carbon/venv/bin/tensorboard", *options], 60
         )
-        # %tensorboard's frame: by this server, which has TLS where its pages have it, and the right port with an offset.
-        os.environ.setdefault("TENSORBOARD_PROXY_URL", "/proxy/%PORT%/")
     if find_spec("mlflow"):
         # With what notebooks in the top folder have logged.
         mlflow = "cd /workspace && exec /opt/carbon/venv/bin/mlflow ui --host=127.0.0.1 --port={port}"
