@@ -566,7 +566,7 @@ describe("the program", () => {
             ["Desktop", "https://{host}:7000/login#password={secret}", "desktop"],
             ["VS Code", "https://{host}:10099/login#password={secret}", "code-server"],
         ]);
-        expect(await cards({ toolsets: { desktop: false, codeServer: false } })).toEqual([]);
+        expect(await cards({ toolsets: ["python", "notebooks"], services: [] })).toEqual([]);
     });
 
     it("pushes through the export, and only where it is asked to", async () => {
