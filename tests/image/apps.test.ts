@@ -375,7 +375,7 @@ while True:
             const told = await run(container, [
                 "bash",
                 "-c",
-                `tr '\\0' '\\n' < "/proc/$(pgrep -nf kernel-${id})/environ"`,
+                `tr '\\0' '\\n' < "/proc/$(pgrep -of kernel-${id})/environ"`,
             ]);
             expect(told.split("\n")).toEqual(
                 expect.arrayContaining([
