@@ -462,10 +462,10 @@ while True:
                 String(await target(path)).replace(port, String(await hostPort(container, inside)));
             const desktop = await browser.newPage();
             await desktop.goto(await here("/novnc/", "16900", 6900));
-            await desktop.locator("html.noVNC_connected").waitFor({ timeout: 30_000 });
+            await desktop.locator("html.noVNC_connected").waitFor({ timeout: 60_000 });
             const editor = await browser.newPage();
             await editor.goto(await here("/codeServer/", "19999", 9999));
             await editor.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
-        }, 120_000);
+        }, 150_000);
     },
 );
