@@ -1,6 +1,7 @@
 import { type Choice, catalogueName, everyService, isIncluded, type ServiceSpec, workspace } from ".";
-import type { AppPort } from "./chosen";
+import { type AppPort, portsInUse } from "./chosen";
 import { containerName } from "./names";
+import { fillIn } from "./urls";
 
 /** Where the containers of the suite's own images find the document. */
 export const documentPath = "/run/carbon/services.json";
@@ -16,6 +17,19 @@ export interface ServicesDocument {
     services: Record<string, ServiceEntry>;
     /** The workspace's: where connections from the host arrive for programs of the user's. */
     appPorts?: readonly AppPort[];
+    /** The workspace's: pages on the host that JupyterLab's launcher has a card for. */
+    cards?: readonly Card[];
+}
+
+/** A page of the stack's that a browser opens on the host. */
+export interface Card {
+    /** Name of its port in the catalogue. */
+    name: string;
+    title: string;
+    /** The browser knows the `{host}`; `{secret}` is there where the page logs in by itself. */
+    url: string;
+    /** File name of that secret. */
+    secret?: string;
 }
 
 /** A service as others in the stack see it. */
@@ -52,6 +66,32 @@ export function servicesDocument(
             return [service.name, entry(service, instances, stack, choice)];
         });
     return { schema: 1, stack, tls: choice.tls, tlsNames, services: Object.fromEntries(entries) };
+}
+
+/**
+ * The pages of these services that have a card.
+ *
+ * @param ports Host port by port name.
+ */
+export function launcherCards(
+    services: readonly ServiceSpec[],
+    choice: Choice,
+    ports: Record<string, number>,
+): Card[] {
+    return portsInUse({ ...choice, services }).flatMap((port) => {
+        if (!port.card) {
+            return [];
+        }
+        const [url, login, secret] = choice.tls
+            ? [port.tlsUrl ?? port.url, port.tlsLoginUrl ?? port.loginUrl, port.tlsSecret ?? port.secret]
+            : [port.url, port.loginUrl, port.secret];
+        const page = fillIn(url, "{host}", Number(ports[port.name]));
+        return {
+            name: port.name,
+            title: port.card,
+            ...(login ? { url: page.replace(/\/$/, login), secret } : { url: page }),
+        };
+    });
 }
 
 function entry(

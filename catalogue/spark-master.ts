@@ -22,6 +22,7 @@ export const sparkMaster: ServiceSpec = {
             title: "Spark (master's page)",
             url: "http://{host}:{port}/",
             secret: "spark",
+            card: "Spark",
         },
         {
             name: "sparkHistory",
@@ -29,6 +30,7 @@ export const sparkMaster: ServiceSpec = {
             title: "Spark (history)",
             url: "http://{host}:{port}/",
             secret: "spark",
+            card: "Spark history",
         },
     ],
     // The workspace's sessions write what the history server reads.

@@ -25,6 +25,8 @@ export interface PortSpec {
     loginUrl?: string;
     /** The same with TLS on, where it differs. */
     tlsLoginUrl?: string;
+    /** Label of its card in JupyterLab's launcher, where it has one. The icon is `/etc/jupyter/<name>.svg`. */
+    card?: string;
     /** Name of the secret that opens it; absent where there is no login. */
     secret?: string;
     /** The same with TLS on, where it differs. */

@@ -20,6 +20,7 @@ export const workspace: ServiceSpec = {
             tlsLoginUrl: "/login#password={secret}",
             secret: "vnc",
             tlsSecret: "desktop",
+            card: "Desktop",
             toolset: "desktop",
         },
         {
@@ -58,6 +59,7 @@ export const workspace: ServiceSpec = {
             tlsUrl: "https://{host}:{port}/",
             loginUrl: "/login#password={secret}",
             secret: "code-server",
+            card: "VS Code",
             toolset: "codeServer",
             compute: true,
         },

@@ -19,7 +19,7 @@ import {
     workspace,
 } from "../catalogue";
 import { type AppPort, memoryLimit } from "../catalogue/chosen";
-import { documentPath, servicesDocument } from "../catalogue/document";
+import { documentPath, launcherCards, servicesDocument } from "../catalogue/document";
 import { containerName, machineName, passwordName, volumeName } from "../catalogue/names";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
@@ -245,13 +245,19 @@ function documentFile({
     stack,
     tlsNames,
     choice,
+    ports,
     appPorts,
 }: ServiceArgs): Record<string, string> {
     if (typeof spec.image === "object") {
         return {};
     }
-    const services = [spec, ...reaches.map((other) => other.spec)];
-    const document = { ...servicesDocument({ ...choice, stack, tlsNames }, services), appPorts };
+    const others = reaches.map((other) => other.spec);
+    const document = {
+        ...servicesDocument({ ...choice, stack, tlsNames }, [spec, ...others]),
+        appPorts,
+        // In the workspace's alone, so that another port on the host replaces no other container.
+        cards: spec.name === workspace.name ? launcherCards(others, choice, ports) : undefined,
+    };
     return { [documentPath]: `${JSON.stringify(document, null, 2)}\n` };
 }
 

@@ -6,7 +6,12 @@ import { execa } from "execa";
 import { Client } from "ssh2";
 import { pack } from "tar-stream";
 import { boundedLog, everyService } from "../../catalogue";
-import { documentPath, type ServicesDocument, servicesDocument } from "../../catalogue/document";
+import {
+    documentPath,
+    launcherCards,
+    type ServicesDocument,
+    servicesDocument,
+} from "../../catalogue/document";
 import { readImageJson } from "./base-image";
 
 /** The engine that the tests use: the one of the environment, as for the docker command. */
@@ -44,6 +49,8 @@ export interface RoleArgs {
         tlsNames?: string[];
         services?: readonly string[];
         appPorts?: readonly { port: number; published: number; forward: number }[];
+        /** Host ports of the pages that the launcher has cards for, by port name. Default: no cards. */
+        ports?: Record<string, number>;
     };
     env?: Record<string, string>;
     /** The same, readable by root alone. */
@@ -97,7 +104,7 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
         }),
     });
     started.add(container);
-    const document = { ...describeStack(args), appPorts: args.stack?.appPorts };
+    const document = describeStack(args);
     const given = args.secrets ?? secretsIn(document);
     const files = Object.entries(given).map(([name, content]) => secretFile(name, content));
     const described = { path: documentPath, mode: 0o444, content: JSON.stringify(document) };
@@ -117,13 +124,16 @@ export async function startHealthy(args: RoleArgs): Promise<Docker.Container> {
 }
 
 function describeStack({ image, role, stack = {} }: RoleArgs): ServicesDocument {
-    const { tls = false, tlsNames = [], services = [] } = stack;
+    const { tls = false, tlsNames = [], services = [], appPorts, ports } = stack;
     const { image: kind, toolsets } = readImageJson(image);
     const needed = everyService.find(({ name }) => name === role)?.needs;
-    return servicesDocument(
-        { stack: "test", tls, tlsNames, compute: kind === "compute", toolsets },
-        everyService.filter(({ name }) => [role, needed, ...services].includes(name)),
-    );
+    const choice = { tls, compute: kind === "compute", toolsets };
+    const specs = everyService.filter(({ name }) => [role, needed, ...services].includes(name));
+    return {
+        ...servicesDocument({ stack: "test", tlsNames, ...choice }, specs),
+        appPorts,
+        cards: ports && launcherCards(specs.slice(1), choice, ports),
+    };
 }
 
 function secretsIn({ services }: ServicesDocument): Record<string, string> {

@@ -547,6 +547,27 @@ describe("the program", () => {
         expect(JSON.stringify(without)).not.toContain("6100");
     });
 
+    it("tells the workspace alone where pages with a card are on the host", async () => {
+        const cards = async (changes: Record<string, unknown>) => {
+            const run = await runProgram("dev", { portOffset: 100, ...changes });
+            for (const name of (changes.services as string[] | undefined) ?? []) {
+                expect(document(run, name)).not.toHaveProperty("cards");
+            }
+            return document(run, "workspace").cards?.map(({ title, url, secret }) => [title, url, secret]);
+        };
+        expect(await cards({ services: ["redis", "spark-master"], ports: { sparkUi: 4444 } })).toEqual([
+            ["Desktop", "http://{host}:7000/#password={secret}", "vnc"],
+            ["VS Code", "http://{host}:10099/login#password={secret}", "code-server"],
+            ["Spark", "http://{host}:4544/", undefined],
+            ["Spark history", "http://{host}:18180/", undefined],
+        ]);
+        expect(await cards({ bindAddress: "0.0.0.0" })).toEqual([
+            ["Desktop", "https://{host}:7000/login#password={secret}", "desktop"],
+            ["VS Code", "https://{host}:10099/login#password={secret}", "code-server"],
+        ]);
+        expect(await cards({ toolsets: ["python", "notebooks"], services: [] })).toEqual([]);
+    });
+
     it("pushes through the export, and only where it is asked to", async () => {
         const run = await runProgram("dev", { push: true, imagePrefix: "ghcr.io/ada/carbon" });
         expect(only(run, image, "base-image").inputs.exports).toMatchObject([{ image: { push: true } }]);

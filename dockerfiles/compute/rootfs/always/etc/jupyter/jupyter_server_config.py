@@ -93,32 +93,29 @@ if find_spec("jupyter_server_proxy"):
 
     LocalProxyHandler.get_request_headers_override = address
 
-# TensorBoard starts at the first click on its card, on a free port of the loopback: who sees it has passed Jupyter's login.
-if find_spec("tensorboard") and find_spec("jupyter_server_proxy"):
-    c.ServerProxy.servers = {
-        "tensorboard": {
-            "command": [
-                "/opt/carbon/venv/bin/tensorboard",
-                "--logdir=/workspace/runs",
-                "--host=127.0.0.1",
-                "--port={port}",
-                # Its second program for reading logs is faster with many, and holds a port that asks nobody for a login.
-                "--load_fast=false",
-            ],
-            # Seconds; it imports TensorFlow, which takes its time on a cold disk.
-            "timeout": 60,
-            "launcher_entry": {"title": "TensorBoard", "icon_path": "/etc/jupyter/tensorboard.svg"},
-        }
-    }
+# The launcher's cards: the stack's pages, and programs that start at the first click, on a free port of the loopback: who
+# sees them has passed Jupyter's login.
+if find_spec("jupyter_server_proxy"):
+    from carbon_jupyter.cards import cards
 
-# MLflow likewise, with what notebooks in the top folder have logged.
-if find_spec("mlflow") and find_spec("jupyter_server_proxy"):
-    mlflow = "cd /workspace && exec /opt/carbon/venv/bin/mlflow ui --host=127.0.0.1 --port={port}"
-    cards = c.ServerProxy.servers if find_spec("tensorboard") else {}
-    c.ServerProxy.servers = cards | {
-        "mlflow": {
-            "command": ["/bin/sh", "-c", mlflow],
-            "timeout": 90,
-            "launcher_entry": {"title": "MLflow", "icon_path": "/etc/jupyter/mlflow.svg"},
-        }
-    }
+    def starts(title: str, icon: str, command: list[str], seconds: int) -> dict[str, object]:
+        """A program that is started for its card, which may take so many seconds on a cold disk."""
+        entry = {"title": title, "icon_path": f"/etc/jupyter/{icon}.svg"}
+        return {"command": command, "timeout": seconds, "launcher_entry": entry}
+
+    # %tensorboard's frame and Dask's links come by this server: a frame in a page with TLS must have it, too, and the user's
+    # machine may have another port.
+    os.environ.setdefault("TENSORBOARD_PROXY_URL", "/proxy/%PORT%/")
+    os.environ.setdefault("DASK_DISTRIBUTED__DASHBOARD__LINK", "/proxy/{port}/status")
+
+    c.ServerProxy.servers = cards()
+    if find_spec("tensorboard"):
+        # TensorBoard's second program for reading logs is faster with many, and holds a port that asks nobody for a login.
+        options = ["--logdir=/workspace/runs", "--host=127.0.0.1", "--port={port}", "--load_fast=false"]
+        c.ServerProxy.servers["tensorboard"] = starts(
+            "TensorBoard", "tensorboard", ["/opt/carbon/venv/bin/tensorboard", *options], 60
+        )
+    if find_spec("mlflow"):
+        # With what notebooks in the top folder have logged.
+        mlflow = "cd /workspace && exec /opt/carbon/venv/bin/mlflow ui --host=127.0.0.1 --port={port}"
+        c.ServerProxy.servers["mlflow"] = starts("MLflow", "mlflow", ["/bin/sh", "-c", mlflow], 90)
