@@ -237,7 +237,7 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
         await page.locator(".jp-Dialog button", { hasText: "Ok" }).click();
         expect(await runCell(page, 1)).toBe("42");
         // Who ends a kernel otherwise is not told of memory.
-        await asCarbon("pkill -9 -f ipykernel_launcher");
+        await asCarbon("pkill -9 -f python_kernel.py");
         await page.locator(".jp-Dialog").waitFor({ timeout: 60_000 });
         expect(await page.locator(".jp-OutputArea-output").allTextContents()).toEqual([said, "42"]);
         await page.close();
