@@ -209,7 +209,7 @@ describe.runIf(hasDesktop)("noVNC in a browser", () => {
         await page.keyboard.type("echo Seen-$((6*7)) > typed", { delay: 20 });
         await page.keyboard.press("Enter");
         await until("the command's file", 20, async () => {
-            const { output } = await exec(container, ["cat", "/home/carbon/typed"], "carbon");
+            const { output } = await exec(container, ["cat", "/workspace/typed"], "carbon");
             return output === "Seen-42\n";
         });
     });
