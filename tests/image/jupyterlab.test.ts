@@ -51,16 +51,22 @@ describe.runIf(toolsets.includes("notebooks"))("JupyterLab, as people work with 
         expect(saved.ok).toBe(true);
     }
 
+    const shown = ".jp-NotebookPanel:not(.lm-mod-hidden)";
+
     async function openNotebook(name: string): Promise<Page> {
         const page = await openPage(browser, jupyter, `/lab/tree/${name}`, errors);
-        await page.locator(".jp-Notebook .jp-Cell").first().waitFor({ timeout: 120_000 });
+        // JupyterLab opens again what was open before, behind it.
+        await page
+            .locator("#jp-main-dock-panel .lm-TabBar-tab.lm-mod-current", { hasText: name })
+            .waitFor({ timeout: 120_000 });
+        await page.locator(`${shown} .jp-Cell`).first().waitFor({ timeout: 120_000 });
         await page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").waitFor({ timeout: 120_000 });
         return page;
     }
 
     /** Runs the cell of that number and returns what it shows. */
     async function runCell(page: Page, number: number): Promise<string> {
-        const cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number);
+        const cell = page.locator(`${shown} .jp-CodeCell`).nth(number);
         await cell.locator(".cm-content").click();
         await page.keyboard.press("Control+Enter");
         const output = cell.locator(".jp-OutputArea-output").first();
@@ -239,7 +245,7 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
         // Who ends a kernel otherwise is not told of memory.
         await asCarbon("pkill -9 -f python_kernel.py");
         await page.locator(".jp-Dialog").waitFor({ timeout: 60_000 });
-        expect(await page.locator(".jp-OutputArea-output").allTextContents()).toEqual([said, "42"]);
+        expect(await page.locator(`${shown} .jp-OutputArea-output`).allTextContents()).toEqual([said, "42"]);
         await page.close();
     });
 

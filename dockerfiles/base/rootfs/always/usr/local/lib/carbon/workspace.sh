@@ -14,6 +14,9 @@ prepare_workspace() {
     set_up_certificates
     set_up_clients
     name_app_ports
+    # shellcheck source=dockerfiles/base/rootfs/always/usr/local/lib/carbon/user-environment.sh
+    source /usr/local/lib/carbon/user-environment.sh
+    export PYTHONUSERBASE=${carbon_python:?}
     XDG_RUNTIME_DIR=/run/user/$(id --user carbon)
     export XDG_RUNTIME_DIR
 }
@@ -111,8 +114,6 @@ set_up_clients() {
 # into the user's folders.
 write_login_environment() {
     local name value
-    # shellcheck source=dockerfiles/base/rootfs/always/usr/local/lib/carbon/user-environment.sh
-    source /usr/local/lib/carbon/user-environment.sh
     {
         printf 'if [ -O / ]; then\n    export PATH=%s\nelse\n    export PATH=%s\nfi\n' \
             "$(quoted "$carbon_image_folders")" "$(quoted "$carbon_path")"
