@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 
@@ -26,4 +26,12 @@ it("parts asks for every stage that the compute image is put together from and t
     );
     const light = ["tools", "spark-login", "rootfs"];
     expect(asked.sort()).toEqual(copied.filter((name) => !light.includes(name ?? "")).sort());
+});
+
+it("the build contexts have no links, which whoever hashes a context follows: rootfs/*/links names them", () => {
+    const found = readdirSync(join(__dirname, "../../../dockerfiles"), {
+        recursive: true,
+        withFileTypes: true,
+    });
+    expect(found.filter((entry) => entry.isSymbolicLink()).map(({ name }) => name)).toEqual([]);
 });
