@@ -60,7 +60,9 @@ describe.runIf(toolsets.includes("notebooks"))("JupyterLab, as people work with 
             .locator("#jp-main-dock-panel .lm-TabBar-tab.lm-mod-current", { hasText: name })
             .waitFor({ timeout: 120_000 });
         await page.locator(`${shown} .jp-Cell`).first().waitFor({ timeout: 120_000 });
-        await page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").waitFor({ timeout: 120_000 });
+        await page
+            .locator(`${shown} .jp-Notebook-ExecutionIndicator[data-status=idle]`)
+            .waitFor({ timeout: 120_000 });
         return page;
     }
 
