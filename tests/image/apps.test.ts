@@ -311,13 +311,13 @@ while True:
         it("Streamlit works on its own port and behind both proxies", async () => {
             const page = await browser.newPage();
             await page.goto(address.streamlit ?? "");
-            await page.getByText("answer 42").waitFor({ timeout: 30_000 });
+            await page.getByText("answer 42").waitFor({ timeout: 90_000 });
             for (const proxy of Object.values(proxies)) {
                 await showProxied(proxy, "/proxy/8501/", (proxied) =>
-                    proxied.getByText("answer 42").waitFor({ timeout: 30_000 }),
+                    proxied.getByText("answer 42").waitFor({ timeout: 90_000 }),
                 );
             }
-        }, 90_000);
+        }, 300_000);
 
         it.each([
             ["mlflow", "/proxy/5001/", "Experiments"],
