@@ -1,7 +1,7 @@
 import { type Choice, catalogueName, everyService, isIncluded, type ServiceSpec, workspace } from ".";
 import { type AppPort, portsInUse } from "./chosen";
 import { containerName } from "./names";
-import { fillIn } from "./urls";
+import { accessTo, fillIn } from "./urls";
 
 /** Where the containers of the suite's own images find the document. */
 export const documentPath = "/run/carbon/services.json";
@@ -82,9 +82,7 @@ export function launcherCards(
         if (!port.card) {
             return [];
         }
-        const [url, login, secret] = choice.tls
-            ? [port.tlsUrl ?? port.url, port.tlsLoginUrl ?? port.loginUrl, port.tlsSecret ?? port.secret]
-            : [port.url, port.loginUrl, port.secret];
+        const { url, loginUrl: login, secret } = accessTo(port, choice.tls);
         const page = fillIn(url, "{host}", Number(ports[port.name]));
         return {
             name: port.name,

@@ -1,4 +1,4 @@
-import type { Choice, ServiceSpec } from ".";
+import type { Choice, PortSpec, ServiceSpec } from ".";
 import { portsInUse } from "./chosen";
 
 /** Where the services of a stack answer on the host. */
@@ -16,10 +16,21 @@ export function urls(published: Published): Record<string, string> {
     const host = bindAddress.includes(":") ? `[${bindAddress}]` : reachable(bindAddress);
     return Object.fromEntries(
         portsInUse(published).map((port) => {
-            const template = (tls && port.tlsUrl) || port.url;
-            return [port.name, fillIn(template, host, Number(ports[port.name]))];
+            return [port.name, fillIn(accessTo(port, tls).url, host, Number(ports[port.name]))];
         }),
     );
+}
+
+/** How a port is opened: its address, where its page logs in, and the secret, each as it is with TLS or without. */
+export function accessTo(port: PortSpec, tls: boolean): Pick<PortSpec, "url" | "loginUrl" | "secret"> {
+    const { url, loginUrl, secret } = port;
+    return tls
+        ? {
+              url: port.tlsUrl ?? url,
+              loginUrl: port.tlsLoginUrl ?? loginUrl,
+              secret: port.tlsSecret ?? secret,
+          }
+        : { url, loginUrl, secret };
 }
 
 /** The address of a port's template. */

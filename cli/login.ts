@@ -1,8 +1,9 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { everyService, type PortSpec } from "../catalogue";
+import { accessTo } from "../catalogue/urls";
 import type { Credentials } from "./documents";
 import { ownFile, type Project } from "./project";
-import { secretOf } from "./tables";
+import { isTls } from "./tables";
 
 /** Ports that a page or a shell is opened by, the main one first. */
 const mainPorts = ["jupyter", "novnc", "ssh"];
@@ -24,9 +25,9 @@ export function loginUrl(
     credentials: Credentials,
 ): string | undefined {
     const [port, url] = [portNamed(name), urls[name]];
-    const template = (url?.startsWith("https:") && port?.tlsLoginUrl) || port?.loginUrl;
-    const secretName = port && secretOf(port, urls);
-    const spec = everyService.flatMap(({ secrets }) => secrets).find((one) => one.name === secretName);
+    const access = port && accessTo(port, isTls(url));
+    const template = access?.loginUrl;
+    const spec = everyService.flatMap(({ secrets }) => secrets).find(({ name }) => name === access?.secret);
     const secret = spec && credentials[spec.key]?.[spec.field];
     return template && secret
         ? new URL(template.replace("{secret}", encodeURIComponent(secret)), url).href

@@ -1,6 +1,7 @@
 import Table from "cli-table3";
 import pc from "picocolors";
 import { everyService, type PortSpec, type SecretSpec, type ServiceSpec } from "../catalogue";
+import { accessTo } from "../catalogue/urls";
 import type { Check, Credentials, Verification } from "./documents";
 import { visibleLength } from "./output";
 import { printableLine } from "./printable";
@@ -80,11 +81,13 @@ export function urlTable(urls: Record<string, string>, width?: number): string {
 }
 
 /** Name of the secret that opens a port, which can be another one where its address says that TLS is on. */
-export function secretOf(
-    { name, secret, tlsSecret }: PortSpec,
-    urls: Record<string, string>,
-): string | undefined {
-    return (urls[name]?.startsWith("https:") && tlsSecret) || secret;
+export function secretOf(port: PortSpec, urls: Record<string, string>): string | undefined {
+    return accessTo(port, isTls(urls[port.name])).secret;
+}
+
+/** Whether an address says that its service speaks TLS. */
+export function isTls(url: string | undefined): boolean {
+    return url?.startsWith("https:") ?? false;
 }
 
 /** What a login asks for, without the secret itself: `user carbon + password`. */
