@@ -2,6 +2,9 @@
 # What the workspace role needs before its services start. Sourced by carbon-entrypoint, after common.sh.
 # shellcheck disable=SC2154 # common.sh names the folders
 
+# shellcheck source=dockerfiles/base/rootfs/always/usr/local/lib/carbon/user-environment.sh
+source /usr/local/lib/carbon/user-environment.sh
+
 readonly home=/home/carbon
 
 prepare_workspace() {
@@ -14,8 +17,6 @@ prepare_workspace() {
     set_up_certificates
     set_up_clients
     name_app_ports
-    # shellcheck source=dockerfiles/base/rootfs/always/usr/local/lib/carbon/user-environment.sh
-    source /usr/local/lib/carbon/user-environment.sh
     export PYTHONUSERBASE=${carbon_python:?}
     XDG_RUNTIME_DIR=/run/user/$(id --user carbon)
     export XDG_RUNTIME_DIR
@@ -58,7 +59,7 @@ make_package_folders() {
     local version platform
     if [[ -x /usr/bin/python3 ]]; then
         s6-setuidgid carbon /usr/local/lib/carbon/python-environment \
-            || echo "carbon: $home/.local/share/carbon/python could not be made: Python has the image's packages alone." >&2
+            || echo "carbon: $carbon_python could not be made: Python has the image's packages alone." >&2
     fi
     if [[ -f /usr/lib/R/library/base/DESCRIPTION ]]; then
         version=$(sed --quiet 's/^Version: \([0-9]*\.[0-9]*\).*/\1/p' /usr/lib/R/library/base/DESCRIPTION)
@@ -155,12 +156,15 @@ quoted() {
 # user's machine, where a port offset makes that another. Flask's and MLflow's own, 5000, is never it: on a Mac AirPlay has
 # that port. A program that finds its port busy says so, or takes the next one, as ever.
 name_app_ports() {
-    local name port published
+    local name port host
+    local -A published
+    while read -r port host; do
+        published[$port]=$host
+    done < <(from_document '.appPorts[]? | "\(.port) \(.published)"')
     while read -r name port; do
-        # shellcheck disable=SC2016 # jq's variable
-        published=$(from_document '.appPorts[]? | select(.port == $port).published' --argjson port "$port")
-        if [[ -n $published && ($published != "$port" || $port == 5001) && -z ${!name:-} ]]; then
-            export "$name=$published"
+        host=${published[$port]:-}
+        if [[ -n $host && ($host != "$port" || $port == 5001) && -z ${!name:-} ]]; then
+            export "$name=$host"
         fi
     done << 'END'
 FLASK_RUN_PORT 5001
