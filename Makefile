@@ -60,5 +60,5 @@ down: ## Stop and remove the stack's containers; its data and passwords stay
 test: ## Run every check that fits in about ten minutes
 	@scripts/suite.sh test
 
-acceptance: ## Build and run the full images, then every image and end-to-end test (up to 90 min)
+acceptance: ## Build and run the full images, then the tests of images on them (about 45 min)
 	@scripts/suite.sh acceptance

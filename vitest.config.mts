@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // static and unit: no Docker Engine. The others: a real one; their files run one at a time, because they share it.
-// acceptance is what takes too long for `make test`; emulated wants the root image for the platform that this machine
+// image is for slim images and full ones; acceptance is what needs full ones, or takes too long for `make test`; emulated wants the root image for the platform that this machine
 // is not, too (scripts/root-image.sh).
 const withDocker = (groupOrder: number, ...globalSetup: string[]) => ({
     testTimeout: 900_000,
@@ -12,6 +12,8 @@ const withDocker = (groupOrder: number, ...globalSetup: string[]) => ({
     globalSetup: ["tests/setup/engine.ts", ...globalSetup],
     sequence: { groupOrder },
 });
+// On a busy machine runc at times fails to start a container ("waiting for init preliminary setup").
+const retry = 1;
 const clients = "tests/setup/clients.ts";
 
 /** Static checks first: each is one long test, and the many short files of unit fill what is left of the processors. */
@@ -40,17 +42,23 @@ export default defineConfig({
                 },
             },
             { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(1) } },
-            // On a busy machine runc at times fails to start a container ("waiting for init preliminary setup").
             {
                 test: {
                     name: "image",
                     include: ["tests/image/**/*.test.ts"],
                     ...withDocker(2, clients),
-                    retry: 1,
+                    retry,
                 },
             },
             { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker(3, clients) } },
-            { test: { name: "acceptance", include: ["tests/acceptance/**/*.test.ts"], ...withDocker(4) } },
+            {
+                test: {
+                    name: "acceptance",
+                    include: ["tests/acceptance/**/*.test.ts"],
+                    ...withDocker(4, clients),
+                    retry,
+                },
+            },
             {
                 test: {
                     name: "emulated",

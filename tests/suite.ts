@@ -75,8 +75,8 @@ function test(): void {
 }
 
 /**
- * The large suite: the stack as users get it, on full images; then every image and end-to-end test on them; then the
- * slim image for the other platform, emulated. Needs 65 GB of disk.
+ * The large suite: the stack as users get it, on full images; then the tests of images and of their services on them;
+ * then the slim image for the other platform, emulated. Needs 65 GB of disk.
  *
  * The stack that STACK names is started, and removed together with its data; one that has data is not touched, except
  * with CI=true, where it can only be left over from an earlier run.
@@ -101,11 +101,10 @@ function acceptance(): void {
     if (base && compute) {
         // The services run from the base image, the workspace from the compute image.
         const images = { CARBON_TEST_BASE_IMAGE: base, CARBON_TEST_COMPUTE_IMAGE: compute };
-        // First, while the build cache is whole.
-        vitest(["e2e"], { ...images, CARBON_E2E: "full" });
+        // First, while the build cache is whole. `make test` has the others of these tests.
+        vitest(["e2e"], { ...images, CARBON_E2E: "full" }, "compute");
         saveDisk();
-        vitest(["image"], images);
-        vitest(["acceptance"], images);
+        vitest(["image", "acceptance"], images);
     }
     remove();
     // The root image is made anew with the other platform, so this comes last: what is built on the old one is built again.

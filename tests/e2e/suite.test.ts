@@ -5,12 +5,7 @@ import { Client } from "ssh2";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Container, type Result, Stack } from "./stack";
 
-/** CARBON_E2E=full: everything that the suite has, instead of the slim one. */
-const full = process.env.CARBON_E2E === "full";
-const suite = new Stack("t-suite", {
-    portOffset: 10000,
-    ...(full ? {} : { toolsets: ["databases"] }),
-});
+const suite = new Stack("t-suite", { portOffset: 10000, toolsets: ["databases"] });
 const second = new Stack("t-second", {
     portOffset: 20000,
     compute: false,
@@ -63,14 +58,14 @@ describe("a stack that came up", () => {
     it("has passed its check, and says what was not asked for", () => {
         const { verification } = first.json;
         expect(verification.summary.fail).toBe(0);
-        expect(verification.summary.pass).toBeGreaterThanOrEqual(full ? 13 : 5);
+        expect(verification.summary.pass).toBeGreaterThanOrEqual(5);
         const of = (id: string) => verification.checks.find((check: { id: string }) => check.id === id);
         expect(of("postgres").status).toBe("PASS");
         expect(of("redis").status).toBe("PASS");
         expect(of("mosquitto").status).toBe("PASS");
         expect(of("mongodb").status).toBe("SKIP");
         expect(of("jupyter").status).toBe("PASS");
-        expect(of("mps").status).toBe(full ? "UNSUPPORTED" : "SKIP");
+        expect(of("mps").status).toBe("SKIP");
     });
 
     it("opens JupyterLab with its token and with no other", async () => {
@@ -115,7 +110,7 @@ describe("a stack that came up", () => {
         const secrets = Object.values(logins).flatMap(({ password, token }) =>
             [password, token].filter(Boolean),
         );
-        expect(secrets).toHaveLength(full ? 7 : 5);
+        expect(secrets).toHaveLength(5);
         const images = [first.json.images.base.ref, first.json.images.compute.ref];
         const places = {
             state: readFileSync(suite.checkpoint, "utf8"),

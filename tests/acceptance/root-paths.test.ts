@@ -4,9 +4,18 @@ import { join } from "node:path";
 import type Docker from "dockerode";
 import { execa, execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exec, makeVolume, type RoleArgs, remove, removeAll, run, startRole, until } from "./base-container";
-import { baseImage, caSecret, onlyListed, readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
+import {
+    exec,
+    makeVolume,
+    type RoleArgs,
+    remove,
+    removeAll,
+    run,
+    startRole,
+    until,
+} from "../image/base-container";
+import { baseImage, caSecret, onlyListed, readImageJson } from "../image/base-image";
+import { computeImage } from "../image/compute-image";
 
 /**
  * Root of a container does nothing through a path that its users control: who owns a folder can put a link to anywhere

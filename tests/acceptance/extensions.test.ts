@@ -1,10 +1,10 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exec, removeAll, run } from "./base-container";
-import { readImageJson } from "./base-image";
-import { computeImage, startWorkspace } from "./compute-image";
-import { launchBrowser } from "./desktop-clients";
-import { type Jupyter, openPage, takePicture, watch } from "./jupyter";
+import { exec, removeAll, run } from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { computeImage, startWorkspace } from "../image/compute-image";
+import { launchBrowser } from "../image/desktop-clients";
+import { type Jupyter, openPage, takePicture, watch } from "../image/jupyter";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);

@@ -13,10 +13,10 @@ import {
     startRole,
     until,
     untilHealthy,
-} from "./base-container";
-import { readImageJson } from "./base-image";
-import { computeImage, startWorkspace } from "./compute-image";
-import { executeNotebook, type Jupyter, plainText } from "./jupyter";
+} from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { computeImage, startWorkspace } from "../image/compute-image";
+import { executeNotebook, type Jupyter, plainText } from "../image/jupyter";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);

@@ -1,9 +1,9 @@
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { hostPort, logs, removeAll, run, secrets } from "./base-container";
-import { readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
-import { putModel, startLlm } from "./llm-server";
+import { hostPort, logs, removeAll, run, secrets } from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { computeImage } from "../image/compute-image";
+import { putModel, startLlm } from "../image/llm-server";
 
 const image = computeImage();
 const { platform, toolsets } = readImageJson(image);

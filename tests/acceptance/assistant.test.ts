@@ -1,12 +1,12 @@
 import type Docker from "dockerode";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { logs, makeNetwork, remove, removeAll, run, secrets } from "./base-container";
-import { readImageJson } from "./base-image";
-import { computeImage, startWorkspace } from "./compute-image";
-import { launchBrowser } from "./desktop-clients";
-import { type Jupyter, openPage, takePicture } from "./jupyter";
-import { putModel, startLlm } from "./llm-server";
+import { logs, makeNetwork, remove, removeAll, run, secrets } from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { computeImage, startWorkspace } from "../image/compute-image";
+import { launchBrowser } from "../image/desktop-clients";
+import { type Jupyter, openPage, takePicture } from "../image/jupyter";
+import { putModel, startLlm } from "../image/llm-server";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);

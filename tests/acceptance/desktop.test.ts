@@ -13,9 +13,9 @@ import {
     startHealthy,
     until,
     untilHealthy,
-} from "./base-container";
-import { baseImage, readImageJson } from "./base-image";
-import { closeRdp, launchBrowser, look, openNovnc, openRdp } from "./desktop-clients";
+} from "../image/base-container";
+import { baseImage, readImageJson } from "../image/base-image";
+import { closeRdp, launchBrowser, look, openNovnc, openRdp } from "../image/desktop-clients";
 import { vncLogin } from "./vnc-login";
 
 const image = baseImage();

@@ -12,11 +12,11 @@ import {
     run,
     startHealthy,
     untilHealthy,
-} from "./base-container";
-import { readImageJson } from "./base-image";
-import { computeImage, pythonChecks } from "./compute-image";
-import { type Output, plainText } from "./jupyter";
-import { putModel, startLlm } from "./llm-server";
+} from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { computeImage, pythonChecks } from "../image/compute-image";
+import { type Output, plainText } from "../image/jupyter";
+import { putModel, startLlm } from "../image/llm-server";
 
 const PYTHON = "/opt/carbon/venv/bin/python";
 /** Where the pictures of the notebooks go, to be looked at. */

@@ -2,7 +2,6 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { makeVsix } from "../vsix";
 import {
     exec,
     hostPort,
@@ -14,11 +13,12 @@ import {
     secrets,
     ssh,
     untilHealthy,
-} from "./base-container";
-import { readImageJson } from "./base-image";
-import { type ComputeWorkspace, computeImage, pythonChecks, startWorkspace } from "./compute-image";
-import { executeNotebook, plainText } from "./jupyter";
-import { makeWheel } from "./wheels";
+} from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { type ComputeWorkspace, computeImage, pythonChecks, startWorkspace } from "../image/compute-image";
+import { executeNotebook, plainText } from "../image/jupyter";
+import { makeWheel } from "../image/wheels";
+import { makeVsix } from "../vsix";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);

@@ -5,11 +5,11 @@ import type Docker from "dockerode";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { extensions } from "../../scripts/extensions";
+import { exec, removeAll, run, secrets, until } from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { computeImage, startWorkspace } from "../image/compute-image";
+import { launchBrowser } from "../image/desktop-clients";
 import { makeVsix } from "../vsix";
-import { exec, removeAll, run, secrets, until } from "./base-container";
-import { readImageJson } from "./base-image";
-import { computeImage, startWorkspace } from "./compute-image";
-import { launchBrowser } from "./desktop-clients";
 
 const image = computeImage();
 const { platform, toolsets, unavailable } = readImageJson(image);

@@ -1,8 +1,16 @@
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exec, makeNetwork, makeVolume, removeAll, run, startRole, untilHealthy } from "./base-container";
-import { readImageJson } from "./base-image";
-import { computeImage, pythonChecks } from "./compute-image";
+import {
+    exec,
+    makeNetwork,
+    makeVolume,
+    removeAll,
+    run,
+    startRole,
+    untilHealthy,
+} from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { computeImage, pythonChecks } from "../image/compute-image";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);

@@ -3,10 +3,10 @@ import { text } from "node:stream/consumers";
 import type Docker from "dockerode";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exec, hostPort, logs, removeAll, run, secrets, startHealthy, until } from "./base-container";
-import { baseImage, readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
-import { launchBrowser } from "./desktop-clients";
+import { exec, hostPort, logs, removeAll, run, secrets, startHealthy, until } from "../image/base-container";
+import { baseImage, readImageJson } from "../image/base-image";
+import { computeImage } from "../image/compute-image";
+import { launchBrowser } from "../image/desktop-clients";
 
 /** Starts a program of the user's in a login shell, as a terminal does; what it prints is in /tmp/NAME.log. */
 async function start(container: Docker.Container, name: string, command: string): Promise<void> {

@@ -1,9 +1,9 @@
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { extensions } from "../../scripts/extensions";
-import { exec, removeAll, run, startHealthy } from "./base-container";
-import { readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
+import { exec, removeAll, run, startHealthy } from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { computeImage } from "../image/compute-image";
 
 const image = computeImage();
 const { toolsets, unavailable } = readImageJson(image);

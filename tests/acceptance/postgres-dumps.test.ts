@@ -11,8 +11,8 @@ import {
     startHealthy,
     until,
     untilHealthy,
-} from "./base-container";
-import { baseImage, readImageJson } from "./base-image";
+} from "../image/base-container";
+import { baseImage, readImageJson } from "../image/base-image";
 
 const image = baseImage();
 const { toolsets } = readImageJson(image);

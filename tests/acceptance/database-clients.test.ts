@@ -1,9 +1,17 @@
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { everyService } from "../../catalogue";
-import { exec, makeNetwork, makeVolume, removeAll, run, secrets, startHealthy } from "./base-container";
-import { readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
+import {
+    exec,
+    makeNetwork,
+    makeVolume,
+    removeAll,
+    run,
+    secrets,
+    startHealthy,
+} from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { computeImage } from "../image/compute-image";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);

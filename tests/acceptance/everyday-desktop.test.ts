@@ -1,10 +1,10 @@
 import type Docker from "dockerode";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exec, hostPort, removeAll, run, secrets, startHealthy, until } from "./base-container";
-import { baseImage, readImageJson } from "./base-image";
-import { launchBrowser } from "./desktop-clients";
-import { takePicture } from "./jupyter";
+import { exec, hostPort, removeAll, run, secrets, startHealthy, until } from "../image/base-container";
+import { baseImage, readImageJson } from "../image/base-image";
+import { launchBrowser } from "../image/desktop-clients";
+import { takePicture } from "../image/jupyter";
 
 // What a person does on the desktop all day, in the browser.
 

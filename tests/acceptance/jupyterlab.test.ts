@@ -1,10 +1,10 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exec, logs, removeAll, run, until, untilHealthy } from "./base-container";
-import { readImageJson } from "./base-image";
-import { type ComputeWorkspace, computeImage, startWorkspace } from "./compute-image";
-import { launchBrowser } from "./desktop-clients";
-import { openPage, takePicture } from "./jupyter";
+import { exec, logs, removeAll, run, until, untilHealthy } from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { type ComputeWorkspace, computeImage, startWorkspace } from "../image/compute-image";
+import { launchBrowser } from "../image/desktop-clients";
+import { openPage, takePicture } from "../image/jupyter";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);

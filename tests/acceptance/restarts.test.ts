@@ -2,9 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 import { afterAll, describe, expect, it } from "vitest";
 import { everyService } from "../../catalogue";
-import { logs, makeNetwork, removeAll, run, startRole, untilHealthy } from "./base-container";
-import { baseImage, readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
+import { logs, makeNetwork, removeAll, run, startRole, untilHealthy } from "../image/base-container";
+import { baseImage, readImageJson } from "../image/base-image";
+import { computeImage } from "../image/compute-image";
 
 // A service that ends and is started again, every second for ever, counts as healthy in between.
 
