@@ -23,6 +23,13 @@ const variables = {
     LANGUAGE: "de:en",
     EMPTY: "",
     HTTP_PROXY: "http://127.0.0.1:9",
+    // Which code-server and JupyterLab would take for theirs.
+    PORT: "3000",
+    PASSWORD: "open",
+    HASHED_PASSWORD: "open",
+    CODE_SERVER_HOST: "127.0.0.9",
+    JUPYTER_PORT: "3001",
+    JUPYTER_TOKEN: "open",
 };
 
 afterAll(removeAll);
@@ -50,8 +57,15 @@ describe("the workspace of a user with variables, a time zone and ids of their o
         expect(text.split("\n")).toEqual(expect.arrayContaining(lines));
     });
 
+    it("has its pages where they always are, with their own passwords", async () => {
+        const said = await exec(container, ["carbon-verify", "--only", "jupyter,code-server"]);
+        const { checks, summary } = JSON.parse(said.output);
+        expect(summary.fail, JSON.stringify(checks)).toBe(0);
+        expect(checks[0].status).toBe("PASS");
+    });
+
     it("has logins find them, too", async () => {
-        expect(await login("printenv HF_TOKEN SPACED LANGUAGE")).toBe("hf_s3cret\ntwo words\nde:en");
+        expect(await login("printenv HF_TOKEN SPACED LANGUAGE PORT")).toBe("hf_s3cret\ntwo words\nde:en\n3000");
     });
 
     it("keeps the file for root", async () => {
