@@ -2,13 +2,14 @@ import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-// static and unit: no Docker Engine. The others: a real one; their files run one at a time, because they share it.
-// image is for slim images and full ones; acceptance is what needs full ones, or takes too long for `make test`; emulated wants the root image for the platform that this machine
-// is not, too (scripts/root-image.sh).
-const withDocker = (groupOrder: number, ...globalSetup: string[]) => ({
-    testTimeout: 900_000,
+// static and unit: no Docker Engine. The others: a real one. image is for slim images and full ones; acceptance and browser
+// are for full ones, or take too long for `make test`; emulated wants the root image for the platform that this machine is
+// not, too (scripts/root-image.sh). Two files at a time where nothing else is in the way: on the host, Chromium drops its
+// connections when a network or a container is made beside it.
+const withDocker = (groupOrder: number, maxWorkers: number, ...globalSetup: string[]) => ({
+    testTimeout: 600_000,
     hookTimeout: 1_800_000,
-    fileParallelism: false,
+    maxWorkers,
     globalSetup: ["tests/setup/engine.ts", ...globalSetup],
     sequence: { groupOrder },
 });
@@ -41,21 +42,29 @@ export default defineConfig({
                     env: { NO_COLOR: "1" },
                 },
             },
-            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(1) } },
+            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(1, 1) } },
             {
                 test: {
                     name: "image",
                     include: ["tests/image/**/*.test.ts"],
-                    ...withDocker(2, clients),
+                    ...withDocker(2, 2, clients),
                     retry,
                 },
             },
-            { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker(3, clients) } },
+            { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker(3, 1, clients) } },
             {
                 test: {
                     name: "acceptance",
                     include: ["tests/acceptance/**/*.test.ts"],
-                    ...withDocker(4, clients),
+                    ...withDocker(4, 2),
+                    retry,
+                },
+            },
+            {
+                test: {
+                    name: "browser",
+                    include: ["tests/browser/**/*.test.ts"],
+                    ...withDocker(5, 1, clients),
                     retry,
                 },
             },
@@ -63,7 +72,7 @@ export default defineConfig({
                 test: {
                     name: "emulated",
                     include: ["tests/emulated/**/*.test.ts"],
-                    ...withDocker(5, "tests/setup/emulation.ts"),
+                    ...withDocker(6, 1, "tests/setup/emulation.ts"),
                     testTimeout: 1_800_000,
                 },
             },

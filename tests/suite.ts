@@ -104,7 +104,7 @@ function acceptance(): void {
         // First, while the build cache is whole. `make test` has the others of these tests.
         vitest(["e2e"], { ...images, CARBON_E2E: "full" }, "compute");
         saveDisk();
-        vitest(["image", "acceptance"], images);
+        vitest(["image", "acceptance", "browser"], images);
     }
     remove();
     // The root image is made anew with the other platform, so this comes last: what is built on the old one is built again.

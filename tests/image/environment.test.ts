@@ -65,7 +65,9 @@ describe("the workspace of a user with variables, a time zone and ids of their o
     });
 
     it("has logins find them, too", async () => {
-        expect(await login("printenv HF_TOKEN SPACED LANGUAGE PORT")).toBe("hf_s3cret\ntwo words\nde:en\n3000");
+        expect(await login("printenv HF_TOKEN SPACED LANGUAGE PORT")).toBe(
+            "hf_s3cret\ntwo words\nde:en\n3000",
+        );
     });
 
     it("keeps the file for root", async () => {

@@ -13,11 +13,11 @@ import {
     startRole,
     until,
     untilHealthy,
-} from "./base-container";
-import { baseImage, readImageJson } from "./base-image";
-import { type ComputeWorkspace, computeImage, startWorkspace } from "./compute-image";
-import { launchBrowser, look } from "./desktop-clients";
-import { putModel, startLlm } from "./llm-server";
+} from "../image/base-container";
+import { baseImage, readImageJson } from "../image/base-image";
+import { type ComputeWorkspace, computeImage, startWorkspace } from "../image/compute-image";
+import { launchBrowser, look } from "../image/desktop-clients";
+import { putModel, startLlm } from "../image/llm-server";
 
 // What web pages of strangers, and strangers on the network or in the container, may do at the workspace's doors.
 

@@ -1,10 +1,10 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { hostPort, removeAll, secrets, startHealthy } from "./base-container";
-import { baseImage, readImageJson } from "./base-image";
-import { type ComputeWorkspace, computeImage, startWorkspace } from "./compute-image";
-import { launchBrowser } from "./desktop-clients";
-import { takePicture } from "./jupyter";
+import { hostPort, removeAll, secrets, startHealthy } from "../image/base-container";
+import { baseImage, readImageJson } from "../image/base-image";
+import { type ComputeWorkspace, computeImage, startWorkspace } from "../image/compute-image";
+import { launchBrowser } from "../image/desktop-clients";
+import { takePicture } from "../image/jupyter";
 
 // Login pages say where the password is, and a link with it in its fragment logs in and leaves no trace of it.
 
