@@ -151,7 +151,7 @@ start_engine() {
         if ! is_running containerd "$containerd"; then as_root rm -f "$containerd"; fi
         # A session of its own, and none of our files: it outlives this shell and holds no pipe open.
         # shellcheck disable=SC2016 # $0 is the inner shell's
-        as_root setsid --fork sh -c 'exec dockerd </dev/null >"$0" 2>&1' "$ENGINE_LOG"
+        as_root setsid --fork sh -c 'cd / && exec dockerd </dev/null >"$0" 2>&1' "$ENGINE_LOG"
     fi
     wait_for_engine 60
     # Only where set-up has put them: somebody else's engine is left as it is.
