@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 
 /** A file of a repository of the hub. */
@@ -24,9 +25,20 @@ export interface HubRequest {
     /** `store`: where the hub leads to for large files, another server. */
     server: "hub" | "store";
     method: string;
-    path: string;
+    /** Its path; the whole address where the hub is asked as a proxy. */
+    url: string;
     authorization?: string;
     range?: string;
+}
+
+/** Where a hub is. */
+export interface HubPlace {
+    /** Name or address that clients have for this machine. */
+    host?: string;
+    /** What it listens on: the loopback, or all addresses where containers are to reach it. */
+    address?: string;
+    /** Key and certificate, where it speaks TLS. */
+    tls?: { key: string; cert: string };
 }
 
 /** The commit of every repository. */
@@ -50,19 +62,21 @@ export class TestHub {
         private readonly repositories: Record<string, HubRepository>,
         /** Name or address that clients have for this machine. */
         private readonly host: string,
+        private readonly tls?: { key: string; cert: string },
     ) {
+        const create = (answer: (request: IncomingMessage, response: ServerResponse) => void) =>
+            tls ? createTlsServer(tls, answer) : createServer(answer);
         this.servers = {
-            hub: createServer((request, response) => this.hub(request, response)),
-            store: createServer((request, response) => void this.store(request, response)),
+            hub: create((request, response) => this.hub(request, response)),
+            store: create((request, response) => void this.store(request, response)),
         };
     }
 
-    /** @param address What it listens on: the loopback, or all where containers are to reach it. */
     static async start(
         repositories: Record<string, HubRepository>,
-        { host = "127.0.0.1", address = "127.0.0.1" } = {},
+        { host = "127.0.0.1", address = "127.0.0.1", tls }: HubPlace = {},
     ): Promise<TestHub> {
-        const hub = new TestHub(repositories, host);
+        const hub = new TestHub(repositories, host, tls);
         for (const server of Object.values(hub.servers)) {
             await new Promise<void>((resolve) => server.listen(0, address, resolve));
         }
@@ -81,17 +95,17 @@ export class TestHub {
     }
 
     private address(server: HubRequest["server"]): string {
-        return `http://${this.host}:${(this.servers[server].address() as AddressInfo).port}`;
+        return `${this.tls ? "https" : "http"}://${this.host}:${(this.servers[server].address() as AddressInfo).port}`;
     }
 
     private note(server: HubRequest["server"], { method = "", url = "", headers }: IncomingMessage): void {
         const { authorization, range } = headers;
-        this.requests.push({ server, method, path: url, authorization, range });
+        this.requests.push({ server, method, url, authorization, range });
     }
 
     private hub(request: IncomingMessage, response: ServerResponse): void {
         this.note("hub", request);
-        const path = decodeURIComponent(request.url ?? "");
+        const path = decodeURIComponent((request.url ?? "").replace(/^http:\/\/[^/]+/, ""));
         if (this.page) {
             response
                 .writeHead(200, { "Content-Type": "text/html" })

@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline";
 import { execa } from "execa";
 import { machineName } from "../../catalogue/names";
+import { lines } from "../docker";
 import { parseDocument } from "../documents";
 import { Interrupted, UserError } from "../errors";
 import { type Message, message } from "./documents";
@@ -79,7 +80,10 @@ export async function askHelper(
     }
     if (exitCode !== 0) {
         const missing = code === "ENOENT" ? `${command} is not installed` : undefined;
-        const last = words.trim().split("\n").at(-1);
+        // Docker's last line tells of its help.
+        const last = lines(words)
+            .filter((line) => !/^(?:See|Run) '/.test(line))
+            .at(-1);
         throw new UserError(
             `Looking after the models failed: ${missing ?? (last || `code ${exitCode ?? 128}`)}`,
         );

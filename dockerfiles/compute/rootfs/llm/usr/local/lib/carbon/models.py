@@ -33,7 +33,7 @@ RECORD_LIMIT = 64_000
 """Bytes that are read of a record."""
 SPARE = 500_000_000
 """Bytes of the disk that a pull leaves free."""
-TRIES = 3
+TRIES = 2
 """Attempts in a row that bring nothing, after which a pull gives up. The hub's client makes several of its own in each."""
 REPORT = 0.5
 """Seconds between two words on how far it is."""
