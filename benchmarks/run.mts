@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import Docker from "dockerode";
 import { execa } from "execa";
-import { gguf, TestHub } from "../tests/hub";
+import { gguf, TestHub } from "../tests/hub.js";
 
 const project = resolve(import.meta.dirname, "..");
 const secret = process.env.NODE_EXTRA_CA_CERTS ?? process.env.SSL_CERT_FILE;

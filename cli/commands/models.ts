@@ -210,6 +210,9 @@ async function pullFiles(session: Session, place: ModelPlace, request: object): 
         );
     } finally {
         progress.end();
+        if (signal.aborted) {
+            session.output.warn("What has come is kept; the same command goes on from there.");
+        }
     }
     return pulled;
 }

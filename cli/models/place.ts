@@ -8,7 +8,6 @@ import { containerName, volumeName } from "../../catalogue/names";
 import type { Settings } from "../../settings/parse";
 import { reachable } from "../../settings/proxy";
 import { hasImage, serviceLabel, stackContainers } from "../docker";
-import { parseDocument } from "../documents";
 import { UserError } from "../errors";
 import { run } from "../process";
 import type { Session } from "../session";
@@ -92,13 +91,12 @@ async function servedInContainer(stack: string): Promise<string[] | undefined> {
     if (answer.exitCode !== 0) {
         return undefined;
     }
-    const { data } = parseDocument(
-        "What the service llm serves",
-        served,
-        answer.stdout,
-        "Look at its log: ./carbon logs llm",
-    );
-    return data.map(({ id }) => id);
+    try {
+        return served.parse(JSON.parse(answer.stdout)).data.map(({ id }) => id);
+    } catch {
+        // Whatever answers there, it is no reason to fail.
+        return undefined;
+    }
 }
 
 /** Folder of what runs on the host beside Docker. */

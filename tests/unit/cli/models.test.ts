@@ -245,6 +245,7 @@ describe("carbon models pull", () => {
         run.kill("SIGINT");
         const { exitCode, stderr } = await run;
         expect(exitCode).toBe(130);
+        expect(stderr).toContain("What has come is kept; the same command goes on from there.");
         expect(stderr).toContain("Interrupted.");
     });
 
