@@ -53,7 +53,7 @@ export function describePulls(title: string, start: () => Promise<PullPlace>): v
             hub.cuts = [];
             hub.page = false;
             hub.speed = undefined;
-        });
+        }, 60_000);
 
         async function ask(
             request: object,
