@@ -12,6 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import Docker from "dockerode";
 import { execa } from "execa";
+import { gguf, TestHub } from "../tests/hub.js";
 
 const project = resolve(import.meta.dirname, "..");
 const secret = process.env.NODE_EXTRA_CA_CERTS ?? process.env.SSL_CERT_FILE;
@@ -150,6 +151,25 @@ async function measureIdle(image: string) {
     });
 }
 
+/** A model of 200 MB from a hub on this machine, three times: what the client takes, without a network. */
+async function measurePull(python: string) {
+    const hub = await TestHub.start({ "me/models": { files: { "model.gguf": { content: gguf(200e6) } } } });
+    const models = join(project, "dockerfiles/compute/rootfs/llm/usr/local/lib/carbon/models.py");
+    const times: string[] = [];
+    for (let pull = 0; pull < 3; pull++) {
+        const folder = mkdtempSync(join(tmpdir(), "carbon-benchmark-"));
+        const files = [{ repo: "me/models", file: "model.gguf", name: "model.gguf" }];
+        const begin = performance.now();
+        const child = execa(python, ["-I", models], { stdin: "pipe" });
+        child.stdin.write(`${JSON.stringify({ action: "pull", folder, endpoint: hub.endpoint, files })}\n`);
+        await child;
+        times.push(`${((performance.now() - begin) / 1000).toFixed(1)} s`);
+        rmSync(folder, { recursive: true });
+    }
+    hub.stop();
+    row("a model of 200 MB, pulled and verified", times.join(", "));
+}
+
 const program = new Command("benchmarks/run.mts");
 const buildArg = () =>
     new Option("--arg <name=value>", "build argument")
@@ -182,4 +202,12 @@ program
     .argument("<image>")
     .description("memory and CPU of an idle workspace")
     .action(measureIdle);
+program
+    .command("pull")
+    .argument(
+        "<python>",
+        "one with the hub's client, such as .carbon/tools/hub-client/bin/python of the tests",
+    )
+    .description("a model from a hub on this machine")
+    .action(measurePull);
 program.parseAsync();

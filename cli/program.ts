@@ -8,6 +8,7 @@ import { addDoctor } from "./commands/doctor";
 import { addDown } from "./commands/down";
 import { addDrift } from "./commands/drift";
 import { addLogs } from "./commands/logs";
+import { addModels } from "./commands/models";
 import { addOpen } from "./commands/open";
 import { addOutputs } from "./commands/outputs";
 import { addPreview } from "./commands/preview";
@@ -27,6 +28,7 @@ Examples:
   ./carbon open                            open JupyterLab, logged in
   ./carbon credentials                     show every login
   ./carbon credentials rotate postgres     change a password
+  ./carbon models pull qwen3-4b            pull a model for the LLM server
   ./carbon logs postgres --follow          watch a service's log
   ./carbon stop                            stop the containers as they are; start starts them
   ./carbon down                            take the stack down; its data and passwords stay
@@ -64,6 +66,7 @@ export function createProgram(): Command {
     addOutputs(program);
     addSshConfig(program);
     addCertificate(program);
+    addModels(program);
     program.commandsGroup("Look after:");
     addStatus(program);
     addVerify(program);

@@ -5,6 +5,7 @@ import {
     preview,
     refresh,
     type StackLocation,
+    stackConfig,
     stackOutputs,
     type UpdateOptions,
     up,
@@ -58,6 +59,10 @@ export class EmbeddedEngine implements DeploymentEngine {
     ): Promise<Record<string, unknown> | undefined> {
         const outputs = await stackOutputs(location(request), options);
         return Object.keys(outputs).length > 0 ? outputs : undefined;
+    }
+
+    config(request: StackRequest): Promise<Record<string, string>> {
+        return stackConfig(location(request));
     }
 }
 

@@ -45,6 +45,8 @@ const exported = z.object({
 });
 const history = z.array(z.object({ resourceChanges: changes.nullish() })).nullish();
 const outputs = z.record(z.string(), z.unknown());
+/** What is used of `pulumi config`. */
+const configuration = z.record(z.string(), z.object({ value: z.string().optional() }));
 
 /** Where Pulumi keeps its state, unless the user chose a backend. */
 export function pulumiEnv(project: Project, env: NodeJS.ProcessEnv, push: boolean): Record<string, string> {
@@ -127,7 +129,13 @@ export class PulumiCli implements DeploymentEngine {
         return Object.keys(found).length > 0 ? found : undefined;
     }
 
-    private async select({ project, stack }: DeploymentRequest): Promise<void> {
+    async config(request: Pick<DeploymentRequest, "project" | "stack">): Promise<Record<string, string>> {
+        await this.select(request);
+        const found = await this.document(request, configuration, ["config", "--json", "--show-secrets"]);
+        return Object.fromEntries(Object.entries(found).map(([key, { value }]) => [key, value ?? ""]));
+    }
+
+    private async select({ project, stack }: Pick<DeploymentRequest, "project" | "stack">): Promise<void> {
         await this.capture({ project, stack }, ["stack", "select", "--create"]);
     }
 

@@ -62,4 +62,6 @@ export interface DeploymentEngine {
         request: Pick<DeploymentRequest, "project" | "stack">,
         options: { showSecrets: boolean },
     ): Promise<Record<string, unknown> | undefined>;
+    /** The stack's configuration with its secrets in clear: texts by key, each with its namespace. */
+    config(request: Pick<DeploymentRequest, "project" | "stack">): Promise<Record<string, string>>;
 }

@@ -9,6 +9,7 @@ export {
     destroy,
     preview,
     refresh,
+    stackConfig,
     stackOutputs,
     type UpdateOptions,
     type UpdateResult,

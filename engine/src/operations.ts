@@ -75,6 +75,16 @@ export function destroy(options: DestroyOptions): Promise<UpdateResult> {
     });
 }
 
+/** The program's configuration with its secrets in clear: texts by key, each with its namespace. */
+export async function stackConfig(location: StackLocation): Promise<Record<string, string>> {
+    const stack = openStack({ ...location, display: { show: () => {} } }, "read");
+    try {
+        return (await configOf(stack)).values;
+    } finally {
+        stack.close();
+    }
+}
+
 /** The outputs of the last `up`, secrets as "[secret]" unless they are to be shown. */
 export async function stackOutputs(
     location: StackLocation,

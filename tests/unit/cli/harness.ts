@@ -33,6 +33,10 @@ export interface Rule {
     writes?: [string, string];
     /** Waits for SIGINT instead of ending, and ends with `code` then. */
     untilInterrupted?: boolean;
+    /** Reads a line of its standard input first, which is in {@link Call}. */
+    reads?: boolean;
+    /** Ends once its standard input closes. */
+    untilClosed?: boolean;
 }
 
 /** A call that a fake program got. */
@@ -40,6 +44,7 @@ export interface Call {
     program: string;
     args: string[];
     env: Record<string, string>;
+    input?: string;
 }
 
 // Its own name says which program it stands for. What nobody foresaw fails, so that no test passes by accident.
@@ -49,9 +54,13 @@ const path = require("node:path");
 const program = path.basename(process.argv[1]);
 const args = process.argv.slice(2);
 const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => /^(PULUMI|BUILDX)_/.test(key)));
-fs.appendFileSync(process.env.FAKE_CALLS, JSON.stringify({ program, args, env }) + "\\n");
 const rules = JSON.parse(fs.readFileSync(process.env.FAKE_RULES, "utf8"))[program];
 const rule = rules.find(({ match }) => new RegExp(match).test(args.join(" ")));
+let input = rule?.reads ? "" : undefined;
+for (const byte = Buffer.alloc(1); input !== undefined && fs.readSync(0, byte) > 0 && byte[0] !== 10; ) {
+    input += byte.toString("latin1");
+}
+fs.appendFileSync(process.env.FAKE_CALLS, JSON.stringify({ program, args, env, input }) + "\\n");
 if (!rule) {
     console.error("unforeseen: " + program + " " + args.join(" "));
     process.exit(99);
@@ -63,6 +72,9 @@ if (rule.writes) {
 if (rule.untilInterrupted) {
     process.on("SIGINT", () => process.exit());
     setInterval(() => {}, 1000);
+}
+if (rule.untilClosed) {
+    process.stdin.resume();
 }
 process.stdout.write(rule.stdout ?? "");
 process.stderr.write(rule.stderr ?? "");
