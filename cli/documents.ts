@@ -32,6 +32,11 @@ export const verification = z
     .transform(({ schema, target, checks }) => ({ schema, target, checks, summary: summarize(checks) }));
 export type Verification = z.infer<typeof verification>;
 
+/** One document of these checks. */
+export function verificationOf(target: string, checks: Check[]): Verification {
+    return { schema: 1, target, checks, summary: summarize(checks) };
+}
+
 function summarize(checks: Check[]) {
     const count = (status: Check["status"]) => checks.filter((one) => one.status === status).length;
     return {

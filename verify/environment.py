@@ -115,9 +115,21 @@ class Environment:
         return str(self._document().get("gpu", {}).get("route", "off"))
 
     @property
+    def gateway(self) -> str:
+        """Address of the gateway of the host's kernels. Raises CheckFailed where the document has none."""
+        try:
+            return str(self._document()["gpu"]["url"])
+        except (LookupError, TypeError) as error:
+            raise CheckFailed(f"{SERVICES_FILE} has no address of the gateway") from error
+
+    @property
     def python(self) -> str:
         """The interpreter that has torch and TensorFlow."""
         return str(self.path(VENV_PYTHON))
+
+    def has_secret(self, name: str) -> bool:
+        """Whether there is a secret of this name."""
+        return self.path(f"{SECRETS_DIR}/{name}").exists()
 
     def secret(self, name: str) -> str:
         """A service's password. Raises CheckFailed where it cannot be read."""

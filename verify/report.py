@@ -8,8 +8,6 @@ from typing import Any
 
 from .outcome import Status
 
-TARGET = "workspace"
-"""The document's `target`: where the checks of this package run."""
 SCHEMA = 1
 """Version of the document's shape. It grows when a field changes its meaning or goes."""
 

@@ -132,7 +132,7 @@ function isBuilt(settings: Settings): Promise<boolean> {
 }
 
 /** Bytes free where the engine keeps its images: seen directly, or from a container where it has a disk of its own. */
-async function freeDisk(settings: Settings, info: DockerInfo): Promise<number | undefined> {
+export async function freeDisk(settings: Settings, info: DockerInfo): Promise<number | undefined> {
     if (process.platform === "linux" && info.DockerRootDir && fs.existsSync(info.DockerRootDir)) {
         const { bavail, bsize } = fs.statfsSync(info.DockerRootDir);
         return bavail * bsize;

@@ -1,9 +1,10 @@
-"""The catalogue: every check, in the report's order."""
+"""The catalogue: every check by target, in the report's order."""
 
 from __future__ import annotations
 
 from .compute import llm, spark
 from .databases import postgres, redis
+from .end_to_end import completion, gateway
 from .frameworks import frameworks
 from .graphics import opengl, vulkan
 from .platform import platform
@@ -39,3 +40,7 @@ CHECKS = (
     spark,
     llm,
 )
+"""What a workspace promises."""
+
+END_TO_END = (gateway, completion)
+"""What its programs reach beyond it; the CLI's `carbon verify` adds a cell on the host's kernel."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import unittest
 
-from verify.checks import CHECKS
+from verify.checks import CHECKS, END_TO_END
 
 
 class Catalogue(unittest.TestCase):
@@ -38,13 +38,13 @@ class Catalogue(unittest.TestCase):
         )
 
     def test_every_check_says_what_it_promises_and_where_the_expected_value_comes_from(self) -> None:
-        for check in CHECKS:
+        for check in CHECKS + END_TO_END:
             with self.subTest(check.id):
                 self.assertRegex(check.promise, r"^\w.+\.$")
                 self.assertRegex(check.look.__doc__ or "", r"\n\n *Expected: ")
 
     def test_every_check_says_what_to_type_next(self) -> None:
-        for check in CHECKS:
+        for check in CHECKS + END_TO_END:
             self.assertTrue(check.hint, check.id)
 
     def test_the_slow_imports_have_two_minutes_and_nothing_more(self) -> None:
