@@ -46,7 +46,7 @@ function testcase(target: string, check: Check): string[] {
 const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 
 /** What XML forbids is spelt out, as on a terminal. */
-function xml(text: string): string {
+export function xml(text: string): string {
     return printable(text)
         .replace(/[\uFFFE\uFFFF]/g, "?")
         .replace(/[&<>"]/g, (character) => entities[character] ?? "");

@@ -7,6 +7,8 @@ import { SettingsError } from "../../settings/parse";
 import { action, type Handler } from "../action";
 import { acceleratorChecks } from "../checks/accelerators";
 import { type OutsideCheck, runChecks } from "../checks/check";
+import { compare, ensureMeasured } from "../checks/compare";
+import { comparisonPicture, comparisonTable } from "../checks/comparisonViews";
 import { hostKernelCheck } from "../checks/endToEnd";
 import { engineChecks } from "../checks/engine";
 import { gpuHome } from "../checks/home";
@@ -18,6 +20,7 @@ import { type Verification, verificationOf } from "../documents";
 import { exitCodes, Interrupted, messageOf, UserError } from "../errors";
 import { plural } from "../output";
 import { printableLine } from "../printable";
+import { ownFile } from "../project";
 import type { Session } from "../session";
 import { type SystemFiles, systemFiles } from "../systemFiles";
 import { verificationTable } from "../tables";
@@ -27,6 +30,7 @@ interface VerifyFlags {
     target?: Target;
     only?: string;
     junit?: string;
+    compare?: string | true;
     systemFiles: boolean;
 }
 
@@ -44,6 +48,10 @@ export function addVerify(program: Command): void {
         .option("--only <ids>", "run these checks only, by id, separated by commas")
         .option("--junit <file>", "also write the checks into a file as JUnit's XML")
         .option(
+            "--compare [folder]",
+            "measure the container's CPU against each route to a GPU instead, and write figures and a picture (minutes)",
+        )
+        .option(
             "--system-files",
             "also compare the workspace's system files with its image, from outside (a minute or two)",
             false,
@@ -52,6 +60,9 @@ export function addVerify(program: Command): void {
 }
 
 const verify: Handler<VerifyFlags> = async (session, flags) => {
+    if (flags.compare) {
+        return measure(session, flags);
+    }
     const asked = await chosenChecks(session, flags);
     const container = asked.needsWorkspace || flags.systemFiles ? await ensureRunning(session) : undefined;
     session.output.note(
@@ -66,7 +77,7 @@ const verify: Handler<VerifyFlags> = async (session, flags) => {
         throw new Interrupted();
     }
     if (flags.junit) {
-        writeReport(flags.junit, junitXml(documents));
+        writeReport("--junit", path.resolve(flags.junit), junitXml(documents));
     }
     const document = merged(documents);
     const table = verificationTable(document, session.width);
@@ -75,6 +86,37 @@ const verify: Handler<VerifyFlags> = async (session, flags) => {
         systemFiles: files,
     });
     return document.summary.fail > 0 ? exitCodes.failure : 0;
+};
+
+/** Nothing is asserted: it ends with 0 where anything was measured. */
+async function measure(session: Session, { compare: folder, ...others }: VerifyFlags): Promise<number> {
+    const ignored = Object.entries(others).filter(([key, value]) => value && key in flagNames);
+    if (ignored.length > 0) {
+        const names = ignored.map(([key]) => flagNames[key]).join(", ");
+        throw new UserError(`--compare measures, and checks nothing: leave out ${names}.`, exitCodes.usage);
+    }
+    const settings = session.settings();
+    await ensureRunning(session);
+    const { output, signal, stack } = session;
+    const comparison = await compare(stack, settings, { signal, say: (line) => output.note(line) });
+    if (signal.aborted) {
+        throw new Interrupted();
+    }
+    ensureMeasured(comparison);
+    const name = `compare-${stack}`;
+    const base = typeof folder === "string" ? path.resolve(folder, name) : ownFile(session.project, name);
+    writeReport("--compare", `${base}.json`, `${JSON.stringify(comparison, null, 4)}\n`);
+    writeReport("--compare", `${base}.svg`, comparisonPicture(comparison));
+    const table = comparisonTable(comparison, session.width);
+    output.result(`\n${table}\n\nWritten: ${base}.json, ${base}.svg`, comparison);
+    return 0;
+}
+
+const flagNames: Record<string, string> = {
+    junit: "--junit",
+    only: "--only",
+    systemFiles: "--system-files",
+    target: "--target",
 };
 
 /** What is to run, and whether that takes a running workspace. */
@@ -154,11 +196,11 @@ function merged(documents: Verification[]): Verification {
           );
 }
 
-function writeReport(file: string, text: string): void {
+function writeReport(option: string, file: string, text: string): void {
     try {
-        writeFileSync(path.resolve(file), text);
+        writeFileSync(file, text);
     } catch (error) {
-        throw new UserError(`--junit ${file} cannot be written: ${messageOf(error)}`);
+        throw new UserError(`${option}: ${file} cannot be written: ${messageOf(error)}`);
     }
 }
 

@@ -129,6 +129,18 @@ describe.runIf(hasTorch)("torch", () => {
         expect(installed.some((name) => name.startsWith("nvidia-"))).toBe(torchIndex !== "cpu");
         expect(installed).not.toContain("triton");
     });
+
+    it("is measured by what `carbon verify --compare` runs", async () => {
+        const probe = "/usr/local/lib/carbon/verify/probes/compare_probe.py";
+        const said = await run(container, ["/opt/carbon/venv/bin/python", "-I", "-B", probe, "cpu"], "carbon");
+        const { device, results } = JSON.parse(said.trim().split("\n").at(-1) ?? "");
+        expect(device).toBe("cpu");
+        expect(Object.keys(results)).toEqual(["matrix product", "convolution", "training step"]);
+        for (const { seconds, rounds } of Object.values<{ seconds: number; rounds: number }>(results)) {
+            expect(seconds).toBeGreaterThan(0);
+            expect(rounds).toBeGreaterThanOrEqual(3);
+        }
+    });
 });
 
 it.runIf(hasTensorflow)("TensorFlow multiplies as NumPy does", async () => {

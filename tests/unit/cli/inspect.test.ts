@@ -282,7 +282,7 @@ describe("verify", () => {
             const file = join(box.dir, "missing", "report.xml");
             expect(await box.carbon(["verify", "--target", "container", "--junit", file])).toMatchObject({
                 exitCode: 1,
-                stderr: expect.stringContaining(`--junit ${file} cannot be written`),
+                stderr: expect.stringContaining(`--junit: ${file} cannot be written`),
             });
         });
     });

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from http.server import BaseHTTPRequestHandler
 
 from verify.checks.end_to_end import completion, gateway
@@ -63,6 +66,38 @@ class Gateway(WorkspaceTestCase):
 
     def test_is_skipped_where_the_gpu_is_not_the_hosts(self) -> None:
         self.assertResult(self.run_check(gateway), "SKIP", "carbon:gpu is off")
+
+
+class Tokens(WorkspaceTestCase):
+    """What `carbon verify --compare` runs in the workspace."""
+
+    def measure(self, *addresses: str) -> list:
+        probe = Path(__file__).parents[3] / "verify/probes/tokens_probe.py"
+        ended = subprocess.run(
+            [sys.executable, "-I", "-B", str(probe), *addresses], capture_output=True, text=True, check=True
+        )
+        return json.loads(ended.stdout)
+
+    def test_counts_the_tokens_of_an_answer_after_one_that_does_not_count(self) -> None:
+        asked: list[int] = []
+
+        def answer(request: BaseHTTPRequestHandler) -> None:
+            if request.path == "/v1/models":
+                reply(request, 200, '{"data": [{"id": "tiny"}]}')
+                return
+            asked.append(json.loads(form(request))["max_tokens"])
+            reply(request, 200, json.dumps({"usage": {"completion_tokens": asked[-1]}}))
+
+        address = f"http://127.0.0.1:{self.serve_http(answer)}/v1"
+        [seen, dead] = self.measure(address, "http://127.0.0.1:9/v1")
+        self.assertEqual((seen["address"], seen["model"], seen["tokens"]), (address, "tiny", 64))
+        self.assertGreater(seen["seconds"], 0)
+        self.assertEqual(asked, [1, 64])
+        self.assertIn("Connection refused", dead["error"])
+
+    def test_says_why_a_server_was_not_measured(self) -> None:
+        address = f"http://127.0.0.1:{self.serve_http(lambda request: reply(request, 503))}/v1"
+        self.assertEqual(self.measure(address), [{"address": address, "error": "answers 503"}])
 
 
 class Completion(WorkspaceTestCase):
