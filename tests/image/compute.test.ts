@@ -132,7 +132,7 @@ describe.runIf(hasTorch)("torch", () => {
 
     it("is measured by what `carbon verify --compare` runs", async () => {
         const probe = "/usr/local/lib/carbon/verify/probes/compare_probe.py";
-        const said = await run(container, ["/opt/carbon/venv/bin/python", "-I", "-B", probe, "cpu"], "carbon");
+        const said = await run(workspace, [PYTHON, "-I", "-B", probe, "cpu"], "carbon");
         const { device, results } = JSON.parse(said.trim().split("\n").at(-1) ?? "");
         expect(device).toBe("cpu");
         expect(Object.keys(results)).toEqual(["matrix product", "convolution", "training step"]);
