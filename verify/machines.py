@@ -1,7 +1,8 @@
-"""What can be expected of a machine, by its kind: the table in machines.json, which the host's check reads, too.
+"""What can be expected of a machine, by its kind: the table in machines.json.
 
-OpenGL and Vulkan: the least version, and what renders, where that is certain (`any` where it is not). The rest:
-`required`; `impossible`, as there is no such thing for this kind; `off`, as nobody asked for it.
+The host's check (cli/checks) reads it, too. OpenGL and Vulkan: the least version, and what renders, where that is
+certain (`any` where it is not). The rest: `required`; `impossible`, as there is no such thing for this kind; `off`,
+as nobody asked for it.
 """
 
 from __future__ import annotations

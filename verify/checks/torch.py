@@ -55,7 +55,9 @@ def torch_index(env: Environment) -> Outcome:
     if index == "cpu" and not nvidia:
         return passed(f"cpu: PyTorch's CPU build, no NVIDIA packages; {_download(env)}")
     if index == "cuda" and nvidia:
-        return passed(f"cuda: PyPI's CUDA build for NVIDIA GPUs, with {nvidia} NVIDIA packages; {_download(env)}")
+        return passed(
+            f"cuda: PyPI's CUDA build for NVIDIA GPUs, with {nvidia} NVIDIA packages; {_download(env)}"
+        )
     if index == "pypi-cuda" and nvidia:
         return passed(
             f"pypi-cuda: PyPI's CUDA build, with {nvidia} NVIDIA packages that nothing here can use",
@@ -71,7 +73,9 @@ def _download(env: Environment) -> str:
         word = env.path(_DOWNLOAD_FILE).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         word = "unverified"
-    return "download held against its sha256" if word == "sha256" else "unverified download (no recorded hash)"
+    return (
+        "download held against its sha256" if word == "sha256" else "unverified download (no recorded hash)"
+    )
 
 
 @check(

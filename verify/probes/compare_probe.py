@@ -1,8 +1,11 @@
 """Run by an interpreter that has PyTorch: measures it on one device, and prints the report as one line of JSON.
 
-The argument is the device: cpu, cuda or mps; gpu stands for the GPU that PyTorch has, or the CPU where it has none. Nothing is
-asserted. A measurement is the median of as many rounds as fit into its time, after one that does not count.
+The argument is the device: cpu, cuda or mps; gpu stands for the GPU that PyTorch has, or the CPU where it has
+none. Nothing is asserted. A measurement is the median of as many rounds as fit into its time, after one that does
+not count.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -10,12 +13,15 @@ import platform
 import statistics
 import sys
 import time
+from typing import Any, Callable
 
 # What Metal cannot do is to be an error here, and not the CPU's figures under another name.
 os.environ["PYTORCH_ENABLE_MPS_FALLBACK"] = "0"
 
 import torch
 from torch import nn
+
+Step = Callable[[], Any]
 
 SECONDS = 5.0
 """For each measurement."""
@@ -25,13 +31,13 @@ BATCH = 64
 """As in the example notebooks, whose network this is."""
 
 
-def wait_for(device):
+def wait_for(device: str) -> None:
     """Work on a GPU is asynchronous."""
     if device != "cpu":
         getattr(torch, device).synchronize()
 
 
-def measure(step, device):
+def measure(step: Step, device: str) -> dict[str, Any]:
     """Median seconds of a step, and how many were taken."""
     step()
     wait_for(device)
@@ -44,25 +50,25 @@ def measure(step, device):
     return {"seconds": statistics.median(taken), "rounds": len(taken)}
 
 
-def matrix_product(device):
+def matrix_product(device: str) -> tuple[str, Step]:
     """Two square matrices."""
     left, right = (torch.randn(MATRIX, MATRIX, device=device) for _ in range(2))
     return f"{MATRIX} x {MATRIX}", lambda: left @ right
 
 
-def convolution(device):
+def convolution(device: str) -> tuple[str, Step]:
     """One layer over pictures."""
     layer = nn.Conv2d(CHANNELS, CHANNELS, kernel_size=3, padding=1).to(device)
     pictures = torch.randn(PICTURES, CHANNELS, WIDTH, WIDTH, device=device)
 
-    def step():
+    def step() -> None:
         with torch.inference_mode():
             layer(pictures)
 
     return f"{PICTURES} pictures, {CHANNELS} channels, {WIDTH} x {WIDTH}", step
 
 
-def training_step(device):
+def training_step(device: str) -> tuple[str, Step]:
     """The network of the example notebook 04-torch, on pictures of its size."""
     model = nn.Sequential(
         nn.Conv2d(1, 16, kernel_size=3, padding=1),
@@ -79,7 +85,7 @@ def training_step(device):
     pictures = torch.randn(BATCH, 1, 8, 8, device=device)
     labels = torch.randint(0, 10, (BATCH,), device=device)
 
-    def step():
+    def step() -> None:
         loss = loss_of(model(pictures), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -95,7 +101,7 @@ MEASUREMENTS = {
 }
 
 
-def chosen(word):
+def chosen(word: str) -> str:
     """The device that a word stands for."""
     if word != "gpu":
         return word
@@ -104,17 +110,18 @@ def chosen(word):
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def main(word):
+def main(word: str) -> None:
     """Measures everything on one device."""
     device = chosen(word)
     torch.manual_seed(0)
+    name_of = torch.cuda.get_device_name if device == "cuda" else platform.machine
     results = {}
     for name, make in MEASUREMENTS.items():
         size, step = make(device)
         results[name] = {"size": size, **measure(step, device)}
     seen = {
         "device": device,
-        "name": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
+        "name": name_of(),
         "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
         "system": f"{platform.system()} {platform.machine()}",

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { checkGpu } from "../../../cli/preflight/gpu";
-import { healthyDocker, healthyInfo, obedientPulumi, type Rule, sandbox } from "./harness";
+import { healthyDocker, healthyInfo, obedientPulumi, portOffset, type Rule, sandbox } from "./harness";
 
 const elsewhere = { DOCKER_HOST: "tcp://192.0.2.1:2376" };
 const imported: Rule = { match: "^import - localhost/carbon-probe:", stdout: "sha256:1\n" };
@@ -14,7 +14,7 @@ const started = (stderr: string): Rule => ({
 });
 
 /** A stack that is quick to look at. */
-const plain = { services: [], toolsets: ["graphics"], compute: false };
+const plain = { portOffset, services: [], toolsets: ["graphics"], compute: false };
 
 async function up(rules: Rule[], settings: Record<string, unknown>, env: Record<string, string> = elsewhere) {
     const box = sandbox();
