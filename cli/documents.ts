@@ -32,6 +32,11 @@ export const verification = z
     .transform(({ schema, target, checks }) => ({ schema, target, checks, summary: summarize(checks) }));
 export type Verification = z.infer<typeof verification>;
 
+/** One document of these checks. */
+export function verificationOf(target: string, checks: Check[]): Verification {
+    return { schema: 1, target, checks, summary: summarize(checks) };
+}
+
 function summarize(checks: Check[]) {
     const count = (status: Check["status"]) => checks.filter((one) => one.status === status).length;
     return {
@@ -71,6 +76,9 @@ export const dockerInfo = z.object({
     DockerRootDir: optional(z.string()),
     /** `name=rootless`, and others; see preflight/neighbours.ts. */
     SecurityOptions: optional(z.array(z.string())),
+    /** By name, such as `nvidia`. */
+    Runtimes: optional(z.record(z.string(), z.unknown())),
+    NCPU: optional(z.number()),
     /** Pairs of name and value. */
     DriverStatus: optional(z.array(z.tuple([z.string(), z.string()]))),
     /** Memory of the machine that the engine runs on (a virtual one on a Mac), in bytes. */

@@ -7,21 +7,33 @@ import { run } from "./process";
 /** carbon-verify's exit code for a check that it does not know, and the like. */
 const badUsage = 2;
 
+/** What `carbon verify` looks at. */
+export const targets = ["container", "host", "end-to-end"] as const;
+export type Target = (typeof targets)[number];
+
+/** Ids of the checks that the workspace runs for the target `end-to-end`: verify/checks. */
+export const workspaceEndToEnd = ["gateway", "completion"];
+
 /**
  * Runs the check in the workspace of a stack. What it says is the workspace's own word: it is held to its shape, and
  * no more than that can be known of it here.
  *
+ * @param target `container` when absent.
  * @param only Ids of the checks to run, separated by commas; all of them when absent.
  * @throws UserError when it does not run, or answers with something else than its document; Interrupted at Ctrl-C.
  */
 export async function runVerification(
     stack: string,
-    { only, signal }: { only?: string; signal?: AbortSignal } = {},
+    { target, only, signal }: { target?: Target; only?: string; signal?: AbortSignal } = {},
 ): Promise<Verification> {
     const container = containerName(stack, workspace.name);
     const result = await run(
         "docker",
-        ["exec", container, "carbon-verify", "--json", ...(only ? ["--only", only] : [])],
+        [
+            ...["exec", container, "carbon-verify", "--json"],
+            ...(target && target !== "container" ? ["--target", target] : []),
+            ...(only ? ["--only", only] : []),
+        ],
         { maxBuffer: longestVerification, cancelSignal: signal },
     );
     if (signal?.aborted) {

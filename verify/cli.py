@@ -6,45 +6,47 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
 from .check import Check
-from .checks import CHECKS
+from .checks import CHECKS, END_TO_END
 from .environment import Environment
 from .report import document, failed
 from .run import run_checks
+
+_DOCUMENT_TARGETS = {"container": "workspace", "end-to-end": "end-to-end"}
+"""What a document calls its target."""
 
 
 def main(
     argv: Sequence[str] | None = None,
     *,
     checks: Sequence[Check] = CHECKS,
+    end_to_end: Sequence[Check] = END_TO_END,
     env: Environment | None = None,
 ) -> int:
-    """Runs what the arguments ask for and prints the report on stdout.
+    """Runs what the arguments ask for and prints the report on stdout. `checks` are those of the target container.
 
     Returns 0 when nothing failed, 1 when a check did; bad usage exits with 2.
     """
-    options = _parse(argv, checks)
+    options = _parse(argv, {"container": checks, "end-to-end": end_to_end})
+    checks = options.checks
     if options.list:
         _print_list(checks)
         return 0
     signal.signal(signal.SIGTERM, _exit_on_signal)
     env = env or Environment()
     results = run_checks([check for check in checks if check.id in options.only], env)
-    print(json.dumps(document(env.target, results), indent=2))
+    print(json.dumps(document(_DOCUMENT_TARGETS[options.target], results), indent=2))
     return 1 if failed(results) else 0
 
 
-def _parse(argv: Sequence[str] | None, checks: Sequence[Check]) -> argparse.Namespace:
-    known = [check.id for check in checks]
+def _parse(argv: Sequence[str] | None, targets: Mapping[str, Sequence[Check]]) -> argparse.Namespace:
+    """`checks`: those of the target; `only`: the ids of those to run."""
 
     def ids(text: str) -> list[str]:
         asked = [part.strip() for part in text.split(",") if part.strip()]
-        unknown = [id for id in asked if id not in known]
-        if unknown:
-            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)} (known: {', '.join(known)})")
         if not asked:
             raise argparse.ArgumentTypeError("names no check")
         return asked
@@ -60,8 +62,18 @@ def _parse(argv: Sequence[str] | None, checks: Sequence[Check]) -> argparse.Name
     form.add_argument(
         "--list", action="store_true", help="print the checks and what they promise; run nothing"
     )
-    parser.add_argument("--only", type=ids, default=known, metavar="ID,…", help="run these checks only")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--target", choices=list(targets), default="container", help="what to look at; the container when absent"
+    )
+    parser.add_argument("--only", type=ids, metavar="ID,…", help="run these checks only")
+    options = parser.parse_args(argv)
+    options.checks = targets[options.target]
+    known = [check.id for check in options.checks]
+    unknown = [id for id in options.only or [] if id not in known]
+    if unknown:
+        parser.error(f"argument --only: unknown: {', '.join(unknown)} (known: {', '.join(known)})")
+    options.only = options.only or known
+    return options
 
 
 def _print_list(checks: Sequence[Check]) -> None:

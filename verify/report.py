@@ -27,7 +27,7 @@ class Result:
 
 
 def document(target: str, results: Iterable[Result]) -> dict[str, Any]:
-    """The report as plain data. `target` says where the checks ran: `workspace` or `host`."""
+    """The report as plain data. `target` says where the checks ran."""
     rows = list(results)
     summary = {status.value.lower(): sum(row.status is status for row in rows) for status in Status}
     return {

@@ -120,7 +120,8 @@ export function diskForFirstBuild(
     settings: Pick<Settings, "compute" | "toolsets" | "platforms" | "torchIndex">,
 ): number {
     const packages = settings.toolsets.reduce((sum, toolset) => sum + (diskForPackages[toolset] ?? 0), 0);
-    const cuda = settings.toolsets.includes("torch") && settings.torchIndex === "pypi" ? diskForCuda : 0;
+    const isCuda = settings.torchIndex === "pypi" || settings.torchIndex === "cuda";
+    const cuda = settings.toolsets.includes("torch") && isCuda ? diskForCuda : 0;
     const one = diskForSystem + packages + cuda + (settings.compute ? diskForCompute : 0);
     return one * settings.platforms.length;
 }
@@ -131,7 +132,7 @@ function isBuilt(settings: Settings): Promise<boolean> {
 }
 
 /** Bytes free where the engine keeps its images: seen directly, or from a container where it has a disk of its own. */
-async function freeDisk(settings: Settings, info: DockerInfo): Promise<number | undefined> {
+export async function freeDisk(settings: Settings, info: DockerInfo): Promise<number | undefined> {
     if (process.platform === "linux" && info.DockerRootDir && fs.existsSync(info.DockerRootDir)) {
         const { bavail, bsize } = fs.statfsSync(info.DockerRootDir);
         return bavail * bsize;

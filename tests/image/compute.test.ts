@@ -60,9 +60,7 @@ function toolsetLocks(): string[] {
 function lockedVersions(): Record<string, string> {
     const pins = (lock: string) => parseLock(readFileSync(lockFile(lock), "utf8"));
     const fromCpuIndex = ["torch", "torchvision"];
-    const cuda = pins(CUDA_LOCK).filter(
-        ({ name }) => torchIndex === "pypi-cuda" || fromCpuIndex.includes(name),
-    );
+    const cuda = pins(CUDA_LOCK).filter(({ name }) => torchIndex !== "cpu" || fromCpuIndex.includes(name));
     const llama = toolsets.includes("llm") ? pins(LLAMA_LOCK) : [];
     const all = [...toolsetLocks().flatMap(pins), ...(hasTorch ? cuda : []), ...llama];
     const here = all.filter((pin) => !pin.machine || pin.machine === machine);
@@ -127,9 +125,21 @@ describe.runIf(hasTorch)("torch", () => {
 
     it("has the CUDA libraries if, and only if, torch-index says that it comes from PyPI", async () => {
         const installed = Object.keys((await ask("installed")) as Record<string, string>);
-        expect(["cpu", "pypi-cuda"]).toContain(torchIndex);
-        expect(installed.some((name) => name.startsWith("nvidia-"))).toBe(torchIndex === "pypi-cuda");
+        expect(["cpu", "pypi-cuda", "cuda"]).toContain(torchIndex);
+        expect(installed.some((name) => name.startsWith("nvidia-"))).toBe(torchIndex !== "cpu");
         expect(installed).not.toContain("triton");
+    });
+
+    it("is measured by what `carbon verify --compare` runs", async () => {
+        const probe = "/usr/local/lib/carbon/verify/probes/compare_probe.py";
+        const said = await run(workspace, [PYTHON, "-I", "-B", probe, "cpu"], "carbon");
+        const { device, results } = JSON.parse(said.trim().split("\n").at(-1) ?? "");
+        expect(device).toBe("cpu");
+        expect(Object.keys(results)).toEqual(["matrix product", "convolution", "training step"]);
+        for (const { seconds, rounds } of Object.values<{ seconds: number; rounds: number }>(results)) {
+            expect(seconds).toBeGreaterThan(0);
+            expect(rounds).toBeGreaterThanOrEqual(3);
+        }
     });
 });
 

@@ -1,16 +1,17 @@
-"""The catalogue: every check, in the report's order."""
+"""The catalogue: every check by target, in the report's order."""
 
 from __future__ import annotations
 
 from .compute import llm, spark
 from .databases import postgres, redis
+from .end_to_end import completion, gateway
 from .frameworks import frameworks
 from .graphics import opengl, vulkan
 from .platform import platform
 from .remote import ssh, vnc
 from .services import mongodb, mosquitto, ollama, qdrant
 from .tensorflow import tensorflow, tensorflow_metal
-from .torch import mps, torch, torch_index
+from .torch import cuda, mps, nvidia_smi, torch, torch_index
 from .web import code_server, jupyter, novnc
 
 CHECKS = (
@@ -20,6 +21,8 @@ CHECKS = (
     torch,
     torch_index,
     mps,
+    nvidia_smi,
+    cuda,
     tensorflow,
     tensorflow_metal,
     frameworks,
@@ -37,3 +40,7 @@ CHECKS = (
     spark,
     llm,
 )
+"""What a workspace promises."""
+
+END_TO_END = (gateway, completion)
+"""What its programs reach beyond it; the CLI's `carbon verify` adds a cell on the host's kernel."""

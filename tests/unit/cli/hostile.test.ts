@@ -111,7 +111,7 @@ describe("what comes from outside reaches the terminal as text", () => {
             { match: "^exec ", stdout: JSON.stringify(document([hostile])), code: 1 },
             ...healthyDocker,
         ]);
-        const { exitCode, stdout } = await box.carbon(["verify"]);
+        const { exitCode, stdout } = await box.carbon(["verify", "--target", "container"]);
         expect(exitCode).toBe(1);
         expect(stdout).toContain(`refused${shown} redis  PASS`);
         expect(stdout).not.toMatch(orders);
@@ -125,7 +125,10 @@ describe("what comes from outside reaches the terminal as text", () => {
             { match: "^exec ", stdout: JSON.stringify(document([hostile])) },
             ...healthyDocker,
         ]);
-        const { stdout } = await box.carbon(["verify"], { NO_COLOR: "", FORCE_COLOR: "1" });
+        const { stdout } = await box.carbon(["verify", "--target", "container"], {
+            NO_COLOR: "",
+            FORCE_COLOR: "1",
+        });
         expect(stdout).toContain("\x1b[32mPASS\x1b[39m");
         expect(stdout).toContain("\\x1b[31mred");
         expect(stdout).toContain("\\x1b[8mhidden");
@@ -176,7 +179,7 @@ describe("a document of another shape ends in one sentence", () => {
             { match: "^exec ", stdout },
             ...healthyDocker,
         ]);
-        const { exitCode, stderr } = await box.carbon(["verify"]);
+        const { exitCode, stderr } = await box.carbon(["verify", "--target", "container"]);
         expect(exitCode).toBe(1);
         expect(stderr).toContain(`error: What the workspace's check says ${reason}`);
         expect(stderr).toMatch(/`docker rm --force carbon-dev-workspace` and .* make the workspace anew\.$/);
@@ -199,7 +202,7 @@ describe("a document of another shape ends in one sentence", () => {
             { match: "^exec ", stdout: JSON.stringify(lie) },
             ...healthyDocker,
         ]);
-        const { exitCode, stdout } = await box.carbon(["verify"]);
+        const { exitCode, stdout } = await box.carbon(["verify", "--target", "container"]);
         expect(exitCode).toBe(1);
         expect(stdout).toMatch(/^1 fail$/m);
     });

@@ -1,7 +1,15 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { container, healthyDocker, obedientPulumi, running, sandbox, stackOutputs } from "./harness";
+import {
+    container,
+    healthyDocker,
+    healthyInfo,
+    obedientPulumi,
+    running,
+    sandbox,
+    stackOutputs,
+} from "./harness";
 
 describe("outputs and credentials", () => {
     it("masks secrets in outputs unless asked", async () => {
@@ -159,7 +167,7 @@ describe("verify", () => {
         expect(box.commands("docker").at(-1)).toBe(
             "exec carbon-dev-workspace carbon-verify --json --only ssh,torch",
         );
-        const { stdout: json } = await box.carbon(["verify", "--json"]);
+        const { stdout: json } = await box.carbon(["verify", "--target", "container", "--json"]);
         expect(JSON.parse(json)).toEqual({
             ...failed,
             summary: { pass: 1, fail: 1, skip: 0, unsupported: 0 },
@@ -179,6 +187,106 @@ describe("verify", () => {
         });
     });
 
+    describe("of every target", () => {
+        const row = { status: "PASS", expected: "x", observed: "seen", seconds: 0.1, hint: "" };
+        const said = (target: string, ...ids: string[]) =>
+            JSON.stringify({ schema: 1, target, checks: ids.map((id) => ({ id, ...row })) });
+        const rules = [
+            ...running(container("workspace")),
+            {
+                match: "^exec .* carbon-verify --json --target end-to-end",
+                stdout: said("end-to-end", "gateway"),
+            },
+            { match: "^exec .* carbon-verify ", stdout: said("workspace", "ssh") },
+            { match: "^exec id-of-workspace cat /proc/meminfo$", stdout: "SwapTotal:  1048572 kB\n" },
+            ...healthyDocker,
+        ];
+
+        it("is one document, and one file for build servers where asked", async () => {
+            const box = sandbox();
+            box.install("docker", rules);
+            const file = join(box.dir, "report.xml");
+            const { exitCode, stdout } = await box.carbon(["verify", "--json", "--junit", file]);
+            expect(exitCode).toBe(0);
+            const { target, checks, summary } = JSON.parse(stdout);
+            expect(target).toBe("all");
+            const ids: string[] = checks.map(({ id }: { id: string }) => id);
+            expect(ids).toEqual(expect.arrayContaining(["ssh", "gateway", "host-docker", "host-kernel"]));
+            expect(new Set(ids).size).toBe(ids.length);
+            expect(summary.pass + summary.skip + summary.unsupported).toBe(checks.length);
+            const xml = readFileSync(file, "utf8");
+            for (const name of ["workspace", "host", "end-to-end"]) {
+                expect(xml).toContain(`<testsuite name="${name}"`);
+            }
+        });
+
+        it("warns of what Docker has less of than the suite's checklist asks for", async () => {
+            const box = sandbox();
+            box.install("docker", [
+                { match: "^info ", stdout: JSON.stringify({ ...healthyInfo, NCPU: 2, MemTotal: 4e9 }) },
+                ...rules,
+            ]);
+            const { exitCode, stdout } = await box.carbon(["verify", "--target", "host", "--json"]);
+            expect(exitCode).toBe(0);
+            const { target, checks } = JSON.parse(stdout);
+            expect(target).toBe("host");
+            const found = (id: string) => checks.find((check: { id: string }) => check.id === id);
+            expect(found("host-cpus")).toMatchObject({
+                status: "PASS",
+                observed: "2 CPUs for Docker",
+                hint: expect.stringContaining("asks for 4 CPUs"),
+            });
+            expect(found("host-memory")).toMatchObject({ observed: "4.0 GB for Docker" });
+            expect(found("host-swap")).toMatchObject({ hint: expect.stringContaining("2.0 GB of swap") });
+            expect(found("host-disk").observed).toContain("free where Docker keeps images");
+            expect(box.commands("docker").some((call) => call.includes("carbon-verify"))).toBe(false);
+        });
+
+        it("needs no workspace for the host, and fails where Docker does not answer", async () => {
+            const box = sandbox();
+            box.install("docker", [{ match: "", stderr: "Cannot connect to the Docker daemon\n", code: 1 }]);
+            const { exitCode, stdout } = await box.carbon([
+                "verify",
+                "--target",
+                "host",
+                "--only",
+                "host-docker",
+            ]);
+            expect(exitCode).toBe(1);
+            expect(stdout).toMatch(/host-docker {2}FAIL {4}.*Cannot connect/);
+        });
+
+        it.each([
+            ["ssh", ["ssh"], "carbon-verify --json --only ssh"],
+            ["gateway", ["gateway"], "carbon-verify --json --target end-to-end --only gateway"],
+            ["host-cpus", ["host-cpus"], undefined],
+            ["host-cpus, ssh", ["ssh", "host-cpus"], "carbon-verify --json --only ssh"],
+        ])("runs with --only %s nothing else", async (only, ids, call) => {
+            const box = sandbox();
+            box.install("docker", rules);
+            const { stdout } = await box.carbon(["verify", "--json", "--only", only]);
+            const { checks } = JSON.parse(stdout);
+            expect(checks.map(({ id }: { id: string }) => id)).toEqual(ids);
+            const calls = box.commands("docker").filter((command) => command.includes("carbon-verify"));
+            expect(calls).toEqual(call ? [`exec carbon-dev-workspace ${call}`] : []);
+        });
+
+        it("refuses a target and a check that do not exist, and a file that cannot be written", async () => {
+            const box = sandbox();
+            box.install("docker", rules);
+            expect(await box.carbon(["verify", "--target", "moon"])).toMatchObject({ exitCode: 2 });
+            expect(await box.carbon(["verify", "--target", "host", "--only", "ssh"])).toMatchObject({
+                exitCode: 2,
+                stderr: expect.stringContaining("The target host has no check ssh."),
+            });
+            const file = join(box.dir, "missing", "report.xml");
+            expect(await box.carbon(["verify", "--target", "container", "--junit", file])).toMatchObject({
+                exitCode: 1,
+                stderr: expect.stringContaining(`--junit: ${file} cannot be written`),
+            });
+        });
+    });
+
     it("compares system files from outside when asked, and leaves out what start-up scripts write", async () => {
         const verified = async (diff: string) => {
             const box = sandbox();
@@ -188,8 +296,14 @@ describe("verify", () => {
                 { match: "^diff id-of-workspace$", stdout: diff },
                 ...healthyDocker,
             ]);
-            const text = await box.carbon(["verify", "--system-files"]);
-            const { stdout } = await box.carbon(["verify", "--system-files", "--json"]);
+            const text = await box.carbon(["verify", "--target", "container", "--system-files"]);
+            const { stdout } = await box.carbon([
+                "verify",
+                "--target",
+                "container",
+                "--system-files",
+                "--json",
+            ]);
             return { exitCode: text.exitCode, text: text.stdout, files: JSON.parse(stdout).systemFiles };
         };
         const own = "C /etc\nC /etc/passwd\nC /etc/environment\nA /run/x\nA /tmp/y\nC /var/log/z\n";
@@ -221,7 +335,7 @@ describe("verify", () => {
             { match: "^exec ", stdout: JSON.stringify(stackOutputs.verification) },
             ...healthyDocker,
         ]);
-        expect(await box.carbon(["verify"])).toMatchObject({ exitCode: 0 });
+        expect(await box.carbon(["verify", "--target", "container"])).toMatchObject({ exitCode: 0 });
         expect(box.commands("docker").some((command) => command.startsWith("diff "))).toBe(false);
     });
 
@@ -229,7 +343,7 @@ describe("verify", () => {
         const box = sandbox();
         const stopped = container("workspace", {}, { State: { Status: "exited" } });
         box.install("docker", [...running(stopped), ...healthyDocker]);
-        expect(await box.carbon(["verify"])).toMatchObject({
+        expect(await box.carbon(["verify", "--target", "container"])).toMatchObject({
             exitCode: 1,
             stderr: "error: The workspace is exited. Type: ./carbon start",
         });

@@ -39,6 +39,7 @@ SECRETS = {
     "qdrant": "QdrantSecretQdrantSecre0",
     "spark": "SparkSecretSparkSecret00",
     "llm": "LlmSecretLlmSecretLlmSe0",
+    "gpu": "GpuSecretGpuSecretGpuSecretGpuSecretGpuSecretGpu",
 }
 BASE_TOOLSETS = ("graphics", "desktop", "databases")
 PORTS = {
@@ -75,6 +76,8 @@ class WorkspaceTestCase(unittest.TestCase):
             machine="x86_64",
         )
         self.addCleanup(self.env.close)
+        self.gpu: str | None = None
+        self.gateway_port = 9
         self.image("compute", COMPUTE_TOOLSETS)
         self.stack("postgres", "redis", "mosquitto", "mongodb", "qdrant")
         for name, secret in SECRETS.items():
@@ -107,6 +110,10 @@ class WorkspaceTestCase(unittest.TestCase):
 
     def write_document(self) -> None:
         document = {"schema": 1, "stack": "dev", "tls": False, "tlsNames": [], "services": self.services}
+        if self.gpu:
+            document["gpu"] = {"route": self.gpu}
+            if self.gpu == "host":
+                document["gpu"]["url"] = f"http://127.0.0.1:{self.gateway_port}"
         self.write(SERVICES_FILE, json.dumps(document))
 
     def variables(self, **changes: str) -> None:
@@ -169,6 +176,23 @@ class WorkspaceTestCase(unittest.TestCase):
             server.socket = tls.wrap(server.socket)
         self._serve(port, server, tls)
 
+    def serve_http(self, answer: Answer) -> int:
+        """Starts an HTTP server that is no service of the stack's; returns its port."""
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                with contextlib.suppress(OSError):
+                    answer(self)
+
+            do_POST = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                """Says nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._run(server)
+        return server.server_address[1]
+
     def fresh(self) -> Environment:
         """The environment as another run would find it: nothing shared, nothing stopped."""
         return dataclasses.replace(self.env)
@@ -192,15 +216,18 @@ class WorkspaceTestCase(unittest.TestCase):
         return self.write(f"{TLS_DIR}/{name}.pem", text)
 
     def _serve(self, port: str, server: socketserver.BaseServer, tls: ServerTls | None) -> None:
+        self._run(server)
+        service = next(name for name, spec in self.services.items() if port in spec["ports"])
+        self.certificate(service, (tls or _some_tls()).certificate)
+        self.services[service]["ports"][port] = server.server_address[1]
+        self.write_document()
+
+    def _run(self, server: socketserver.BaseServer) -> None:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         self.addCleanup(thread.join)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        service = next(name for name, spec in self.services.items() if port in spec["ports"])
-        self.certificate(service, (tls or _some_tls()).certificate)
-        self.services[service]["ports"][port] = server.server_address[1]
-        self.write_document()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import unittest
 
-from verify.checks import CHECKS
+from verify.checks import CHECKS, END_TO_END
 
 
 class Catalogue(unittest.TestCase):
@@ -16,6 +16,8 @@ class Catalogue(unittest.TestCase):
                 "torch",
                 "torch-index",
                 "mps",
+                "nvidia-smi",
+                "cuda",
                 "tensorflow",
                 "tensorflow-metal",
                 "frameworks",
@@ -36,19 +38,19 @@ class Catalogue(unittest.TestCase):
         )
 
     def test_every_check_says_what_it_promises_and_where_the_expected_value_comes_from(self) -> None:
-        for check in CHECKS:
+        for check in CHECKS + END_TO_END:
             with self.subTest(check.id):
                 self.assertRegex(check.promise, r"^\w.+\.$")
                 self.assertRegex(check.look.__doc__ or "", r"\n\n *Expected: ")
 
     def test_every_check_says_what_to_type_next(self) -> None:
-        for check in CHECKS:
+        for check in CHECKS + END_TO_END:
             self.assertTrue(check.hint, check.id)
 
     def test_the_slow_imports_have_two_minutes_and_nothing_more(self) -> None:
         limits = {check.id: check.limit for check in CHECKS}
         self.assertEqual(
             {id for id, limit in limits.items() if limit == 120},
-            {"torch", "mps", "tensorflow", "tensorflow-metal", "frameworks"},
+            {"torch", "mps", "cuda", "tensorflow", "tensorflow-metal", "frameworks"},
         )
         self.assertLessEqual(max(limits.values()), 120)

@@ -53,6 +53,16 @@ class CommandLine(WorkspaceTestCase):
         self.assertEqual(report["target"], "workspace")
         self.assertEqual(report["summary"], {"pass": 1, "fail": 1, "skip": 0, "unsupported": 0})
 
+    def test_looks_at_the_target_that_is_named(self) -> None:
+        code, out, _ = self.call("--target", "end-to-end", "--only", "completion", a=bad)
+        report = json.loads(out)
+        self.assertEqual((code, report["target"]), (0, "end-to-end"))
+        self.assertEqual([row["id"] for row in report["checks"]], ["completion"])
+        code, _, err = self.call("--target", "container", "--only", "completion", a=good)
+        self.assertEqual(code, 2)
+        self.assertIn("unknown: completion (known: a)", err)
+        self.assertEqual(self.call("--target", "moon", a=good)[0], 2)
+
     def test_only_runs_what_is_named_in_the_reports_order(self) -> None:
         code, out, _ = self.call("--only", "c, a", a=good, b=bad, c=good)
         self.assertEqual(code, 0)
