@@ -12,6 +12,12 @@ import { type Context, objects, text, texts } from "./driver";
 const LONGEST_VARIABLE = 128 * 1024 - 100;
 
 /**
+ * A fault of BuildKit's own, not of the build: of two builds with a stage in common, the one that ends first takes what the
+ * other was about to read (https://github.com/moby/buildkit/issues/3635, seen with Docker 26). Nothing is lost by it.
+ */
+const LOST_RACE = /failed to get state for index|inconsistent graph state/;
+
+/**
  * Runs `docker buildx build` as the docker-build provider's exec mode does (provider/internal/cli.go).
  * @param inputs checked and revealed inputs of a docker-build:index:Image.
  * @returns the digest of what was exported; empty when nothing was.
@@ -23,7 +29,14 @@ export async function buildImage(inputs: Props, context: Context): Promise<strin
         const metadata = join(scratch, "metadata.json");
         const secrets = passSecrets((inputs.secrets ?? {}) as Record<string, string>, scratch);
         const args = ["buildx", "build", "--progress", "plain", "--metadata-file", metadata, ...secrets.args];
-        await runBuildx([...args, ...buildxArguments(inputs)], secrets.env, inputs, context);
+        const run = () => runBuildx([...args, ...buildxArguments(inputs)], secrets.env, inputs, context);
+        await run().catch((error: unknown) => {
+            if (!(error instanceof EngineError && LOST_RACE.test(error.message))) {
+                throw error;
+            }
+            context.progress("BuildKit lost track of a step that two builds share; it goes on from there.");
+            return run();
+        });
         const written = JSON.parse(readFileSync(metadata, "utf8")) as Record<string, unknown>;
         return String(written["containerimage.digest"] ?? "");
     } finally {

@@ -1,6 +1,10 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { BuildProgress } from "../../src/drivers/build-progress";
-import { buildxArguments } from "../../src/drivers/buildx";
+import { buildImage, buildxArguments } from "../../src/drivers/buildx";
+import type { Context } from "../../src/drivers/driver";
 import { generatePassword } from "../../src/drivers/random";
 
 function read(lines: string[]): { told: string[]; failure: string } {
@@ -118,5 +122,46 @@ describe("a generated password", () => {
     it("is refused without any letters", () => {
         const none = { length: 8, lower: false, upper: false, numeric: false, special: false };
         expect(() => generatePassword(none)).toThrow("letters of one kind");
+    });
+});
+
+describe("a build that BuildKit loses track of", () => {
+    /** Builds with a docker that says `said` and ends with 1 the first `times` times, and then succeeds. */
+    const build = async (said: string, times: number) => {
+        const folder = mkdtempSync(join(tmpdir(), "engine-buildx-"));
+        const script = `#!/bin/sh
+echo run >>"${folder}/runs"
+if [ "$(wc -l <"${folder}/runs")" -le ${times} ]; then
+    echo '${said}' >&2
+    exit 1
+fi
+while [ "$1" != --metadata-file ]; do shift; done
+echo '{"containerimage.digest": "sha256:abc"}' >"$2"
+`;
+        writeFileSync(join(folder, "docker"), script, { mode: 0o755 });
+        const told: string[] = [];
+        const context = {
+            name: "image",
+            projectDir: folder,
+            env: { PATH: `${folder}:${process.env.PATH}` },
+            progress: (line: string) => told.push(line),
+        } as Partial<Context> as Context;
+        const result = await buildImage(inputs, context).catch((error: Error) => error.message);
+        const runs = readFileSync(join(folder, "runs"), "utf8").trim().split("\n").length;
+        rmSync(folder, { recursive: true });
+        return { result, runs, told };
+    };
+    const inputs = { context: { location: "." }, dockerfile: { location: "Dockerfile" } };
+    const lost = "ERROR: failed to solve: failed to get state for index 0 on [tools 3/3] COPY x";
+
+    it("is run once more, and says so", async () => {
+        const { result, runs, told } = await build(lost, 1);
+        expect([result, runs]).toEqual(["sha256:abc", 2]);
+        expect(told).toContain("BuildKit lost track of a step that two builds share; it goes on from there.");
+    });
+
+    it("is not run a third time, and one that fails otherwise not a second", async () => {
+        expect(await build(lost, 2)).toMatchObject({ runs: 2, result: expect.stringContaining(lost) });
+        expect(await build("ERROR: failed to solve: exit code: 1", 1)).toMatchObject({ runs: 1 });
     });
 });
