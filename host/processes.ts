@@ -1,0 +1,55 @@
+import { gatewayEnvironment } from "./pins";
+import { type HostHome, inHome, writePrivate } from "./home";
+
+/** A program that runs on this machine as long as its user is there; supervise.py starts it again when it ends. */
+export interface HostProcess {
+    /** Also of its log, logs/<name>.log. */
+    name: string;
+    argv: string[];
+    /** All that it gets. */
+    env: Record<string, string>;
+}
+
+/** Variables that programs of the user's need, and that hold nothing secret. */
+const handedOn = [
+    ...["HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "LC_ALL", "TMPDIR", "TZ"],
+    ...["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"],
+    ...["NODE_EXTRA_CA_CERTS", "HF_ENDPOINT"],
+    ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"],
+    ...["http_proxy", "https_proxy", "all_proxy", "no_proxy"],
+];
+
+/** The environment of what runs on the host: of the command's own, what is needed. An address with a password is not. */
+export function hostEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+    const kept = handedOn.flatMap((name) => {
+        const value = env[name];
+        return value && !/:\/\/[^/]*@/.test(value) ? [[name, value] as const] : [];
+    });
+    return Object.fromEntries(kept);
+}
+
+/** A program of an environment's, such as its Python. */
+export function programOf(home: HostHome, environment: string, program = "python"): string {
+    return environment === gatewayEnvironment
+        ? inHome(home, "gateway", "bin", program)
+        : inHome(home, "envs", environment, "bin", program);
+}
+
+/** The gateway. Where the token lies it knows by itself: arguments and variables are for everybody to see. */
+export function gatewayProcess(home: HostHome): HostProcess {
+    return {
+        name: "gateway",
+        argv: [programOf(home, gatewayEnvironment), inHome(home, "lib", "carbon_gateway.py"), home.dir],
+        env: hostEnvironment(),
+    };
+}
+
+/** Everything that is to run. Another server of the host's, such as that of a language model, is one more entry. */
+export function hostProcesses(home: HostHome): HostProcess[] {
+    return [gatewayProcess(home)];
+}
+
+/** Hands the list to supervise.py. */
+export function writeProcesses(home: HostHome, processes: readonly HostProcess[]): void {
+    writePrivate(inHome(home, "processes.json"), `${JSON.stringify(processes, null, 4)}\n`);
+}
