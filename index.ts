@@ -1,6 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { clientAccess } from "./catalogue/clients";
+import { foundGpu } from "./catalogue/gpu";
 import { suiteImages } from "./catalogue/images";
 import { urls as suiteUrls } from "./catalogue/urls";
 import { Keys, PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
@@ -22,8 +23,8 @@ const provider = new docker.Provider("docker", dockerContext === "default" ? {} 
 const opts = { providers: { docker: provider } };
 const network = new SuiteNetwork("suite", { stack, subnet: settings.subnet }, opts).networkName;
 const keys = new Keys("keys", { stack }, opts).volumeName;
-const { bindAddress, ports, tlsNames, workspaceDir, environment } = settings;
-const hosted = { bindAddress, ports, tlsNames, workspaceDir, caCertificates, environment };
+const { bindAddress, ports, tlsNames, workspaceDir, environment, gpu: route } = settings;
+const hosted = { bindAddress, ports, tlsNames, workspaceDir, caCertificates, environment, gpu: route };
 const common = { stack, choice: settings, values: settings, ...hosted, network, keys };
 const services: Service[] = [];
 for (const spec of settings.services) {
@@ -59,8 +60,11 @@ export const containers = Object.fromEntries(
 );
 /** The check's JSON document; null where `verify` is off. */
 export const verification = check?.document ?? null;
-/** How the workspace reaches a GPU. A Linux container on a Mac has none of its own. */
-export const gpu = { route: "none" };
+/** How the workspace reaches a GPU, and what the check found of it. A Linux container on a Mac has none of its own. */
+export const gpu =
+    route === "off"
+        ? { route: "none" }
+        : { route, found: check?.document.apply((said) => foundGpu(route, said)) ?? null };
 /** Logins by what they open. */
 export const credentials = pulumi.secret(
     Object.fromEntries(

@@ -1,5 +1,6 @@
 import { type Choice, catalogueName, everyService, isIncluded, type ServiceSpec, workspace } from ".";
 import { type AppPort, portsInUse } from "./chosen";
+import type { GpuRoute } from "./gpu";
 import { containerName } from "./names";
 import { accessTo, fillIn } from "./urls";
 
@@ -15,6 +16,8 @@ export interface ServicesDocument {
     tlsNames: readonly string[];
     /** By name in the catalogue: `spark-worker` stands for all of its containers. */
     services: Record<string, ServiceEntry>;
+    /** How it reaches a GPU, where it does. */
+    gpu?: { route: GpuRoute };
     /** The workspace's: where connections from the host arrive for programs of the user's. */
     appPorts?: readonly AppPort[];
     /** The workspace's: pages on the host that JupyterLab's launcher has a card for. */

@@ -8,6 +8,7 @@ export const llm: ServiceSpec = {
     image: "compute",
     toolset: "llm",
     command: ["llm"],
+    gpu: true,
     env: { CARBON_LLM_MODEL: "llmModel" },
     clientEnv: { CARBON_LLM_URL: { port: "llm" } },
     ports: [

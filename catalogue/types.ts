@@ -164,6 +164,8 @@ export interface ServiceSpec extends ServiceLimits {
     workspaceFolder?: boolean;
     /** True where the workspace's home is mounted read-only, at the same place. */
     readsHome?: boolean;
+    /** True where a GPU that the setting `gpu` passes into containers is for it. */
+    gpu?: boolean;
     files?: FileSpec[];
     ports: PortSpec[];
     volumes: VolumeSpec[];

@@ -9,6 +9,7 @@ export const workspace: ServiceSpec = {
     command: ["workspace"],
     env: { CARBON_UID: "uid", CARBON_GID: "gid" },
     workspaceFolder: true,
+    gpu: true,
     ports: [
         {
             name: "novnc",

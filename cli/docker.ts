@@ -1,5 +1,7 @@
 import { everyVolume } from "../catalogue";
 import { volumeName } from "../catalogue/names";
+import { currentDockerContext } from "../settings/dockerContext";
+import { thisMachine } from "../settings/machine";
 import {
     type ContainerDetails,
     containers,
@@ -63,6 +65,13 @@ export async function dockerInfo(): Promise<DockerInfo> {
         throw new UserError(info?.ServerErrors?.[0] ?? result.reason);
     }
     return info;
+}
+
+/** Whether `docker` talks to an engine over a socket of this machine's own. That may still lead into a virtual machine. */
+export function isLocalEngine(env: NodeJS.ProcessEnv = process.env): boolean {
+    return env.DOCKER_HOST
+        ? env.DOCKER_HOST.startsWith("unix:")
+        : currentDockerContext(thisMachine(process.cwd())) === "default";
 }
 
 /** True when images are kept by containerd, which can hold several platforms under one tag, and digests. */

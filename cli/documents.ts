@@ -71,6 +71,9 @@ export const dockerInfo = z.object({
     DockerRootDir: optional(z.string()),
     /** `name=rootless`, and others; see preflight/neighbours.ts. */
     SecurityOptions: optional(z.array(z.string())),
+    /** By name, such as `nvidia`. */
+    Runtimes: optional(z.record(z.string(), z.unknown())),
+    NCPU: optional(z.number()),
     /** Pairs of name and value. */
     DriverStatus: optional(z.array(z.tuple([z.string(), z.string()]))),
     /** Memory of the machine that the engine runs on (a virtual one on a Mac), in bytes. */

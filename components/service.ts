@@ -20,6 +20,7 @@ import {
 } from "../catalogue";
 import { type AppPort, memoryLimit } from "../catalogue/chosen";
 import { documentPath, launcherCards, servicesDocument } from "../catalogue/document";
+import { type GpuAccess, type GpuRoute, gpuAccess, isPassedIn } from "../catalogue/gpu";
 import { containerName, machineName, passwordName, volumeName } from "../catalogue/names";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
@@ -52,6 +53,8 @@ export interface StackArgs {
     tlsNames: string[];
     /** PEM text of authorities that the user's programs trust besides the usual ones. */
     caCertificates?: string;
+    /** How the stack's programs reach a GPU. */
+    gpu: GpuRoute;
     /** Environment variables of the user's programs; they may be secret. */
     environment: Record<string, string>;
     /** The user's folder, which is /workspace where the catalogue says so. */
@@ -124,6 +127,7 @@ export class Service extends pulumi.ComponentResource {
         });
         this.sharedVolumes = volumes.filter(({ shared }) => shared).map(mounted);
         const memory = memoryLimit(spec, args.values);
+        const { devices, gpus } = accessOf(args);
         this.container = new docker.Container(
             `${name}-container`,
             {
@@ -153,6 +157,8 @@ export class Service extends pulumi.ComponentResource {
                 ],
                 healthcheck: healthcheck(spec.health),
                 restart: "unless-stopped",
+                devices,
+                gpus,
                 ...privileges(spec),
                 logDriver: "json-file",
                 logOpts: boundedLog,
@@ -247,6 +253,7 @@ function documentFile({
     choice,
     ports,
     appPorts,
+    gpu,
 }: ServiceArgs): Record<string, string> {
     if (typeof spec.image === "object") {
         return {};
@@ -254,6 +261,7 @@ function documentFile({
     const others = reaches.map((other) => other.spec);
     const document = {
         ...servicesDocument({ ...choice, stack, tlsNames }, [spec, ...others]),
+        ...(spec.gpu && isPassedIn(gpu) && { gpu: { route: gpu } }),
         appPorts,
         // In the workspace's alone, so that another port on the host replaces no other container.
         cards: spec.name === workspace.name ? launcherCards(others, choice, ports) : undefined,
@@ -314,11 +322,21 @@ function readOnly(stack: string, { name, path }: VolumeSpec) {
     return { volumeName: volumeName(stack, name), containerPath: path, readOnly: true };
 }
 
-function environment({ spec, values, env }: ServiceArgs): string[] {
+/** What the container is given of a GPU. */
+function accessOf({ spec, gpu }: ServiceArgs): GpuAccess {
+    return gpuAccess(spec.gpu ? gpu : "off");
+}
+
+function environment(args: ServiceArgs): string[] {
+    const { spec, values, env } = args;
     const chosen = Object.entries(spec.env ?? {}).map(([name, key]) => [name, values[key]]);
-    return Object.entries({ ...Object.fromEntries(chosen), TZ: values.timezone, ...env }).map(
-        ([key, value]) => `${key}=${value}`,
-    );
+    const all = {
+        ...Object.fromEntries(chosen),
+        TZ: values.timezone,
+        ...env,
+        ...accessOf(args).env,
+    };
+    return Object.entries(all).map(([key, value]) => `${key}=${value}`);
 }
 
 /** In the order of the container's ports, in which the provider reads them back. */

@@ -28,6 +28,7 @@ export function crossCheck(values: SettingValues, settings: Choices, machine: Ma
         ...checkPlaces(settings),
         ...checkPorts(settings),
         ...checkForwards(settings),
+        ...checkGpu(settings),
         ...whyNotEnvironment(values.environment).map((reason): Refusal => ["environment", reason]),
         ...(["uid", "gid"] as const).flatMap((key): Refusal[] =>
             values[key] === nobody ? [[key, whyNotNobody]] : [],
@@ -133,6 +134,36 @@ function checkForwards({ appPorts }: Choices): Refusal[] {
             "appPorts",
             `${port} is one of ${forwards.at(0)} to ${forwards.at(-1)}, which the workspace uses itself. Take another.`,
         ]);
+}
+
+/** What a way to a GPU cannot do without in the images. */
+function checkGpu({ gpu, platforms, toolsets, torchIndex }: Choices): Refusal[] {
+    if (gpu === "dri" && !toolsets.includes("graphics")) {
+        return [["gpu", "dri needs the toolset graphics, which has Vulkan's drivers. Add it to toolsets."]];
+    }
+    if (gpu !== "nvidia") {
+        return [];
+    }
+    const others = platforms.filter((platform) => platform !== "linux/amd64");
+    const hasTorch = toolsets.includes("torch");
+    return [
+        ...(others.length > 0
+            ? ([
+                  [
+                      "platforms",
+                      `gpu is nvidia, which ${others.join(", ")} cannot use. Set platforms to [linux/amd64], or gpu to off.`,
+                  ],
+              ] satisfies Refusal[])
+            : []),
+        ...(hasTorch && torchIndex !== "cuda"
+            ? ([
+                  [
+                      "torchIndex",
+                      `gpu is nvidia, which PyTorch's build of ${torchIndex} cannot use. Set torchIndex to cuda, or leave torch out of toolsets.`,
+                  ],
+              ] satisfies Refusal[])
+            : []),
+    ];
 }
 
 function whyNotPush({ push, imagePrefix }: SettingValues): string | undefined {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { computeServices, everyService, officialServices, serviceCatalogue } from "../catalogue";
+import { gpuRoutes } from "../catalogue/gpu";
 import { imagePlatforms } from "../catalogue/images";
 import { toolsets } from "../catalogue/toolsets";
 import {
@@ -264,11 +265,17 @@ export const settingDefinitions = {
         description:
             "PEM file of certificate authorities that builds and the containers that run your code (workspace, Spark, LLM server) trust besides the usual ones, for networks that intercept TLS. `auto` takes the file that NODE_EXTRA_CA_CERTS or SSL_CERT_FILE names, if any; `none` takes none.",
     }),
+    gpu: setting({
+        rule: choice(gpuRoutes),
+        default: "off",
+        description:
+            "How the suite's programs reach a GPU. `off`: they compute on the CPU. `host`: notebooks and `carbon-gpu` run on this machine itself, as you, with its GPU: Metal on a Mac. `dri`: /dev/dri of Docker's machine, for Vulkan in the workspace and the LLM server (Linux, Podman or Colima with krunkit, Docker Desktop's VMM). `nvidia`: all GPUs of a Linux machine with NVIDIA's container toolkit, for the workspace and the LLM server.",
+    }),
     torchIndex: setting({
-        rule: choice(["auto", "cpu", "pypi"]),
+        rule: choice(["auto", "cpu", "pypi", "cuda"]),
         default: "auto",
         description:
-            "Where PyTorch comes from: `cpu` is PyTorch's own index of CPU builds, `pypi` PyPI's CUDA build (several GB larger), `auto` the first where it can be reached, else the second.",
+            "Where PyTorch comes from: `cpu` is PyTorch's own index of CPU builds, `pypi` PyPI's CUDA build (several GB larger) without what only a GPU needs, `auto` the first where it can be reached, else the second. `cuda` is PyPI's CUDA build whole, for `gpu: nvidia`.",
     }),
 };
 

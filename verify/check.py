@@ -41,20 +41,22 @@ def check(
     return make
 
 
-def toolset(name: str, *, on_mac: bool = False) -> Need:
-    """The image must hold a toolset. `on_mac`: the check also makes sense on a macOS host, which has none."""
+def toolset(name: str) -> Need:
+    """The image must hold a toolset."""
 
     def missing(env: Environment) -> str | None:
-        if name in env.toolsets or (on_mac and env.is_mac):
-            return None
-        return f"toolset {name} is not in this image"
+        return None if name in env.toolsets else f"toolset {name} is not in this image"
 
     return missing
 
 
-def container(env: Environment) -> str | None:
-    """The machine must be a container of the suite's."""
-    return "not part of a macOS host" if env.is_mac else None
+def gpu(route: str) -> Need:
+    """The stack's programs must reach a GPU this way."""
+
+    def missing(env: Environment) -> str | None:
+        return None if env.gpu_route == route else f"carbon:gpu is {env.gpu_route} in this stack"
+
+    return missing
 
 
 def service(name: str) -> Need:

@@ -12,7 +12,7 @@ from types import FrameType
 from .check import Check
 from .checks import CHECKS
 from .environment import Environment
-from .report import document, failed
+from .report import TARGET, document, failed
 from .run import run_checks
 
 
@@ -33,7 +33,7 @@ def main(
     signal.signal(signal.SIGTERM, _exit_on_signal)
     env = env or Environment()
     results = run_checks([check for check in checks if check.id in options.only], env)
-    print(json.dumps(document(env.target, results), indent=2))
+    print(json.dumps(document(TARGET, results), indent=2))
     return 1 if failed(results) else 0
 
 

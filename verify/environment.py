@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -62,7 +61,7 @@ class Environment:
     """Absolute paths are looked up below it."""
     variables: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     system: str = field(default_factory=platform.system)
-    """`Linux` or `Darwin`."""
+    """`Linux`; on other systems the programs that checks start run as whoever runs this."""
     machine: str = field(default_factory=platform.machine)
     """The architecture as programs see it, in the kernel's spelling: `x86_64`, `aarch64`, `arm64`."""
 
@@ -73,16 +72,6 @@ class Environment:
         self._scratch: Path | None = None
         self._shared: dict[str, Future[Any]] = {}
         self._lock = threading.Lock()
-
-    @property
-    def is_mac(self) -> bool:
-        """Whether this is a macOS host, and not a container."""
-        return self.system == "Darwin"
-
-    @property
-    def target(self) -> str:
-        """The document's `target`."""
-        return "host" if self.is_mac else "workspace"
 
     def path(self, absolute: str) -> Path:
         """Where an absolute path lies."""
@@ -111,7 +100,7 @@ class Environment:
 
         Empty without a document. Raises CheckFailed where it is broken.
         """
-        return self.once(SERVICES_FILE, self._read_services)
+        return self._document()["services"]
 
     def endpoint(self, service: str, port: str) -> Endpoint:
         """Where a service of the document listens, by the catalogue's name of the port."""
@@ -121,9 +110,14 @@ class Environment:
         return Endpoint(spec["host"], spec["ports"][port], path)
 
     @property
+    def gpu_route(self) -> str:
+        """How the stack's programs reach a GPU: `host`, `dri`, `nvidia`, or `off`. Raises CheckFailed as `services` does."""
+        return str(self._document().get("gpu", {}).get("route", "off"))
+
+    @property
     def python(self) -> str:
         """The interpreter that has torch and TensorFlow."""
-        return sys.executable if self.is_mac else str(self.path(VENV_PYTHON))
+        return str(self.path(VENV_PYTHON))
 
     def secret(self, name: str) -> str:
         """A service's password. Raises CheckFailed where it cannot be read."""
@@ -201,11 +195,15 @@ class Environment:
             **self._identity,
         ).stdout
 
-    def _read_services(self) -> Mapping[str, Any]:
+    def _document(self) -> Mapping[str, Any]:
+        return self.once(SERVICES_FILE, self._read_document)
+
+    def _read_document(self) -> Mapping[str, Any]:
         try:
-            return json.loads(self.path(SERVICES_FILE).read_text(encoding="utf-8"))["services"]
+            document = json.loads(self.path(SERVICES_FILE).read_text(encoding="utf-8"))
+            return {**document, "services": document["services"]}
         except FileNotFoundError:
-            return {}
+            return {"services": {}}
         except (LookupError, TypeError, ValueError) as error:
             raise CheckFailed(f"{SERVICES_FILE} is no document of services: {error}") from error
 

@@ -26,7 +26,9 @@ def identity(user: str) -> Identity:
         entry = pwd.getpwnam(user)
     except KeyError:
         return {}
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [entry.pw_gid]}
+    # With the groups of devices, which the start of the container has given.
+    groups = os.getgrouplist(user, entry.pw_gid)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
 
 
 @dataclass(frozen=True)

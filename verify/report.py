@@ -8,6 +8,8 @@ from typing import Any
 
 from .outcome import Status
 
+TARGET = "workspace"
+"""The document's `target`: where the checks of this package run."""
 SCHEMA = 1
 """Version of the document's shape. It grows when a field changes its meaning or goes."""
 
@@ -27,7 +29,7 @@ class Result:
 
 
 def document(target: str, results: Iterable[Result]) -> dict[str, Any]:
-    """The report as plain data. `target` says where the checks ran: `workspace` or `host`."""
+    """The report as plain data. `target` says where the checks ran."""
     rows = list(results)
     summary = {status.value.lower(): sum(row.status is status for row in rows) for status in Status}
     return {

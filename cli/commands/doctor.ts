@@ -11,6 +11,7 @@ import { examineBuild } from "../preflight";
 import { checkAuthorities } from "../preflight/authorities";
 import { checkDocker, checkMemory } from "../preflight/engineChecks";
 import { type Finding, failure, ok, warning } from "../preflight/finding";
+import { checkGpu } from "../preflight/gpu";
 import { checkNeighbours } from "../preflight/neighbours";
 import { checkPorts } from "../preflight/ports";
 import { checkSubnet } from "../preflight/subnet";
@@ -107,6 +108,6 @@ async function examineMachine(settings: Settings, info: DockerInfo | undefined):
         checkMemory(info, memory),
         ...(await examineBuild(settings, info)),
         ...(await checkPorts(settings, await runningContainers())),
-        ...[checkSubnet(settings.subnet)].filter((finding) => finding !== undefined),
+        ...present(checkSubnet(settings.subnet), await checkGpu(settings, info)),
     ];
 }

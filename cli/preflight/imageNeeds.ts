@@ -120,7 +120,8 @@ export function diskForFirstBuild(
     settings: Pick<Settings, "compute" | "toolsets" | "platforms" | "torchIndex">,
 ): number {
     const packages = settings.toolsets.reduce((sum, toolset) => sum + (diskForPackages[toolset] ?? 0), 0);
-    const cuda = settings.toolsets.includes("torch") && settings.torchIndex === "pypi" ? diskForCuda : 0;
+    const isCuda = settings.torchIndex === "pypi" || settings.torchIndex === "cuda";
+    const cuda = settings.toolsets.includes("torch") && isCuda ? diskForCuda : 0;
     const one = diskForSystem + packages + cuda + (settings.compute ? diskForCompute : 0);
     return one * settings.platforms.length;
 }

@@ -1,7 +1,5 @@
 import * as path from "node:path";
-import { currentDockerContext } from "../../settings/dockerContext";
-import { thisMachine } from "../../settings/machine";
-import type { DockerInfo } from "../docker";
+import { type DockerInfo, isLocalEngine } from "../docker";
 import { run } from "../process";
 import { type Finding, ok, warning } from "./finding";
 
@@ -34,7 +32,7 @@ export async function checkNeighbours(
     }
     const open = `Docker ${version} lets machines on the same network segment reach the containers' ports, also those on 127.0.0.1`;
     const upgrade = `Upgrade Docker to ${safeEngine}`;
-    if (!isLocal(process.env)) {
+    if (!isLocalEngine()) {
         return warning(
             title,
             `${open}, unless rules there stop it`,
@@ -53,10 +51,4 @@ export async function checkNeighbours(
         exitCode === cannotSee ? `${open}, unless rules stop it, which only root can see` : open,
         `${upgrade}, or add the rules that docs/troubleshooting.md has.`,
     );
-}
-
-function isLocal(env: NodeJS.ProcessEnv): boolean {
-    return env.DOCKER_HOST
-        ? env.DOCKER_HOST.startsWith("unix:")
-        : currentDockerContext(thisMachine(process.cwd())) === "default";
 }

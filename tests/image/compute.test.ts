@@ -60,9 +60,7 @@ function toolsetLocks(): string[] {
 function lockedVersions(): Record<string, string> {
     const pins = (lock: string) => parseLock(readFileSync(lockFile(lock), "utf8"));
     const fromCpuIndex = ["torch", "torchvision"];
-    const cuda = pins(CUDA_LOCK).filter(
-        ({ name }) => torchIndex === "pypi-cuda" || fromCpuIndex.includes(name),
-    );
+    const cuda = pins(CUDA_LOCK).filter(({ name }) => torchIndex !== "cpu" || fromCpuIndex.includes(name));
     const llama = toolsets.includes("llm") ? pins(LLAMA_LOCK) : [];
     const all = [...toolsetLocks().flatMap(pins), ...(hasTorch ? cuda : []), ...llama];
     const here = all.filter((pin) => !pin.machine || pin.machine === machine);
@@ -127,8 +125,8 @@ describe.runIf(hasTorch)("torch", () => {
 
     it("has the CUDA libraries if, and only if, torch-index says that it comes from PyPI", async () => {
         const installed = Object.keys((await ask("installed")) as Record<string, string>);
-        expect(["cpu", "pypi-cuda"]).toContain(torchIndex);
-        expect(installed.some((name) => name.startsWith("nvidia-"))).toBe(torchIndex === "pypi-cuda");
+        expect(["cpu", "pypi-cuda", "cuda"]).toContain(torchIndex);
+        expect(installed.some((name) => name.startsWith("nvidia-"))).toBe(torchIndex !== "cpu");
         expect(installed).not.toContain("triton");
     });
 });

@@ -10,7 +10,7 @@ from .platform import platform
 from .remote import ssh, vnc
 from .services import mongodb, mosquitto, ollama, qdrant
 from .tensorflow import tensorflow, tensorflow_metal
-from .torch import mps, torch, torch_index
+from .torch import cuda, mps, nvidia_smi, torch, torch_index
 from .web import code_server, jupyter, novnc
 
 CHECKS = (
@@ -20,6 +20,8 @@ CHECKS = (
     torch,
     torch_index,
     mps,
+    nvidia_smi,
+    cuda,
     tensorflow,
     tensorflow_metal,
     frameworks,

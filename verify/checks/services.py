@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..check import check, container, service
+from ..check import check, service
 from ..environment import Endpoint, Environment
 from ..outcome import CheckFailed, CheckSkipped, Outcome, passed
 from ..probes import ask
@@ -140,7 +140,6 @@ def qdrant(env: Environment) -> Outcome:
     "ollama",
     expected="its version and its list of models",
     hint="service: docker logs {ollama}; host: start Ollama there (ollama serve)",
-    needs=(container,),
 )
 def ollama(env: Environment) -> Outcome:
     """Ollama answers where the workspace's programs look for it.

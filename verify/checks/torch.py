@@ -1,8 +1,8 @@
-"""PyTorch: that it computes, which build it is, and whether it reaches a Mac's GPU."""
+"""PyTorch: that it computes, which build it is, and which GPU it reaches."""
 
 from __future__ import annotations
 
-from ..check import check, toolset
+from ..check import check, gpu, toolset
 from ..environment import VENV_PYTHON, Environment
 from ..outcome import CheckFailed, Outcome, passed, unsupported
 from ..probes import ask
@@ -17,7 +17,7 @@ _HINT = f"docker exec {{workspace}} {VENV_PYTHON} -c 'import torch'"
     "torch",
     expected="a matrix product equal to NumPy's",
     hint=_HINT,
-    needs=(toolset("torch", on_mac=True),),
+    needs=(toolset("torch"),),
     limit=_LIMIT,
 )
 def torch(env: Environment) -> Outcome:
@@ -33,7 +33,7 @@ def torch(env: Environment) -> Outcome:
 
 @check(
     "torch-index",
-    expected="cpu, without NVIDIA packages; or pypi-cuda, said openly",
+    expected="cpu, without NVIDIA packages; pypi-cuda, said openly; with carbon:gpu nvidia cuda",
     hint="./carbon build",
     needs=(toolset("torch"),),
 )
@@ -54,6 +54,8 @@ def torch_index(env: Environment) -> Outcome:
     )
     if index == "cpu" and not nvidia:
         return passed(f"cpu: PyTorch's CPU build, no NVIDIA packages; {_download(env)}")
+    if index == "cuda" and nvidia:
+        return passed(f"cuda: PyPI's CUDA build for NVIDIA GPUs, with {nvidia} NVIDIA packages; {_download(env)}")
     if index == "pypi-cuda" and nvidia:
         return passed(
             f"pypi-cuda: PyPI's CUDA build, with {nvidia} NVIDIA packages that nothing here can use",
@@ -74,31 +76,67 @@ def _download(env: Environment) -> str:
 
 @check(
     "mps",
-    expected="Apple Silicon: a product on mps equal to the CPU's. Linux: not built in",
+    expected="not built in: Metal is macOS's",
     hint=_HINT,
-    needs=(toolset("torch", on_mac=True),),
+    needs=(toolset("torch"),),
     limit=_LIMIT,
 )
 def mps(env: Environment) -> Outcome:
-    """PyTorch uses the Mac's GPU where it can; in a container it cannot, as there is no Metal in Linux.
+    """PyTorch says truly that a container reaches no Mac's GPU, as there is no Metal in Linux.
 
     Expected: Linux builds have no MPS (pytorch.org/docs/stable/notes/mps.html: "not built" is what is_built()
-    tells apart from "not available"). On a Mac, available alone proves nothing: the product has to be right,
-    after torch.mps.synchronize(), because work on the GPU is asynchronous.
+    tells apart from "not available"). The Mac's own is looked at by `carbon verify --target host`.
     """
     seen = ask(env, "torch")["mps"]
     facts = f"is_built() {seen['built']}, is_available() {seen['available']}"
-    if not env.is_mac:
-        if seen["built"] or seen["available"]:
-            raise CheckFailed(f"{facts}: Metal cannot exist in Linux, so this is no PyTorch of Linux")
-        return unsupported(f"{facts}: Linux has no Metal")
+    if seen["built"] or seen["available"]:
+        raise CheckFailed(f"{facts}: Metal cannot exist in Linux, so this is no PyTorch of Linux")
+    return unsupported(f"{facts}: Linux has no Metal")
+
+
+@check(
+    "nvidia-smi",
+    expected="NVIDIA's driver lists a GPU",
+    hint="on the server: nvidia-smi, then sudo nvidia-ctk runtime configure --runtime=docker and restart Docker",
+    needs=(gpu("nvidia"),),
+)
+def nvidia_smi(env: Environment) -> Outcome:
+    """NVIDIA's driver is in the workspace and sees a GPU.
+
+    Expected: the names and versions that `nvidia-smi --query-gpu` prints (docs.nvidia.com/deploy/nvidia-smi); the
+    container toolkit puts the program into the container.
+    """
+    finished = env.run("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
+    gpus = [line.strip() for line in finished.stdout.splitlines() if line.strip()]
+    if finished.code != 0 or not gpus:
+        # It complains on stdout.
+        raise CheckFailed(f"nvidia-smi lists no GPU: {' '.join(gpus) or finished.complaint}")
+    return passed("; ".join(gpus))
+
+
+@check(
+    "cuda",
+    expected="a product on cuda equal to the CPU's",
+    hint=f"docker exec {{workspace}} {VENV_PYTHON} -c 'import torch; torch.zeros(1, device=\"cuda\")'",
+    needs=(gpu("nvidia"), toolset("torch")),
+    limit=_LIMIT,
+)
+def cuda(env: Environment) -> Outcome:
+    """PyTorch uses the NVIDIA GPU.
+
+    Expected: the CPU's own product, after torch.cuda.synchronize(), because work on the GPU is asynchronous.
+    Available alone proves nothing.
+    """
+    report = ask(env, "torch")
+    seen = report["cuda"]
+    facts = f"torch {report['version']}, CUDA {seen['version'] or 'not built in'}, is_available() {seen['available']}"
+    if not seen["version"]:
+        raise CheckFailed(facts, "pulumi config set carbon:torchIndex cuda && make up")
     if not seen["available"]:
-        if env.machine != "arm64":
-            return unsupported(f"{facts}: not Apple Silicon")
-        raise CheckFailed(
-            facts,
-            "macOS 14 or later and an arm64 Python: python3 -c 'import platform; print(platform.platform())'",
-        )
+        raise CheckFailed(facts)
+    facts = f"{facts}, {', '.join(seen['devices'])}"
+    if seen["error"]:
+        raise CheckFailed(f"{facts}: {seen['error']}")
     if not seen["equal"]:
-        raise CheckFailed(f"{facts}, but the product on mps differs from the CPU's")
+        raise CheckFailed(f"{facts}, but the product on cuda differs from the CPU's")
     return passed(f"{facts}, product equal to the CPU's")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 from ..environment import Environment
-from ..outcome import CheckFailed, CheckSkipped
+from ..outcome import CheckFailed
 
 
 def ask(env: Environment, library: str, *, python: str = "", stdin: str = "") -> dict[str, Any]:
@@ -21,8 +20,6 @@ def ask(env: Environment, library: str, *, python: str = "", stdin: str = "") ->
 
 
 def _run(env: Environment, library: str, python: str, stdin: str) -> dict[str, Any]:
-    if env.is_mac and importlib.util.find_spec(library) is None:
-        raise CheckSkipped(f"{library} is not installed for {python}")
     script = Path(__file__).parent / f"{library}_probe.py"
     # -I: nothing of the user's environment counts. -B: no byte code is left behind.
     probe = env.run(python, "-I", "-B", str(script), stdin=stdin, TF_CPP_MIN_LOG_LEVEL="3")

@@ -1,4 +1,5 @@
 import type Docker from "dockerode";
+import { EngineError } from "../engine-error";
 import { isObject, mapProps, type Props, type Value } from "../values";
 import { fields, labelMap, objects, type Shape, text, texts, withDefaults } from "./driver";
 
@@ -8,7 +9,7 @@ const NANO = 1_000_000_000;
 /** The inputs of docker:index/container:Container that the engine handles. */
 export const CONTAINER_SHAPE: Shape = {
     ...fields(
-        "name image command user hostname envs init restart networkMode securityOpts logDriver logOpts",
+        "name image command user hostname envs init restart networkMode securityOpts logDriver logOpts gpus",
     ),
     ...fields(
         "memory memorySwap cpus shmSize stopSignal stopTimeout destroyGraceSeconds mustRun wait waitTimeout",
@@ -19,6 +20,7 @@ export const CONTAINER_SHAPE: Shape = {
     ports: [fields("internal external ip protocol")],
     volumes: [fields("volumeName hostPath containerPath readOnly")],
     hosts: [fields("host ip")],
+    devices: [fields("hostPath containerPath permissions")],
     healthcheck: fields("tests interval timeout retries startPeriod startInterval"),
     capabilities: fields("adds drops"),
 };
@@ -35,6 +37,7 @@ const DEFAULTS: Props = {
 /** Defaults inside a property, or inside each of its items. */
 const INNER_DEFAULTS: Record<string, Props> = {
     capabilities: {},
+    devices: { permissions: "rwm" },
     healthcheck: { interval: "0s", startInterval: "0s", startPeriod: "0s", timeout: "0s" },
     hosts: {},
     labels: {},
@@ -87,8 +90,42 @@ function hostConfig(inputs: Props): Docker.HostConfig {
         CapDrop: texts(capabilities, "drops"),
         SecurityOpt: texts(inputs, "securityOpts"),
         LogConfig: logConfig(inputs),
+        Devices: objects(inputs, "devices").map(deviceMapping),
+        DeviceRequests: inputs.gpus === undefined ? undefined : [deviceRequest(String(inputs.gpus))],
         ...memoryLimits(inputs),
     });
+}
+
+/** A folder stands for the devices in it: Docker looks them up when the container starts. */
+function deviceMapping({ hostPath, containerPath, permissions }: Props): Docker.DeviceMapping {
+    return {
+        PathOnHost: String(hostPath),
+        PathInContainer: String(containerPath || hostPath),
+        CgroupPermissions: String(permissions),
+    };
+}
+
+/**
+ * What Docker's command line makes of `--gpus all` and `--gpus device=ID` (docker/cli, opts/gpus.go), with which the
+ * provider reads the input. It reads no list of devices: after a comma it takes a number for a count.
+ *
+ * @throws EngineError for anything else.
+ */
+export function deviceRequest(gpus: string): Docker.DeviceRequest {
+    const [, device] = /^(?:all|device=([^,="'\s]+))$/.exec(gpus) ?? [gpus, ""];
+    if (device === "") {
+        throw new EngineError(
+            `The embedded engine does not support "${gpus}" as the input "gpus" of a container: it takes all, or ` +
+                "device= and one id.",
+        );
+    }
+    return {
+        Driver: "",
+        Count: device === undefined ? -1 : 0,
+        ...(device !== undefined && { DeviceIDs: [device] }),
+        Capabilities: [["gpu"]],
+        Options: {},
+    };
 }
 
 /** Without what is absent, and without empty lists and maps, which Docker takes for settings. */

@@ -24,7 +24,14 @@ import {
     withoutBookkeeping,
 } from "../values";
 import { waitHealthy } from "./container-health";
-import { CONTAINER_SHAPE, containerDefaults, containerSpec, memoryLimits, portKey } from "./container-spec";
+import {
+    CONTAINER_SHAPE,
+    containerDefaults,
+    containerSpec,
+    deviceRequest,
+    memoryLimits,
+    portKey,
+} from "./container-spec";
 import { type Context, type Created, checkNamed, type Driver, objects, text } from "./driver";
 import { ensureImage } from "./pull";
 
@@ -41,10 +48,10 @@ const NOT_REPLACING = new Set(
     ).split(" "),
 );
 /** Terraform sets: their order says nothing. */
-const SETS = ["envs", "uploads", "labels", "networksAdvanced", "volumes", "hosts", "securityOpts"];
+const SETS = ["envs", "uploads", "labels", "networksAdvanced", "volumes", "hosts", "securityOpts", "devices"];
 /**
  * What a read compares with reality. The real provider reads more (`capabilities`, `securityOpts`, `logDriver`,
- * `logOpts`), but only of what Docker never changes on a living container.
+ * `logOpts`, `devices`, `gpus`), but only of what Docker never changes on a living container.
  */
 const READ = "name image hostname restart memory memorySwap shmSize networkMode mustRun cpus ports".split(
     " ",
@@ -54,6 +61,9 @@ const READ = "name image hostname restart memory memorySwap shmSize networkMode 
 export const container: Driver = {
     check(inputs) {
         checkNamed(TYPE, inputs, CONTAINER_SHAPE, {});
+        if (typeof inputs.gpus === "string") {
+            deviceRequest(inputs.gpus);
+        }
         return hoistSecrets(containerDefaults(inputs));
     },
     diff(old, news) {

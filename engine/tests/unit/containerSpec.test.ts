@@ -65,6 +65,8 @@ describe("a container", () => {
         ["its security options", { securityOpts: [] }, ["securityOpts.0!"]],
         ["its logs' driver", { logDriver: "local" }, ["logDriver!"]],
         ["its logs' bounds", { logOpts: { "max-size": "20m", "max-file": "3" } }, ["logOpts.max-size!"]],
+        ["its GPUs", { gpus: "all" }, ["gpus!"]],
+        ["its devices", { devices: [{ hostPath: "/dev/dri" }] }, ["devices!"]],
         ["the order of its logs' bounds", { logOpts: { "max-file": "3", "max-size": "10m" } }, []],
         ["a default, written out", { restart: "no", networkMode: "bridge" }, []],
     ] as [string, Props, string[]][])("that changes %s", async (_, change, expected) => {
@@ -106,6 +108,40 @@ describe("a container", () => {
         });
         const plain = containerSpec(containerDefaults({ name: "c", image: "i" })).HostConfig;
         expect(plain).not.toHaveProperty("LogConfig");
+    });
+
+    it("is asked of Docker with a folder of devices, at the same place unless another is named", () => {
+        const devices: Props[] = [
+            { hostPath: "/dev/dri", permissions: "rw" },
+            { hostPath: "/dev/fuse", containerPath: "/dev/other" },
+        ];
+        expect(containerSpec(containerDefaults({ ...inputs, devices })).HostConfig?.Devices).toEqual([
+            { PathOnHost: "/dev/dri", PathInContainer: "/dev/dri", CgroupPermissions: "rw" },
+            { PathOnHost: "/dev/fuse", PathInContainer: "/dev/other", CgroupPermissions: "rwm" },
+        ]);
+        expect(containerSpec(containerDefaults(inputs)).HostConfig).not.toHaveProperty("Devices");
+    });
+
+    it("does not differ when its devices change their order, or a default is written out", async () => {
+        const [dri, fuse] = [{ hostPath: "/dev/dri" }, { hostPath: "/dev/fuse" }];
+        const check = (devices: Props[]) => driver.check({ ...inputs, devices }, context);
+        const old = { inputs: check([dri, fuse]), outputs: {} } as unknown as ResourceState;
+        const news = check([fuse, { ...dri, permissions: "rwm" }]);
+        expect((await driver.diff(old, news, context)).changes).toEqual([]);
+    });
+
+    // What `docker run --gpus` sends for the same words.
+    it.each([
+        ["all", { Driver: "", Count: -1, Capabilities: [["gpu"]], Options: {} }],
+        ["device=0", { Driver: "", Count: 0, DeviceIDs: ["0"], Capabilities: [["gpu"]], Options: {} }],
+        [
+            "device=GPU-3a23c669-1f69-c64e-cf85-44e9b07e7a2a",
+            { Count: 0, DeviceIDs: ["GPU-3a23c669-1f69-c64e-cf85-44e9b07e7a2a"] },
+        ],
+    ])("is asked of Docker with the GPUs %s", (gpus, request) => {
+        const spec = containerSpec(containerDefaults({ ...inputs, gpus }));
+        expect(spec.HostConfig?.DeviceRequests).toMatchObject([request]);
+        expect(containerSpec(containerDefaults(inputs)).HostConfig).not.toHaveProperty("DeviceRequests");
     });
 
     it.each([

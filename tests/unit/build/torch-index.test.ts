@@ -119,8 +119,25 @@ describe("TORCH_INDEX=auto", () => {
 it.each([
     ["cpu", "unverified"],
     ["pypi", "sha256"],
+    ["cuda", "sha256"],
 ])("TORCH_INDEX=%s leaves in the image that its download is %s", async (torchIndex, word) => {
     expect((await installTorch(torchIndex)).download()).toBe(word);
+});
+
+it("TORCH_INDEX=cuda keeps the libraries that a GPU needs, and leaves Triton out", async () => {
+    const { code, said, written } = await installTorch("cuda");
+    expect(said).toContain(["--require-hashes", "--requirements", lock].join("\n"));
+    expect(asked).toEqual([]);
+    expect(written()).toBe("cuda");
+    expect(code).toBe(0);
+    const packages = join(folder, "out/opt/carbon/venv/lib/python3.13/site-packages");
+    expect(readFileSync(join(packages, "torch-2.0.dist-info/METADATA"), "utf8")).toBe(
+        "Requires-Dist: sympy\n",
+    );
+    expect(readdirSync(join(packages, "nvidia/cudnn/lib")).sort()).toEqual([
+        "libcudnn_graph.so.9",
+        "libcudnn_ops.so.9",
+    ]);
 });
 
 it("says while it builds that no hash is checked", async () => {
@@ -141,7 +158,7 @@ it("TORCH_INDEX=pypi does not ask the CPU index", async () => {
 });
 
 it("refuses any other TORCH_INDEX by name", async () => {
-    const { code, said } = await installTorch("cuda");
-    expect(said).toContain("TORCH_INDEX is 'cuda': it must be auto, cpu or pypi.");
+    const { code, said } = await installTorch("rocm");
+    expect(said).toContain("TORCH_INDEX is 'rocm': it must be auto, cpu, pypi or cuda.");
     expect(code).toBe(1);
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { everyService, type ServiceSpec } from "../../../catalogue";
 import type { ServicesDocument } from "../../../catalogue/document";
+import { foundGpu } from "../../../catalogue/gpu";
 import { toolsets } from "../../../catalogue/toolsets";
 import { thisMachine } from "../../../settings/machine";
 import { type Registered, type Run, runProgram, secretValue } from "./harness";
@@ -50,7 +51,7 @@ function isSecret(value: unknown): boolean {
 }
 
 describe("the program", () => {
-    it.each(["dev", "arm64", "amd64"])("registers every resource of stack %s", async (stack) => {
+    it.each(["dev", "arm64", "amd64", "cloud"])("registers every resource of stack %s", async (stack) => {
         const run = await runProgram(stack);
         await expect(`${JSON.stringify(run, null, 2)}\n`).toMatchFileSnapshot(`../../golden/${stack}.json`);
     });
@@ -71,6 +72,45 @@ describe("the program", () => {
         await expect(`${JSON.stringify(resources, null, 2)}\n`).toMatchFileSnapshot(
             "../../golden/compute-services.json",
         );
+    });
+
+    it("registers what /dev/dri changes of the workspace and the LLM server", async () => {
+        const run = await runProgram("dev", { gpu: "dri", services: ["redis", "llm"] });
+        const without = await runProgram("dev", { services: ["redis", "llm"] });
+        const changed = run.resources.filter((resource, index) => {
+            return JSON.stringify(resource) !== JSON.stringify(without.resources[index]);
+        });
+        expect(changed.map(({ name }) => name)).toEqual(["llm-container", "workspace-container"]);
+        await expect(
+            `${JSON.stringify({ resources: changed, gpu: run.outputs.gpu }, null, 2)}\n`,
+        ).toMatchFileSnapshot("../../golden/dri.json");
+        expect(without.outputs.gpu).toEqual({ route: "none" });
+    });
+
+    it.each(["off", "host"])("passes nothing into a container with gpu %s", async (gpu) => {
+        const { resources } = await runProgram("dev", { gpu, services: ofCompute });
+        for (const { inputs } of resources.filter(({ type }) => type === container)) {
+            expect(inputs).not.toHaveProperty("devices");
+            expect(inputs).not.toHaveProperty("gpus");
+        }
+    });
+
+    it("says in its outputs what the check found of a GPU", async () => {
+        const { outputs } = await runProgram("cloud", { verify: "off" });
+        expect(outputs.gpu).toEqual({ route: "nvidia", found: null });
+        const checks = [
+            { id: "nvidia-smi", status: "PASS", observed: "NVIDIA H100" },
+            { id: "cuda", status: "FAIL", observed: "is_available() False" },
+            { id: "vulkan", status: "PASS", observed: "llvmpipe" },
+        ];
+        expect(foundGpu("nvidia", { checks })).toEqual({
+            "nvidia-smi": "PASS: NVIDIA H100",
+            cuda: "FAIL: is_available() False",
+        });
+        expect(foundGpu("dri", { checks })).toEqual({ vulkan: "PASS: llvmpipe" });
+        for (const strange of [null, "text", { checks: "none" }, { checks: [null, 3] }]) {
+            expect(foundGpu("dri", strange)).toEqual({});
+        }
     });
 
     it("runs as many Spark workers as asked, after the master and with its secret", async () => {

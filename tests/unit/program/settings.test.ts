@@ -344,7 +344,7 @@ describe("the rules of the settings", () => {
         }
     });
 
-    it.each(["ollama", "verify", "torchIndex"] as const)("take for %s each of its words", (key) => {
+    it.each(["ollama", "verify", "gpu", "torchIndex"] as const)("take for %s each of its words", (key) => {
         const { rule } = settingDefinitions[key];
         for (const word of rule.allowed.split(", ")) {
             expect(rule.schema.safeParse(word).success).toBe(true);

@@ -75,6 +75,7 @@ class WorkspaceTestCase(unittest.TestCase):
             machine="x86_64",
         )
         self.addCleanup(self.env.close)
+        self.gpu: str | None = None
         self.image("compute", COMPUTE_TOOLSETS)
         self.stack("postgres", "redis", "mosquitto", "mongodb", "qdrant")
         for name, secret in SECRETS.items():
@@ -107,6 +108,8 @@ class WorkspaceTestCase(unittest.TestCase):
 
     def write_document(self) -> None:
         document = {"schema": 1, "stack": "dev", "tls": False, "tlsNames": [], "services": self.services}
+        if self.gpu:
+            document["gpu"] = {"route": self.gpu}
         self.write(SERVICES_FILE, json.dumps(document))
 
     def variables(self, **changes: str) -> None:

@@ -16,6 +16,8 @@ class Catalogue(unittest.TestCase):
                 "torch",
                 "torch-index",
                 "mps",
+                "nvidia-smi",
+                "cuda",
                 "tensorflow",
                 "tensorflow-metal",
                 "frameworks",
@@ -49,6 +51,6 @@ class Catalogue(unittest.TestCase):
         limits = {check.id: check.limit for check in CHECKS}
         self.assertEqual(
             {id for id, limit in limits.items() if limit == 120},
-            {"torch", "mps", "tensorflow", "tensorflow-metal", "frameworks"},
+            {"torch", "mps", "cuda", "tensorflow", "tensorflow-metal", "frameworks"},
         )
         self.assertLessEqual(max(limits.values()), 120)

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from verify.check import Check
 from verify.checks.frameworks import frameworks
 from verify.checks.tensorflow import tensorflow, tensorflow_metal
-from verify.checks.torch import mps, torch, torch_index
-from verify.environment import VENV_PYTHON, Environment
-from verify.report import Result
+from verify.checks.torch import cuda, mps, nvidia_smi, torch, torch_index
+from verify.environment import VENV_PYTHON
 from verify.run import run_checks
 
 from .fakes import WorkspaceTestCase
@@ -16,10 +14,16 @@ SITE = "/opt/carbon/venv/lib/python3.13/site-packages"
 
 
 def torch_report(
-    *, equal: bool = True, built: bool = False, available: bool = False, mps_equal: Any = None
+    *,
+    equal: bool = True,
+    built: bool = False,
+    available: bool = False,
+    mps_equal: Any = None,
+    cuda: dict[str, Any] | None = None,
 ) -> dict:
     seen = {"built": built, "available": available, "equal": mps_equal}
-    return {"version": "2.15.0+cpu", "equal": equal, "mps": seen}
+    nvidia = {"version": "13.0", "available": False, "devices": ["NVIDIA H100"], "equal": None, "error": None}
+    return {"version": "2.15.0+cpu", "equal": equal, "mps": seen, "cuda": {**nvidia, **(cuda or {})}}
 
 
 def tensorflow_report(**changes: Any) -> dict:
@@ -72,30 +76,55 @@ class Mps(WorkspaceTestCase):
             self.assertResult(self.run_check(mps), "FAIL", "Metal cannot exist in Linux")
 
 
-class MpsOnMac(WorkspaceTestCase):
-    def on_mac(self, machine: str, report: dict) -> None:
-        self.env.system, self.env.machine = "Darwin", machine
-        # What the probe would see; a host's Python is the one that runs the checks, which has no torch here.
-        self.env.once("torch", lambda: report)
-
-    def run_check(self, check: Check, env: Environment | None = None) -> Result:
-        return super().run_check(check, env or self.env)
+class Cuda(WorkspaceTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.gpu = "nvidia"
+        self.write_document()
 
     def test_passes_where_the_product_is_the_cpus(self) -> None:
-        self.on_mac("arm64", torch_report(built=True, available=True, mps_equal=True))
-        self.assertResult(self.run_check(mps), "PASS", "is_available() True", "equal to the CPU's")
+        self.probe(torch_report(cuda={"available": True, "equal": True}))
+        self.assertResult(self.run_check(cuda), "PASS", "CUDA 13.0", "NVIDIA H100", "equal to the CPU's")
 
     def test_available_alone_is_not_enough(self) -> None:
-        self.on_mac("arm64", torch_report(built=True, available=True, mps_equal=False))
-        self.assertResult(self.run_check(mps), "FAIL", "differs from the CPU's")
+        self.probe(torch_report(cuda={"available": True, "equal": False}))
+        self.assertResult(self.run_check(cuda), "FAIL", "differs from the CPU's")
+        self.probe(torch_report(cuda={"available": True, "equal": False, "error": "out of memory"}))
+        self.assertResult(self.run_check(cuda), "FAIL", "NVIDIA H100: out of memory")
 
-    def test_fails_on_apple_silicon_where_it_is_not_available(self) -> None:
-        self.on_mac("arm64", torch_report(built=True))
-        self.assertResult(self.run_check(mps), "FAIL", "is_available() False")
+    def test_fails_where_torch_sees_no_gpu(self) -> None:
+        self.probe(torch_report())
+        result = self.run_check(cuda)
+        self.assertResult(result, "FAIL", "is_available() False")
+        self.assertIn("docker exec carbon-dev-workspace", result.hint)
 
-    def test_is_unsupported_on_an_intel_mac_without_it(self) -> None:
-        self.on_mac("x86_64", torch_report(built=True))
-        self.assertResult(self.run_check(mps), "UNSUPPORTED", "not Apple Silicon")
+    def test_fails_for_a_build_without_cuda_and_says_which_to_take(self) -> None:
+        self.probe(torch_report(cuda={"version": None}))
+        result = self.run_check(cuda)
+        self.assertResult(result, "FAIL", "CUDA not built in")
+        self.assertIn("carbon:torchIndex cuda", result.hint)
+
+    def test_nvidia_smi_passes_with_what_it_lists(self) -> None:
+        self.program(
+            "nvidia-smi",
+            prints="NVIDIA H100 80GB HBM3, 570.86.15, 81559 MiB\n",
+            body='test "$*" = "--query-gpu=name,driver_version,memory.total --format=csv,noheader" || exit 9',
+        )
+        self.assertResult(self.run_check(nvidia_smi), "PASS", "NVIDIA H100 80GB HBM3, 570.86.15, 81559 MiB")
+
+    def test_nvidia_smi_fails_where_it_is_missing_or_has_no_driver(self) -> None:
+        self.assertResult(self.run_check(nvidia_smi), "FAIL", "nvidia-smi cannot be started")
+        self.program("nvidia-smi", prints="NVIDIA-SMI has failed because of no driver\n", code=9)
+        self.assertResult(self.run_check(nvidia_smi), "FAIL", "has failed because of no driver")
+        self.program("nvidia-smi")
+        self.assertResult(self.run_check(nvidia_smi), "FAIL", "lists no GPU")
+
+    def test_both_are_skipped_where_nobody_asked_for_nvidia(self) -> None:
+        for route in (None, "dri", "host"):
+            self.gpu = route
+            self.write_document()
+            for check in (cuda, nvidia_smi):
+                self.assertResult(self.run_check(check), "SKIP", f"carbon:gpu is {route or 'off'}")
 
 
 class TorchIndex(WorkspaceTestCase):
@@ -129,6 +158,12 @@ class TorchIndex(WorkspaceTestCase):
         self.says("cpu", "nvidia_cublas-13.1")
         self.assertResult(self.run_check(torch_index), "FAIL", "says 'cpu', and 1 NVIDIA packages")
 
+    def test_passes_for_the_build_for_nvidia(self) -> None:
+        self.says("cuda", "nvidia_cublas-13.1", "torch-2.15.0")
+        result = self.run_check(torch_index)
+        self.assertResult(result, "PASS", "cuda: PyPI's CUDA build for NVIDIA GPUs")
+        self.assertEqual(result.hint, "")
+
     def test_fails_on_another_word_and_without_the_file(self) -> None:
         self.assertResult(self.run_check(torch_index), "FAIL", "/etc/carbon/torch-index is missing")
         self.says("rocm")
@@ -154,14 +189,6 @@ class TensorFlow(WorkspaceTestCase):
         for change in ({"metal": "1.2.0"}, {"gpus": ["/physical_device:GPU:0"]}):
             self.probe(tensorflow_report(**change))
             self.assertResult(self.run_check(tensorflow_metal), "FAIL", "neither can be in Linux")
-
-    def test_metal_on_a_mac_passes_with_a_gpu_and_fails_without(self) -> None:
-        self.env.system, self.env.machine = "Darwin", "arm64"
-        seen = tensorflow_report(metal="1.2.0", gpus=["/physical_device:GPU:0"])
-        self.env.once("tensorflow", lambda: seen)
-        self.assertResult(self.run_check(tensorflow_metal, self.env), "PASS", "tensorflow-metal 1.2.0")
-        seen["gpus"] = []
-        self.assertResult(self.run_check(tensorflow_metal, self.env), "FAIL", "GPU []")
 
 
 class Frameworks(WorkspaceTestCase):

@@ -39,6 +39,17 @@ class OpenGl(WorkspaceTestCase):
                 self.program("glxinfo", prints=GLXINFO.replace(text, changed))
                 self.assertResult(self.run_check(opengl), "FAIL")
 
+    def test_takes_the_devices_renderer_where_dev_dri_is_passed_in(self) -> None:
+        self.gpu = "dri"
+        self.write_document()
+        device = GLXINFO.replace("llvmpipe", "AMD Radeon 780M").replace("Accelerated: no", "Accelerated: yes")
+        for text in (device, GLXINFO):
+            self.program("glxinfo", prints=text)
+            self.assertResult(self.run_check(opengl), "PASS")
+        for text in (device.replace("Accelerated: yes", "Accelerated: no"), GLXINFO.replace("4.5", "3.1")):
+            self.program("glxinfo", prints=text)
+            self.assertResult(self.run_check(opengl), "FAIL")
+
     def test_uses_the_desktops_display_and_authority(self) -> None:
         self.write("/home/carbon/.Xauthority", "")
         self.program(
@@ -97,6 +108,17 @@ class Vulkan(WorkspaceTestCase):
         self.assertResult(
             result, "PASS", "on the CPU; Virtio-GPU Venus (Apple M2), Vulkan 1.4.305, a GPU: INTEGRATED_GPU"
         )
+
+    def test_wants_a_gpu_where_dev_dri_is_passed_in(self) -> None:
+        self.gpu = "dri"
+        self.write_document()
+        self.program("vulkaninfo", prints=VULKANINFO)
+        result = self.run_check(vulkan)
+        self.assertResult(result, "FAIL", "on the CPU: no GPU among them")
+        self.assertIn("carbon:gpu off", result.hint)
+        venus = VULKANINFO.replace("TYPE_CPU", "TYPE_INTEGRATED_GPU").replace("1.4.305", "1.2.296")
+        self.program("vulkaninfo", prints=VULKANINFO + venus[venus.index("GPU0:") :].replace("GPU0", "GPU1"))
+        self.assertResult(self.run_check(vulkan), "PASS", "a GPU: INTEGRATED_GPU")
 
     def test_keeps_off_the_desktops_display(self) -> None:
         self.variables(DISPLAY=":1")

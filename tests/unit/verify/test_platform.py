@@ -94,10 +94,3 @@ class Skips(WorkspaceTestCase):
         self.assertEqual(observed["opengl"], "toolset graphics is not in this image")
         self.assertEqual(observed["code-server"], "the workspace of this stack has no port codeServer")
         self.assertEqual(observed["postgres"], "service postgres is not in this stack")
-
-    def test_a_mac_host_skips_what_belongs_to_a_workspace(self) -> None:
-        self.env.system, self.env.machine = "Darwin", "arm64"
-        for file in ("run/carbon/services.json", "etc/carbon/image.json"):
-            (self.root / file).unlink()
-        self.assertEqual(set(self.statuses().values()), {"SKIP"})
-        self.assertEqual(self.env.target, "host")

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What a container is told of the place where it runs: its time zone, and the certificate authorities of its network.
+# What a container is told of the place where it runs: its time zone, the certificate authorities of its network, and a
+# GPU that is passed in.
 # Sourced by carbon-entrypoint, for each role.
 
 # set_time_zone: makes the zone that TZ names the one of programs, too, that are started without the variable. Programs
@@ -41,6 +42,31 @@ trust_authorities() {
     done
     # These add to what their programs bring.
     export NODE_EXTRA_CA_CERTS=$given DENO_TLS_CA_STORE=mozilla,system
+}
+
+# join_device_groups: carbon belongs to the groups of the devices in /dev/dri, whose numbers are those of the machine that
+# has them, so that its programs may open them. What everybody may open needs no group, and groups that give more than a
+# device are not joined for one.
+join_device_groups() {
+    local folder=${1:-/dev/dri} device gid name
+    for device in "$folder"/*; do
+        if [[ ! -c $device ]] || (($(stat --format=0%a "$device") & 0006)); then
+            continue
+        fi
+        gid=$(stat --format=%g "$device")
+        name=$(getent group "$gid" | cut --delimiter=: --fields=1)
+        case $name in
+            disk | nogroup | root | shadow)
+                echo "carbon: $device is for the group $name alone: the user's programs cannot open it." >&2
+                continue
+                ;;
+            '')
+                name=gpu-$gid
+                groupadd --gid "$gid" "$name"
+                ;;
+        esac
+        usermod --append --groups "$name" carbon
+    done
 }
 
 # trust_in_browsers FOLDER: by their policies, where the image has them.
