@@ -38,7 +38,11 @@ export async function askGateway(home: HostHome, config: HostConfig): Promise<Ga
         const [known, stranger] = await Promise.all([ask({ Authorization: `token ${token}` }), ask({})]);
         const guarded = stranger.status === 401;
         if (known.status !== 200) {
-            return { ...nothing, guarded, reason: `it answers with ${known.status}: it is another server, or has another token` };
+            return {
+                ...nothing,
+                guarded,
+                reason: `it answers with ${known.status}: it is another server, or has another token`,
+            };
         }
         return {
             answers: true,

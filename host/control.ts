@@ -7,7 +7,7 @@ import { whyNotFree } from "../cli/preflight/ports";
 import { printableLine } from "../cli/printable";
 import type { Session } from "../cli/session";
 import type { Settings } from "../settings/parse";
-import { awaitGateway, askGateway, gatewayUrl } from "./api";
+import { askGateway, awaitGateway, gatewayUrl } from "./api";
 import {
     ensureHome,
     type HostConfig,
@@ -34,6 +34,9 @@ export interface HostWishes {
     python?: string;
 }
 
+/** What of a stack's settings concerns this machine's side. */
+export type HostSettings = Pick<Settings, "gpuPort" | "stack" | "workspaceDir">;
+
 /** What is to be there for a stack. */
 export interface HostPlan {
     home: HostHome;
@@ -49,7 +52,7 @@ export interface HostPlan {
  *
  * @throws UserError where it cannot be had here.
  */
-export async function planHost(settings: Settings, { kernels }: HostWishes = {}): Promise<HostPlan> {
+export async function planHost(settings: HostSettings, { kernels }: HostWishes = {}): Promise<HostPlan> {
     const home = hostHome();
     const [machine, facts, runner] = await Promise.all([hostMachine(), engineFacts(), hostRunner(home)]);
     const before = readConfig(home);
@@ -111,7 +114,10 @@ export async function isReady(plan: HostPlan): Promise<boolean> {
 }
 
 /** What it means to have kernels on this machine, on one screen. */
-export function describeHost({ home, machine, runner, config }: HostPlan, missing: readonly string[]): string {
+export function describeHost(
+    { home, machine, runner, config }: HostPlan,
+    missing: readonly string[],
+): string {
     const { environments } = pins.machines[machine.kind];
     const kernels = missing.filter((name) => name in environments);
     const megabytes = kernels.reduce((sum, name) => sum + (environments[name]?.megabytes ?? 0), 0);
@@ -123,7 +129,7 @@ export function describeHost({ home, machine, runner, config }: HostPlan, missin
         `  - The gateway listens on ${config.address}:${config.port} alone, and answers nobody without the token.`,
         ...(kernels.length > 0
             ? [
-                  `  - Installed into ${home.dir}, about ${megabytes} MB:`,
+                  `  - Installed into ${home.dir}, up to ${megabytes} MB:`,
                   ...kernels.map((name) => `      ${name}: ${environments[name]?.gives}`),
               ]
             : []),
@@ -137,7 +143,11 @@ export function describeHost({ home, machine, runner, config }: HostPlan, missin
  *
  * @returns what was installed.
  */
-export async function carryOut(session: Session, plan: HostPlan, { python }: HostWishes = {}): Promise<string[]> {
+export async function carryOut(
+    session: Session,
+    plan: HostPlan,
+    { python }: HostWishes = {},
+): Promise<string[]> {
     const { home, machine, config, before } = plan;
     const missing = missingEnvironments(plan);
     if (!before) {

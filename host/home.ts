@@ -3,9 +3,7 @@ import * as fs from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
 import { z } from "zod";
-import { checkDocument } from "../cli/documents";
-import { messageOf, UserError } from "../cli/errors";
-import { quoted } from "../cli/quoted";
+import { HostError } from "./error";
 
 /** Where everything lies that the host's side of the suite needs; nobody but its user enters it. */
 export interface HostHome {
@@ -63,7 +61,7 @@ export function ensureHome({ dir }: HostHome): void {
     }
     const found = fs.lstatSync(dir);
     if (!found.isDirectory() || found.uid !== process.getuid?.()) {
-        throw new UserError(
+        throw new HostError(
             `${dir} is not a folder of yours. Move it away, or run this as its owner and without sudo.`,
         );
     }
@@ -104,11 +102,12 @@ export function readConfig(home: HostHome): HostConfig | undefined {
     if (text === undefined) {
         return undefined;
     }
-    const advice = `Remove it and type: ./carbon gpu install`;
     try {
-        return checkDocument(file, configSchema, JSON.parse(text), advice);
-    } catch (error) {
-        throw error instanceof UserError ? error : new UserError(`${file} is no JSON. ${advice}`);
+        return configSchema.parse(JSON.parse(text));
+    } catch {
+        throw new HostError(
+            `${file} is not as the suite writes it. Remove it and type: ./carbon gpu install`,
+        );
     }
 }
 
@@ -140,6 +139,6 @@ function read(file: string): string | undefined {
         if ((error as NodeJS.ErrnoException).code === "ENOENT") {
             return undefined;
         }
-        throw new UserError(`${quoted(file)} cannot be read: ${messageOf(error)}`);
+        throw new HostError(`${file} cannot be read: ${(error as Error).message}`);
     }
 }

@@ -7,14 +7,7 @@ import type { Output } from "../cli/output";
 import { run, runInteractively } from "../cli/process";
 import { type HostHome, inHome, writePrivate } from "./home";
 import type { HostMachine } from "./machine";
-import {
-    cudaLock,
-    environmentDigest,
-    gatewayEnvironment,
-    hostLock,
-    type MachineKind,
-    pins,
-} from "./pins";
+import { cudaLock, environmentDigest, gatewayEnvironment, hostLock, type MachineKind, pins } from "./pins";
 import { hostEnvironment, programOf } from "./processes";
 
 /** What an installation works with. */
@@ -144,15 +137,15 @@ function uvEnvironment(home: HostHome): Record<string, string> {
 
 /** pyenv's programs for `python3.12` answer only for the version that is chosen; the versions themselves lie here. */
 function pyenvFolders(): string {
-    const versions = path.join(process.env.PYENV_ROOT || path.join(process.env.HOME ?? "/", ".pyenv"), "versions");
+    const versions = path.join(
+        process.env.PYENV_ROOT || path.join(process.env.HOME ?? "/", ".pyenv"),
+        "versions",
+    );
     const names = fs.existsSync(versions) ? fs.readdirSync(versions) : [];
     return names.map((name) => `:${path.join(versions, name, "bin")}`).join("");
 }
 
-async function uv(
-    { home, output, signal }: Installation,
-    args: readonly string[],
-): Promise<boolean> {
+async function uv({ home, output, signal }: Installation, args: readonly string[]): Promise<boolean> {
     const options = { env: uvEnvironment(home), extendEnv: false, signal, stdout: output.progressFd };
     return (await runInteractively(inHome(home, "uv", "uv"), args, options)) === 0;
 }
@@ -176,7 +169,9 @@ async function findPython(installation: Installation): Promise<string> {
     }
     output.note(`Downloading Python ${version} …`);
     const brought = await uv(installation, ["python", "install", "--no-bin", "--quiet", version]);
-    const found = brought ? await find(...managed) : await find("--no-managed-python", "--no-python-downloads");
+    const found = brought
+        ? await find(...managed)
+        : await find("--no-managed-python", "--no-python-downloads");
     if (!found) {
         throw new UserError(
             `Python ${version} could not be downloaded, and this machine has none. Install it, or name one: ./carbon gpu install --python /path/to/python${version}. UV_PYTHON_INSTALL_MIRROR names a mirror of its downloads.`,
@@ -226,7 +221,8 @@ async function installEnvironment(
     const complete =
         made &&
         (await install(ofLock(hostLock(machine.kind, environment)))) &&
-        (!environments[environment]?.torch || (await installTorch(installation, environment, install, ofLock)));
+        (!environments[environment]?.torch ||
+            (await installTorch(installation, environment, install, ofLock)));
     if (!complete) {
         throw new UserError(
             `${environment} could not be installed; the reason is above. Type the same command again: it goes on where this one stopped.`,
@@ -285,7 +281,7 @@ export function kernelspec(home: HostHome, { kind, nvidia }: HostMachine, kernel
     const bin = path.dirname(programOf(home, kernel));
     return {
         argv: [programOf(home, kernel), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        display_name: `${environments[kernel]?.title} [${nvidia ? `${mark} GPU` : mark}]`,
+        display_name: environments[kernel]?.title,
         language: "python",
         env: {
             // The environment's own programs first, pip among them.
@@ -293,7 +289,7 @@ export function kernelspec(home: HostHome, { kind, nvidia }: HostMachine, kernel
             VIRTUAL_ENV: path.dirname(bin),
             ...(kind === "apple-silicon" && metalVariables),
         },
-        metadata: { debugger: true, supported_encryption: "curve" },
+        metadata: { debugger: true, supported_encryption: "curve", mark: nvidia ? `${mark} GPU` : mark },
     };
 }
 

@@ -33,7 +33,7 @@ export interface MachinePins {
     oldestMacos?: string;
     /** Minor version, which all environments are made with. */
     python: string;
-    /** Behind a kernel's title, so that it is told from the container's. */
+    /** What a kernel's name ends with in JupyterLab, so that it is told from the container's. */
     mark: string;
     environments: Record<string, EnvironmentPins>;
 }

@@ -1,5 +1,5 @@
-import { gatewayEnvironment } from "./pins";
 import { type HostHome, inHome, writePrivate } from "./home";
+import { gatewayEnvironment } from "./pins";
 
 /** A program that runs on this machine as long as its user is there; supervise.py starts it again when it ends. */
 export interface HostProcess {

@@ -1,45 +1,37 @@
-import type { GpuEntry } from "../catalogue/document";
+import * as pulumi from "@pulumi/pulumi";
+import type { HostGateway } from "../catalogue/gpu";
 import { machineName } from "../catalogue/names";
-import type { Settings } from "../settings/parse";
+import type { Settings } from "../settings";
 import { type HostHome, hostHome, readConfig, readToken } from "./home";
 import { machineKind, pins } from "./pins";
 
-/** How the workspace reaches a GPU. */
-export interface GpuRoute {
+/** The gateway of this machine's kernels, as the stack takes it. */
+export interface HostRoute {
+    access: HostGateway;
     /** For the stack output `gpu`. */
-    output: { route: string } & Record<string, unknown>;
-    /** For the workspace's document; absent where there is no route. */
-    entry?: GpuEntry;
-    /** Secret files of the workspace's, by name. */
-    secrets: Record<string, string>;
+    found: { url: string; machine?: string; kernels: string[] };
 }
 
 /**
- * The route that the settings name, with the gateway's token where it is the host's.
+ * What this machine has for `gpu: host`; undefined with other routes.
  *
- * @throws Error where the host has none.
+ * @throws pulumi.RunError where nothing is installed; Pulumi prints it without a stack trace.
  */
-export function gpuRoute(
-    { gpu, gpuPort, stack }: Pick<Settings, "gpu" | "gpuPort" | "stack">,
+export function hostRoute(
+    { gpu, gpuPort }: Pick<Settings, "gpu" | "gpuPort">,
     home: HostHome = hostHome(),
-): GpuRoute {
-    if (gpu === "off") {
-        return { output: { route: "none" }, secrets: {} };
-    }
+): HostRoute | undefined {
     if (gpu !== "host") {
-        return { output: { route: gpu }, entry: { route: gpu }, secrets: {} };
+        return undefined;
     }
     const [config, token] = [readConfig(home), readToken(home)];
     if (!config || !token) {
-        throw new Error(
+        throw new pulumi.RunError(
             "carbon:gpu is host, and no kernels are installed on this machine. Type: ./carbon gpu install",
         );
     }
     const url = `http://${machineName}:${gpuPort}`;
     const kind = machineKind(process.platform, process.arch);
-    return {
-        output: { route: gpu, url, machine: kind && pins.machines[kind].title, kernels: config.kernels },
-        entry: { route: gpu, url, stack },
-        secrets: { gpu: token },
-    };
+    const machine = kind && pins.machines[kind].title;
+    return { access: { url, token }, found: { url, machine, kernels: config.kernels } };
 }

@@ -59,7 +59,10 @@ function main(args: readonly string[]): void {
     const uv = Uv.install();
     try {
         for (const kind of machineKinds) {
-            for (const environment of [gatewayEnvironment, ...Object.keys(pins.machines[kind].environments)]) {
+            for (const environment of [
+                gatewayEnvironment,
+                ...Object.keys(pins.machines[kind].environments),
+            ]) {
                 lock(uv, kind, environment, args);
             }
         }

@@ -32,7 +32,9 @@ interface InstallFlags {
 export function addGpu(program: Command): void {
     const gpu = program
         .command("gpu")
-        .description("kernels on this machine, for carbon:gpu host: install, start, stop, status, upgrade, uninstall, rotate");
+        .description(
+            "kernels on this machine, for carbon:gpu host: install, start, stop, status, upgrade, uninstall, rotate",
+        );
     gpu.command("install")
         .description("install the kernels and their gateway, and start it")
         .option("--kernel <name...>", "these kernels alone (default: all usual ones of this machine)")
@@ -101,7 +103,9 @@ const upgrade: Handler<InstallFlags> = async (session, { python }) => {
     const missing = missingEnvironments(plan);
     const { running } = await askGateway(plan.home, plan.config);
     if (missing.length > 0) {
-        session.output.note(`To be brought up to date: ${missing.join(", ")}.${describeRunning(running.length)}`);
+        session.output.note(
+            `To be brought up to date: ${missing.join(", ")}.${describeRunning(running.length)}`,
+        );
         await confirm(session, "Upgrade?");
     }
     const installed = await carryOut(session, plan, { python });

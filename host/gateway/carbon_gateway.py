@@ -100,6 +100,9 @@ def configuration(home: Path) -> Config:
     # Between gateway and kernel lies a local port, which every user of this machine reaches: what a kernel prints
     # would be for all of them.
     settings.KernelManager.transport_encryption = "required"
+    # A program's output is its user's: none is held back, as servers do for the sake of browsers.
+    settings.ZMQChannelsWebsocketConnection.iopub_data_rate_limit = 0
+    settings.ZMQChannelsWebsocketConnection.iopub_msg_rate_limit = 0
     settings.JupyterWebsocketPersonality.list_kernels = True
     settings.JupyterWebsocketPersonality.env_whitelist = ["CARBON_STACK"]
     return settings

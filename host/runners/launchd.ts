@@ -12,7 +12,8 @@ const domain = () => `gui/${process.getuid?.()}`;
 /** Whether a user's agents can be run here. */
 export async function hasLaunchd(): Promise<boolean> {
     return (
-        process.platform === "darwin" && (await run("launchctl", ["print", domain()], { timeout: 10_000 })).exitCode === 0
+        process.platform === "darwin" &&
+        (await run("launchctl", ["print", domain()], { timeout: 10_000 })).exitCode === 0
     );
 }
 
