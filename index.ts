@@ -9,6 +9,7 @@ import { hostRoute } from "./host/route";
 import { loadSettings } from "./settings";
 
 const settings = loadSettings();
+const host = hostRoute(settings);
 const { stack, dockerContext, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.
@@ -35,7 +36,6 @@ for (const spec of settings.services) {
 }
 const { appPorts, gitConfig, cpus, shmSize } = settings;
 const env = clientAccess(settings.services, settings);
-const host = hostRoute(settings);
 const own = { image, services, env, appPorts, gitConfig, cpus, shmSize, hostKernels: host?.access };
 const workspace = new Workspace("workspace", { ...common, ...own }, opts);
 const suite = [workspace, ...services];

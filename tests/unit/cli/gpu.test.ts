@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { checkGpu } from "../../../cli/preflight/gpu";
-import { healthyDocker, healthyInfo, obedientPulumi, type Rule, sandbox } from "./harness";
+import { healthyDocker, healthyInfo, obedientPulumi, portOffset, type Rule, sandbox } from "./harness";
 
 const elsewhere = { DOCKER_HOST: "tcp://192.0.2.1:2376" };
 const imported: Rule = { match: "^import - localhost/carbon-probe:", stdout: "sha256:1\n" };
@@ -143,6 +143,50 @@ describe("carbon:gpu nvidia", () => {
         const { exitCode, stderr } = await up([], { gpu: "nvidia", ...settings });
         expect(exitCode).toBe(1);
         expect(stderr).toContain(reason);
+    });
+});
+
+describe("carbon:gpu host", () => {
+    const rules: Rule[] = [
+        { match: "^context inspect", stdout: "unix:///var/run/docker.sock\n" },
+        { match: "^network inspect bridge", stdout: "127.0.0.1 \n" },
+    ];
+    const stack = { ...plain, toolsets: [], compute: true, gpu: "host", gpuPort: 9000 + portOffset };
+
+    it.each([
+        [
+            rules,
+            { DOCKER_HOST: "tcp://192.0.2.1:2376" },
+            "The Docker Engine is at tcp://192.0.2.1:2376, on another machine",
+        ],
+        [
+            [{ match: "^info --format .*OperatingSystem", stdout: 'Debian|["name=rootless"]\n' }, ...rules],
+            {},
+            "Docker runs rootless here",
+        ],
+    ])(
+        "is refused before anything is touched where containers do not reach this machine",
+        async (own, env, reason) => {
+            const home = join(sandbox().dir, "home");
+            const { exitCode, stderr } = await up([...own, ...healthyDocker], stack, {
+                ...env,
+                CARBON_GPU_HOME: home,
+            });
+            expect(exitCode).toBe(1);
+            expect(stderr).toContain("nothing was changed:");
+            expect(stderr).toContain(reason);
+            expect(existsSync(home)).toBe(false);
+        },
+    );
+
+    it("is refused where another program has the gateway's port", async () => {
+        const box = sandbox();
+        const gpuPort = await box.occupyPort();
+        const env = { CARBON_GPU_HOME: join(box.dir, "home"), DOCKER_HOST: "unix:///var/run/docker.sock" };
+        const { stderr } = await up([...rules, ...healthyDocker], { ...stack, gpuPort }, env);
+        expect(stderr).toContain(
+            `port ${gpuPort} (gpuPort) is taken by another program. Type \`lsof -nP -iTCP:${gpuPort} -sTCP:LISTEN\` to see by what. Free it, or set carbon:gpuPort.`,
+        );
     });
 });
 
