@@ -12,6 +12,7 @@ import {
     ensureHome,
     type HostConfig,
     type HostHome,
+    type HostProgram,
     hostHome,
     inHome,
     readConfig,
@@ -30,6 +31,8 @@ import { hostRunner, type Runner } from "./runners";
 export interface HostWishes {
     /** Kernels; those that are there already, or the machine's usual ones, when absent. */
     kernels?: string[];
+    /** Servers beside the gateway: these take the place of those of the same names. */
+    programs?: readonly HostProgram[];
     /** A Python to make environments with. */
     python?: string;
 }
@@ -52,16 +55,24 @@ export interface HostPlan {
  *
  * @throws UserError where it cannot be had here.
  */
-export async function planHost(settings: HostSettings, { kernels }: HostWishes = {}): Promise<HostPlan> {
+export async function planHost(
+    settings: HostSettings,
+    { kernels, programs = [] }: HostWishes = {},
+): Promise<HostPlan> {
     const home = hostHome();
     const [machine, facts, runner] = await Promise.all([hostMachine(), engineFacts(), hostRunner(home)]);
     const before = readConfig(home);
+    const present = before && before.kernels.length > 0 ? before.kernels : undefined;
     const config: HostConfig = {
         schema: 1,
         address: gatewayAddress(process.platform, facts),
         port: settings.gpuPort,
         workspaces: { ...before?.workspaces, [settings.stack]: settings.workspaceDir },
-        kernels: checkedKernels(machine, kernels ?? before?.kernels ?? usualKernels(machine.kind)),
+        kernels: checkedKernels(machine, kernels ?? present ?? usualKernels(machine.kind)),
+        programs: [
+            ...(before?.programs ?? []).filter(({ name }) => !programs.some((other) => other.name === name)),
+            ...programs,
+        ],
     };
     const others = Object.keys(before?.workspaces ?? {}).filter((stack) => stack !== settings.stack);
     if (before && others.length > 0 && before.port !== config.port) {
@@ -99,7 +110,12 @@ async function ensurePortFree({ home, runner, config, before }: HostPlan): Promi
 
 /** What has to be installed for a plan, by name. */
 export function missingEnvironments({ home, machine, config }: HostPlan): string[] {
-    return [gatewayEnvironment, ...config.kernels].filter((name) => !isCurrent(home, machine.kind, name));
+    const wanted = [
+        gatewayEnvironment,
+        ...config.kernels,
+        ...config.programs.map(({ environment }) => environment),
+    ];
+    return [...new Set(wanted)].filter((name) => !isCurrent(home, machine.kind, name));
 }
 
 /** Whether all is as planned, and answers. */
@@ -109,33 +125,43 @@ export async function isReady(plan: HostPlan): Promise<boolean> {
         missingEnvironments(plan).length === 0 &&
         JSON.stringify(before) === JSON.stringify(config) &&
         (await runner.isRunning()) &&
-        (await askGateway(home, config)).answers
+        (config.kernels.length === 0 || (await askGateway(home, config)).answers)
     );
 }
 
-/** What it means to have kernels on this machine, on one screen. */
+/** What it means to have programs on this machine, on one screen. */
 export function describeHost(
     { home, machine, runner, config }: HostPlan,
     missing: readonly string[],
 ): string {
     const { environments } = pins.machines[machine.kind];
-    const kernels = missing.filter((name) => name in environments);
-    const megabytes = kernels.reduce((sum, name) => sum + (environments[name]?.megabytes ?? 0), 0);
+    const named = missing.filter((name) => name in environments);
+    const megabytes = named.reduce((sum, name) => sum + (environments[name]?.megabytes ?? 0), 0);
     const shown = machine.nvidia ? `${machine.title}, ${printableLine(machine.nvidia)}` : machine.title;
     return [
-        `Kernels on this machine (${shown}), for the notebooks of the workspace in its container:`,
-        `  - Code that you run on them, from a notebook or with carbon-gpu, runs as you (${userInfo().username}) on this machine. It sees your files, your keys and your network; no container is around it.`,
-        `  - Whoever has the token can run such code: it lies in ${inHome(home, "token")}, for you alone, and in the workspace for its user and for root there. So trust what runs in the workspace as you trust yourself.`,
-        `  - The gateway listens on ${config.address}:${config.port} alone, and answers nobody without the token.`,
-        ...(kernels.length > 0
+        `On this machine (${shown}), for the workspace in its container:`,
+        ...(config.kernels.length > 0 ? describeKernels(home, config) : []),
+        ...config.programs.map(
+            ({ name, environment }) =>
+                `  - The server ${name} (${environments[environment]?.gives}) runs as you, and listens on ${config.address} alone.`,
+        ),
+        ...(named.length > 0
             ? [
                   `  - Installed into ${home.dir}, up to ${megabytes} MB:`,
-                  ...kernels.map((name) => `      ${name}: ${environments[name]?.gives}`),
+                  ...named.map((name) => `      ${name}: ${environments[name]?.gives}`),
               ]
             : []),
         `  - Started as a ${runner.title}${runner.files.length > 0 ? ` (${runner.files.join(", ")})` : ""}.`,
         "`./carbon gpu stop` stops it, `./carbon gpu uninstall` removes all of it.",
     ].join("\n");
+}
+
+function describeKernels(home: HostHome, { address, port }: HostConfig): string[] {
+    return [
+        `  - Kernels for notebooks and carbon-gpu. Code that you run on them runs as you (${userInfo().username}) on this machine. It sees your files, your keys and your network; no container is around it.`,
+        `  - Whoever has the kernels' token can run such code: it lies in ${inHome(home, "token")}, for you alone, and in the workspace for its user and for root there. So trust what runs in the workspace as you trust yourself.`,
+        `  - The kernels' gateway listens on ${address}:${port} alone, and answers nobody without the token.`,
+    ];
 }
 
 /**
@@ -150,22 +176,32 @@ export async function carryOut(
 ): Promise<string[]> {
     const { home, machine, config, before } = plan;
     const missing = missingEnvironments(plan);
-    if (!before) {
+    if (bringsSomethingNew(plan)) {
         session.output.note(describeHost(plan, missing));
         await confirm(session, "Install and start this?");
     }
     ensureDisk(plan, missing);
     ensureHome(home);
     const { output, signal } = session;
-    const installed = await installEnvironments({ home, machine, output, signal, python }, config.kernels);
+    await installEnvironments({ home, machine, output, signal, python }, missing, config.kernels);
     removeOtherKernels(home, config.kernels);
     if (!readToken(home)) {
         renewToken(home);
     }
     writeConfig(home, config);
     const moved = before !== undefined && gatewayUrl(before) !== gatewayUrl(config);
-    await startHost(session, plan, { anew: moved || installed.includes(gatewayEnvironment) });
-    return installed;
+    await startHost(session, plan, { anew: moved || missing.includes(gatewayEnvironment) });
+    return missing;
+}
+
+/** What a user has said yes to is not asked again. */
+function bringsSomethingNew({ config, before }: HostPlan): boolean {
+    const known = before?.programs.map(({ name }) => name) ?? [];
+    return (
+        !before ||
+        (before.kernels.length === 0 && config.kernels.length > 0) ||
+        config.programs.some(({ name }) => !known.includes(name))
+    );
 }
 
 function ensureDisk({ home, machine }: HostPlan, missing: readonly string[]): void {
@@ -198,8 +234,11 @@ export async function startHost(
     if (anew) {
         await runner.stop();
     }
-    writeProcesses(home, hostProcesses(home));
+    writeProcesses(home, hostProcesses(home, config));
     await runner.start();
+    if (config.kernels.length === 0) {
+        return;
+    }
     const answer = await awaitGateway(home, config, { seconds: 60, signal: session.signal });
     if (session.signal.aborted) {
         throw new Interrupted();
@@ -258,14 +297,25 @@ export function describeRunning(count: number): string {
     return count === 0 ? "" : ` ${plural(count, "kernel")} that run now will end.`;
 }
 
-/** For `up`: sees to the host's side where the stack's settings want it. */
-export async function ensureHost(session: Session, settings: Settings): Promise<void> {
-    if (settings.gpu !== "host") {
+/**
+ * For `up`: sees to the host's side where the stack's settings want it.
+ *
+ * @param programs Servers that they want beside the gateway.
+ */
+export async function ensureHost(
+    session: Session,
+    settings: HostSettings & Pick<Settings, "gpu">,
+    programs: readonly HostProgram[] = [],
+): Promise<void> {
+    const wantsKernels = settings.gpu === "host";
+    if (!wantsKernels && programs.length === 0) {
         return;
     }
-    const plan = await planHost(settings);
+    const kernels = wantsKernels ? undefined : (readConfig(hostHome())?.kernels ?? []);
+    const plan = await planHost(settings, { kernels, programs });
     if (!(await isReady(plan))) {
         await carryOut(session, plan);
-        session.output.note(`The gateway of this machine's kernels answers on ${gatewayUrl(plan.config)}.`);
+        const what = [...(wantsKernels ? ["kernels"] : []), ...programs.map(({ name }) => name)].join(", ");
+        session.output.note(`Ready on this machine (${plan.config.address}): ${what}.`);
     }
 }

@@ -12,6 +12,19 @@ export interface HostHome {
     chosen: boolean;
 }
 
+/** A server that runs beside the gateway, in an environment of its own. */
+const programSchema = z.object({
+    /** Also of its log. */
+    name: z.string().regex(/^[a-z][a-z-]*$/),
+    /** One of pins.json that is marked as a program's. */
+    environment: z.string(),
+    /** File in lib/, see install.ts. */
+    script: z.string(),
+    /** `{home}` stands for the host's folder, `{address}` for the address that containers reach. Nothing secret. */
+    arguments: z.array(z.string()),
+});
+export type HostProgram = z.infer<typeof programSchema>;
+
 /** What the gateway reads besides the token. */
 const configSchema = z.object({
     schema: z.literal(1),
@@ -20,8 +33,10 @@ const configSchema = z.object({
     port: z.int().min(1).max(65535),
     /** By stack: the folder that is /workspace there. */
     workspaces: z.record(z.string(), z.string()),
-    /** Kernels that are to be there. */
+    /** Kernels that are to be there; without one there is no gateway. */
     kernels: z.array(z.string()),
+    /** Servers beside the gateway. */
+    programs: z.array(programSchema).default([]),
 });
 export type HostConfig = z.infer<typeof configSchema>;
 
@@ -54,7 +69,10 @@ export function inHome({ dir }: HostHome, ...parts: string[]): string {
  *
  * @throws UserError where it is somebody else's, or none.
  */
-export function ensureHome({ dir }: HostHome): void {
+export function ensureHome({ dir, chosen }: HostHome): void {
+    if (process.getuid?.() === 0 && process.env.SUDO_UID && !chosen) {
+        throw new HostError("Kernels on this machine are their user's. Type the same command without sudo.");
+    }
     fs.mkdirSync(path.dirname(dir), { recursive: true });
     if (!fs.existsSync(dir)) {
         fs.mkdirSync(dir, { mode: 0o700 });

@@ -7,7 +7,7 @@ import type { Output } from "../cli/output";
 import { run, runInteractively } from "../cli/process";
 import { type HostHome, inHome, writePrivate } from "./home";
 import type { HostMachine } from "./machine";
-import { cudaLock, environmentDigest, gatewayEnvironment, hostLock, type MachineKind, pins } from "./pins";
+import { cudaLock, environmentDigest, hostLock, type MachineKind, pins } from "./pins";
 import { hostEnvironment, programOf } from "./processes";
 
 /** What an installation works with. */
@@ -46,17 +46,17 @@ function readStamp(home: HostHome, environment: string): string | undefined {
 }
 
 /**
- * Makes the gateway's environment and those of the kernels, as far as they are not there yet.
+ * Makes the environments that are missing, and tells the gateway of the kernels.
  *
- * @returns names of what was installed or brought up to date.
+ * @param missing Names of environments.
  */
 export async function installEnvironments(
     installation: Installation,
+    missing: readonly string[],
     kernels: readonly string[],
-): Promise<string[]> {
+): Promise<void> {
     const { home, machine } = installation;
     copyPrograms(home);
-    const missing = [gatewayEnvironment, ...kernels].filter((name) => !isCurrent(home, machine.kind, name));
     if (missing.length > 0) {
         await ensureUv(installation);
         const python = await findPython(installation);
@@ -69,7 +69,6 @@ export async function installEnvironments(
     for (const kernel of kernels) {
         writeKernelspec(home, machine, kernel);
     }
-    return missing;
 }
 
 /** Removes the kernels that are not to be there. */
@@ -81,11 +80,18 @@ export function removeOtherKernels(home: HostHome, kernels: readonly string[]): 
     }
 }
 
+/** What the programs of the host are: the gateway's, and the server of language models that the image has, too. */
+const programFiles = [
+    "host/gateway/carbon_gateway.py",
+    "host/gateway/supervise.py",
+    "dockerfiles/compute/rootfs/llm/usr/local/lib/carbon/llm_server.py",
+];
+
 /** What runs must not depend on where the clone lies. */
 function copyPrograms(home: HostHome): void {
-    const from = path.join(__dirname, "gateway");
-    for (const name of fs.readdirSync(from).filter((file) => file.endsWith(".py"))) {
-        writePrivate(inHome(home, "lib", name), fs.readFileSync(path.join(from, name), "utf8"));
+    for (const file of programFiles) {
+        const text = fs.readFileSync(path.join(__dirname, "..", file), "utf8");
+        writePrivate(inHome(home, "lib", path.basename(file)), text);
     }
 }
 

@@ -1,4 +1,6 @@
-import { type HostHome, inHome, writePrivate } from "./home";
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { type HostConfig, type HostHome, type HostProgram, inHome, writePrivate } from "./home";
 import { gatewayEnvironment } from "./pins";
 
 /** A program that runs on this machine as long as its user is there; supervise.py starts it again when it ends. */
@@ -44,9 +46,41 @@ export function gatewayProcess(home: HostHome): HostProcess {
     };
 }
 
-/** Everything that is to run. Another server of the host's, such as that of a language model, is one more entry. */
-export function hostProcesses(home: HostHome): HostProcess[] {
-    return [gatewayProcess(home)];
+function programProcess(home: HostHome, address: string, program: HostProgram): HostProcess {
+    const filledIn = (text: string) => text.replaceAll("{home}", home.dir).replaceAll("{address}", address);
+    const script = inHome(home, "lib", program.script);
+    return {
+        name: program.name,
+        argv: [programOf(home, program.environment), script, ...program.arguments.map(filledIn)],
+        env: hostEnvironment(),
+    };
+}
+
+/** Everything that is to run. */
+export function hostProcesses(
+    home: HostHome,
+    { address, kernels, programs }: Pick<HostConfig, "address" | "kernels" | "programs">,
+): HostProcess[] {
+    return [
+        ...(kernels.length > 0 ? [gatewayProcess(home)] : []),
+        ...programs.map((program) => programProcess(home, address, program)),
+    ];
+}
+
+/** What supervise.py says of a process. */
+const stateSchema = z.record(
+    z.string(),
+    z.object({ pid: z.int().nullable(), restarts: z.int(), since: z.number() }),
+);
+
+/** What runs, by name, as supervise.py has written it last. */
+export function processStates(home: HostHome): z.infer<typeof stateSchema> {
+    try {
+        return stateSchema.parse(JSON.parse(readFileSync(inHome(home, "run", "state.json"), "utf8")));
+    } catch {
+        // It has not run yet.
+        return {};
+    }
 }
 
 /** Hands the list to supervise.py. */

@@ -15,10 +15,12 @@ import { hostHome, inHome, readConfig, renewToken } from "../../host/home";
 import { isCurrent, isInstalled } from "../../host/install";
 import { hostMachine } from "../../host/machine";
 import { pins } from "../../host/pins";
+import { processStates } from "../../host/processes";
 import { hostRunner } from "../../host/runners";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { exitCodes } from "../errors";
+import { plural } from "../output";
 import { printableLine } from "../printable";
 import type { Session } from "../session";
 import { renderTable } from "../tables";
@@ -98,8 +100,8 @@ const stop: Handler<unknown> = async (session) => {
 
 const upgrade: Handler<InstallFlags> = async (session, { python }) => {
     ensureAnswerable(session, "gpu upgrade");
-    await installedHost(session);
-    const plan = await planHost(session.settings());
+    const { config: present } = await installedHost(session);
+    const plan = await planHost(session.settings(), { kernels: present.kernels });
     const missing = missingEnvironments(plan);
     const { running } = await askGateway(plan.home, plan.config);
     if (missing.length > 0) {
@@ -180,7 +182,17 @@ const status: Handler<unknown> = async (session) => {
         current: isCurrent(home, machine.kind, name),
         running: answer.running.filter((kernel) => kernel.name === name).length,
     }));
-    const well = answer.answers && answer.guarded && kernels.every(({ installed }) => installed);
+    const states = processStates(home);
+    const programs = config.programs.map(({ name }) => ({
+        name,
+        pid: isRunning ? (states[name]?.pid ?? undefined) : undefined,
+        restarts: states[name]?.restarts ?? 0,
+    }));
+    const hasKernels = kernels.length > 0;
+    const well =
+        (!hasKernels || (answer.answers && answer.guarded)) &&
+        kernels.every(({ installed }) => installed) &&
+        programs.every(({ pid }) => pid !== undefined);
     const url = gatewayUrl(config);
     const rows = kernels.map(({ name, gives, installed, current, running }) => [
         name,
@@ -192,15 +204,24 @@ const status: Handler<unknown> = async (session) => {
     ]);
     session.output.result(
         [
-            `${well ? pc.green("✓") : pc.red("✗")} gateway: ${answer.answers ? `answers on ${url}` : `does not answer on ${url}`}${answer.reason ? `: ${printableLine(answer.reason)}` : ""}`,
-            `  ${isRunning ? "runs" : "does not run"} as a ${runner.title}; log: ${inHome(home, "logs", "gateway.log")}`,
+            `${well ? pc.green("✓") : pc.red("✗")} ${isRunning ? "runs" : "does not run"} as a ${runner.title}; logs: ${inHome(home, "logs")}`,
+            ...(hasKernels
+                ? [
+                      `  gateway: ${answer.answers ? "answers" : "does not answer"} on ${url}${answer.reason ? `: ${printableLine(answer.reason)}` : ""}`,
+                  ]
+                : []),
+            ...programs.map(
+                ({ name, pid, restarts }) =>
+                    `  ${name}: ${pid ? `runs (process ${pid})` : "does not run"}${restarts > 0 ? `, started again ${plural(restarts, "time")}` : ""}`,
+            ),
             `  machine: ${machine.title}${machine.nvidia ? `, ${printableLine(machine.nvidia)}` : ""}`,
             ...Object.entries(config.workspaces).map(
                 ([stack, folder]) => `  /workspace of ${stack}: ${printableLine(folder)}`,
             ),
-            "",
-            renderTable(["Kernel", "State", "Running", "What it is"], rows, session.width),
-            ...(answer.answers ? [] : ["", "Type: ./carbon gpu start"]),
+            ...(hasKernels
+                ? ["", renderTable(["Kernel", "State", "Running", "What it is"], rows, session.width)]
+                : []),
+            ...(isRunning ? [] : ["", "Type: ./carbon gpu start"]),
             ...(kernels.some(({ current }) => !current) ? ["", "Type: ./carbon gpu upgrade"] : []),
         ].join("\n"),
         {
@@ -215,6 +236,7 @@ const status: Handler<unknown> = async (session) => {
             guarded: answer.guarded,
             reason: answer.reason,
             kernels,
+            programs,
             workspaces: config.workspaces,
         },
     );

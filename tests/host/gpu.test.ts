@@ -254,6 +254,27 @@ describe("kernels on this machine", () => {
         expect(await status()).toMatchObject({ exitCode: 0, isRunning: true });
     });
 
+    it("run beside other servers, which come and go without them", async () => {
+        const list = join(home, "processes.json");
+        const before = readFileSync(list, "utf8");
+        const state = () => JSON.parse(readFileSync(join(home, "run", "state.json"), "utf8"));
+        const gateway = state().gateway.pid;
+        const [supervisor = ""] = (await processes()).filter((line) => line.includes("supervise.py"));
+        const reload = () => process.kill(Number.parseInt(supervisor, 10), "SIGHUP");
+        const argv = [join(home, "gateway/bin/python"), "-c", "print('hello', flush=True); input()"];
+        writeFileSync(list, JSON.stringify([...JSON.parse(before), { name: "extra", argv, env: {} }]));
+        reload();
+        // It reads the end of its input at once, ends, and is started again, later each time.
+        await eventually(async () => state().extra?.restarts >= 2);
+        expect(readFileSync(join(home, "logs", "extra.log"), "utf8")).toMatch(
+            /hello\n[\s\S]*It ended with 1\.\n.*Started again in 2 s\.\n[\s\S]*Started again in 4 s\./,
+        );
+        writeFileSync(list, before);
+        reload();
+        await eventually(async () => state().extra === undefined);
+        expect(state().gateway.pid).toBe(gateway);
+    });
+
     it("leave nothing running when what keeps them running is killed, and start again", async () => {
         const [supervisor = ""] = (await processes()).filter((line) => line.includes("supervise.py"));
         process.kill(Number.parseInt(supervisor, 10), "SIGKILL");

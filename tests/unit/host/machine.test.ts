@@ -1,10 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { describeHost } from "../../../host/control";
 import {
     ensureHome,
+    type HostConfig,
     type HostHome,
     hostHome,
     readConfig,
@@ -133,6 +134,18 @@ describe("the host's folder", () => {
         expect(statSync(join(home.dir, "token")).mode & 0o777).toBe(0o600);
     });
 
+    it("is not made for root where a user has asked for it with sudo", () => {
+        const home = { ...temporaryHome(), chosen: false };
+        vi.stubEnv("SUDO_UID", "1000");
+        vi.spyOn(process, "getuid").mockReturnValue(0);
+        try {
+            expect(() => ensureHome(home)).toThrow(/Type the same command without sudo/);
+        } finally {
+            vi.restoreAllMocks();
+            vi.unstubAllEnvs();
+        }
+    });
+
     it.each(["{", "[]", '{"schema": 2}'])(
         "says so where its configuration is not the suite's: %s",
         (text) => {
@@ -149,13 +162,14 @@ describe("the host's folder", () => {
         const home = temporaryHome();
         ensureHome(home);
         const config = {
-            schema: 1,
+            schema: 1 as const,
             address: "127.0.0.1",
             port: 9797,
             workspaces: { dev: "/w" },
             kernels: [],
-        } as const;
-        writeConfig(home, { ...config, kernels: [] });
+            programs: [],
+        } satisfies HostConfig;
+        writeConfig(home, config);
         expect(readConfig(home)).toEqual(config);
     });
 });
@@ -193,6 +207,7 @@ it("the screen before an installation says what it means, with every file that i
                 port: 9797,
                 workspaces: {},
                 kernels: ["mac-torch", "mac-mlx"],
+                programs: [],
             },
         },
         ["gateway", "mac-torch", "mac-mlx"],
@@ -200,7 +215,7 @@ it("the screen before an installation says what it means, with every file that i
     expect(text).toMatch(
         /runs as you \(.+\) on this machine. It sees your files, your keys and your network/,
     );
-    expect(text).toContain("listens on 127.0.0.1:9797 alone");
+    expect(text).toContain("gateway listens on 127.0.0.1:9797 alone");
     expect(text).toContain(`Installed into ${home.dir}, up to 1270 MB`);
     expect(text).toContain("mac-torch: PyTorch 2.15.0 on Metal (MPS)");
     expect(text).toContain("launchd agent carbon.gpu (/Users/me/Library/LaunchAgents/carbon.gpu.plist)");

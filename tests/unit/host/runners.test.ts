@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { HostHome } from "../../../host/home";
-import { gatewayProcess, hostEnvironment } from "../../../host/processes";
+import { gatewayProcess, hostEnvironment, hostProcesses } from "../../../host/processes";
 import { runnerName, supervisorArgv } from "../../../host/runners";
 import { agentPlist } from "../../../host/runners/launchd";
 import { unitFile } from "../../../host/runners/systemd";
@@ -105,6 +105,27 @@ describe("what runs on the host", () => {
         expect(argv).toEqual([`${mac.dir}/gateway/bin/python`, `${mac.dir}/lib/carbon_gateway.py`, mac.dir]);
         expect(Object.keys(env).filter((name) => /TOKEN|KEY|SECRET|PASS|KG_|JUPYTER/.test(name))).toEqual([]);
         expect(supervisorArgv(mac)[2]).toBe(mac.dir);
+    });
+
+    it("is the gateway where there are kernels, and each server beside it with its arguments filled in", () => {
+        const llm = {
+            name: "llm",
+            environment: "llm",
+            script: "llm_server.py",
+            arguments: ["--models", "{home}/models", "--address", "{address}"],
+        };
+        const config = { address: "172.17.0.1", kernels: ["host-torch"], programs: [llm] };
+        const [gateway, server] = hostProcesses(mac, config);
+        expect(gateway).toEqual(gatewayProcess(mac));
+        expect(server).toMatchObject({
+            name: "llm",
+            argv: [
+                `${mac.dir}/envs/llm/bin/python`,
+                `${mac.dir}/lib/llm_server.py`,
+                ...["--models", `${mac.dir}/models`, "--address", "172.17.0.1"],
+            ],
+        });
+        expect(hostProcesses(mac, { ...config, kernels: [] }).map(({ name }) => name)).toEqual(["llm"]);
     });
 
     it("gets of the command's environment what programs need, and nothing that is secret", () => {
