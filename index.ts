@@ -5,9 +5,11 @@ import { foundGpu } from "./catalogue/gpu";
 import { suiteImages } from "./catalogue/images";
 import { urls as suiteUrls } from "./catalogue/urls";
 import { Keys, PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
+import { hostRoute } from "./host/route";
 import { loadSettings } from "./settings";
 
 const settings = loadSettings();
+const host = hostRoute(settings);
 const { stack, dockerContext, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.
@@ -34,7 +36,7 @@ for (const spec of settings.services) {
 }
 const { appPorts, gitConfig, cpus, shmSize } = settings;
 const env = clientAccess(settings.services, settings);
-const own = { image, services, env, appPorts, gitConfig, cpus, shmSize };
+const own = { image, services, env, appPorts, gitConfig, cpus, shmSize, hostKernels: host?.access };
 const workspace = new Workspace("workspace", { ...common, ...own }, opts);
 const suite = [workspace, ...services];
 
@@ -60,11 +62,11 @@ export const containers = Object.fromEntries(
 );
 /** The check's JSON document; null where `verify` is off. */
 export const verification = check?.document ?? null;
-/** How the workspace reaches a GPU, and what the check found of it. A Linux container on a Mac has none of its own. */
+/** How the workspace reaches a GPU, and what was found of it. A Linux container on a Mac has none of its own. */
 export const gpu =
     route === "off"
         ? { route: "none" }
-        : { route, found: check?.document.apply((said) => foundGpu(route, said)) ?? null };
+        : { route, found: host?.found ?? check?.document.apply((said) => foundGpu(route, said)) ?? null };
 /** Logins by what they open. */
 export const credentials = pulumi.secret(
     Object.fromEntries(

@@ -42,21 +42,32 @@ export default defineConfig({
                     env: { NO_COLOR: "1" },
                 },
             },
-            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(1, 1) } },
+            // Kernels on the machine itself, from PyPI. No Docker, but processes, a port and half a GB of disk.
+            {
+                test: {
+                    name: "host",
+                    include: ["tests/host/**/*.test.ts"],
+                    testTimeout: 600_000,
+                    hookTimeout: 120_000,
+                    maxWorkers: 1,
+                    sequence: { groupOrder: 1 },
+                },
+            },
+            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(2, 1) } },
             {
                 test: {
                     name: "image",
                     include: ["tests/image/**/*.test.ts"],
-                    ...withDocker(2, 2, clients),
+                    ...withDocker(3, 2, clients),
                     retry,
                 },
             },
-            { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker(3, 1, clients) } },
+            { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker(4, 1, clients) } },
             {
                 test: {
                     name: "acceptance",
                     include: ["tests/acceptance/**/*.test.ts"],
-                    ...withDocker(4, 2),
+                    ...withDocker(5, 2),
                     retry,
                 },
             },
@@ -64,7 +75,7 @@ export default defineConfig({
                 test: {
                     name: "browser",
                     include: ["tests/browser/**/*.test.ts"],
-                    ...withDocker(5, 1, clients),
+                    ...withDocker(6, 1, clients),
                     retry,
                 },
             },
@@ -72,7 +83,7 @@ export default defineConfig({
                 test: {
                     name: "emulated",
                     include: ["tests/emulated/**/*.test.ts"],
-                    ...withDocker(6, 1, "tests/setup/emulation.ts"),
+                    ...withDocker(7, 1, "tests/setup/emulation.ts"),
                     testTimeout: 1_800_000,
                 },
             },

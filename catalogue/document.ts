@@ -17,11 +17,19 @@ export interface ServicesDocument {
     /** By name in the catalogue: `spark-worker` stands for all of its containers. */
     services: Record<string, ServiceEntry>;
     /** How it reaches a GPU, where it does. */
-    gpu?: { route: GpuRoute };
+    gpu?: GpuEntry;
     /** The workspace's: where connections from the host arrive for programs of the user's. */
     appPorts?: readonly AppPort[];
     /** The workspace's: pages on the host that JupyterLab's launcher has a card for. */
     cards?: readonly Card[];
+}
+
+/** A route to a GPU, as programs in a container see it. */
+export interface GpuEntry {
+    route: GpuRoute;
+    /** Of the host's kernels: where their gateway answers, and who asks. */
+    url?: string;
+    stack?: string;
 }
 
 /** A page of the stack's that a browser opens on the host. */

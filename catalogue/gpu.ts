@@ -49,3 +49,12 @@ export function foundGpu(route: GpuRoute, document: unknown): Record<string, str
     );
     return Object.fromEntries(telling.map(({ id, status, observed }) => [id, `${status}: ${observed}`]));
 }
+
+/** The gateway of the host's kernels, as the workspace reaches it. */
+export interface HostGateway {
+    url: string;
+    token: string;
+}
+
+/** File name of its token among the secrets. */
+export const hostGatewaySecret = "gpu";

@@ -1,5 +1,6 @@
 import { EngineError } from "@carbon/engine";
 import type { Command } from "commander";
+import { HostError } from "../host/error";
 import { SettingsError } from "../settings/parse";
 import { Declined, exitCodes, Interrupted, messageOf, UserError } from "./errors";
 import { interruptSignal } from "./interrupt";
@@ -38,7 +39,7 @@ function interruption(error: unknown): Interrupted {
 export function report(error: unknown, json: boolean): number {
     const full = diskIsFull(error);
     const known =
-        full || error instanceof UserError || error instanceof EngineError || error instanceof SettingsError;
+        full || [UserError, EngineError, SettingsError, HostError].some((kind) => error instanceof kind);
     if (error instanceof Declined) {
         process.stderr.write(`${printable(error.message)}\n`);
     } else {

@@ -7,6 +7,7 @@ import { addCredentials } from "./commands/credentials";
 import { addDoctor } from "./commands/doctor";
 import { addDown } from "./commands/down";
 import { addDrift } from "./commands/drift";
+import { addGpu } from "./commands/gpu";
 import { addLogs } from "./commands/logs";
 import { addModels } from "./commands/models";
 import { addOpen } from "./commands/open";
@@ -66,6 +67,7 @@ export function createProgram(): Command {
     addOutputs(program);
     addSshConfig(program);
     addCertificate(program);
+    addGpu(program);
     addModels(program);
     program.commandsGroup("Look after:");
     addStatus(program);

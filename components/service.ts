@@ -20,7 +20,14 @@ import {
 } from "../catalogue";
 import { type AppPort, memoryLimit } from "../catalogue/chosen";
 import { documentPath, launcherCards, servicesDocument } from "../catalogue/document";
-import { type GpuAccess, type GpuRoute, gpuAccess, isPassedIn } from "../catalogue/gpu";
+import {
+    type GpuAccess,
+    type GpuRoute,
+    gpuAccess,
+    type HostGateway,
+    hostGatewaySecret,
+    isPassedIn,
+} from "../catalogue/gpu";
 import { containerName, machineName, passwordName, volumeName } from "../catalogue/names";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
@@ -80,6 +87,8 @@ export interface ServiceArgs extends StackArgs {
     files?: Record<string, string>;
     /** Ports of the user's own programs. */
     appPorts?: AppPort[];
+    /** The host's kernels, where it may start some. */
+    hostKernels?: HostGateway;
     /** Limits besides those in the catalogue. */
     limits?: { cpus?: string; shmSize?: number };
 }
@@ -218,6 +227,7 @@ export class Service extends pulumi.ComponentResource {
         return [
             ...this.secrets.map(ownSecretFile),
             ...args.reaches.flatMap(({ secrets }) => secrets).map(secretFile),
+            ...hostToken(args),
             ...(runsUserCode(args.spec) ? environmentFile(args) : []),
             ...(args.spec.files ?? []).map(projectFile),
             ...Object.entries(files).map(([file, content]) => ({ file, content, permissions: "0444" })),
@@ -227,6 +237,12 @@ export class Service extends pulumi.ComponentResource {
 
 function secretFile({ spec, password }: GeneratedSecret) {
     return { file: `${secretsFolder}/${spec.name}`, content: password, permissions: "0400" };
+}
+
+/** The token of the host's kernels is the host's own: no password of this stack's. */
+function hostToken({ hostKernels }: ServiceArgs) {
+    const file = `${secretsFolder}/${hostGatewaySecret}`;
+    return hostKernels ? [{ file, content: pulumi.secret(hostKernels.token), permissions: "0400" }] : [];
 }
 
 /** As the service itself takes its secret. */
@@ -254,6 +270,7 @@ function documentFile({
     ports,
     appPorts,
     gpu,
+    hostKernels,
 }: ServiceArgs): Record<string, string> {
     if (typeof spec.image === "object") {
         return {};
@@ -262,6 +279,7 @@ function documentFile({
     const document = {
         ...servicesDocument({ ...choice, stack, tlsNames }, [spec, ...others]),
         ...(spec.gpu && isPassedIn(gpu) && { gpu: { route: gpu } }),
+        ...(hostKernels && { gpu: { route: gpu, url: hostKernels.url, stack } }),
         appPorts,
         // In the workspace's alone, so that another port on the host replaces no other container.
         cards: spec.name === workspace.name ? launcherCards(others, choice, ports) : undefined,

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { workspace } from "../catalogue";
 import type { AppPort } from "../catalogue/chosen";
+import type { HostGateway } from "../catalogue/gpu";
 import { type GeneratedSecret, Service, type StackArgs } from "./service";
 
 /** Arguments of {@link Workspace}. */
@@ -11,6 +12,8 @@ export interface WorkspaceArgs extends StackArgs {
     services: Service[];
     /** Variables by which programs in it find these services. */
     env: Record<string, string>;
+    /** The host's kernels, where it may start some. */
+    hostKernels?: HostGateway;
     /** Ports of the user's own programs. */
     appPorts: AppPort[];
     /** git's configuration with the user's name and e-mail address. */

@@ -44,7 +44,7 @@ export const NPM_LOCKS = ["base/node", "base/claude", "base/mongosh", "compute/c
 
 /** PyTorch and what only its CUDA build needs: PyTorch's CPU index replaces the whole of this lock. */
 export const CUDA_LOCK = "torch-cuda";
-const CUDA_PACKAGE = /^(torch|torchvision|triton|nvidia-.+|cuda-.+)$/;
+export const CUDA_PACKAGE = /^(torch|torchvision|triton|nvidia-.+|cuda-.+)$/;
 
 /**
  * What nothing here can use, though torch's CUDA build asks for it: Triton compiles for GPUs, takes 1 GB, and its LLVM and
@@ -128,7 +128,7 @@ function formatLock(name: string, inputs: readonly string[], pins: Pin[]): strin
     return `${[...header, ...pins.map(formatPin)].join("\n")}\n`;
 }
 
-function formatPin(pin: Pin): string {
+export function formatPin(pin: Pin): string {
     const marker = pin.machine ? ` ; platform_machine == "${pin.machine}"` : "";
     return [`${pin.name}==${pin.version}${marker}`, ...pin.hashes.map((hash) => `    --hash=${hash}`)].join(
         " \\\n",
@@ -152,7 +152,7 @@ function mergePlatforms(byMachine: Map<Machine, Pin[]>): Pin[] {
 }
 
 /** A uv of the locked version, in a folder that is removed afterwards. */
-class Uv {
+export class Uv {
     private constructor(
         private readonly folder: string,
         private readonly program: string,
@@ -180,28 +180,40 @@ class Uv {
         if (options.preferred) {
             copyFileSync(options.preferred, output);
         }
-        run(this.program, [
-            ...[
-                "pip",
-                "compile",
-                "--quiet",
-                "--no-config",
-                "--no-header",
-                "--no-annotate",
-                "--generate-hashes",
-            ],
-            ...["--no-emit-index-url", "--python-platform", platform, "--python-version", PYTHON_VERSION],
+        return this.resolve(inputs.map(inputFile), { platform, python: PYTHON_VERSION }, output, [
             ...(options.constraints ? ["--constraints", options.constraints] : []),
-            ...["--output-file", output, ...(options.arguments ?? []), ...inputs.map(inputFile)],
+            ...(options.arguments ?? []),
         ]);
+    }
+
+    /** Resolves files of requirements for a platform and a Python; pins that `output` holds already are preferred. */
+    resolve(
+        files: readonly string[],
+        { platform, python }: { platform: string; python: string },
+        output: string,
+        args: readonly string[],
+        env: Record<string, string> = {},
+    ): Pin[] {
+        const quietly = ["--quiet", "--no-config", "--no-header", "--no-annotate", "--generate-hashes"];
+        const target = ["--no-emit-index-url", "--python-platform", platform, "--python-version", python];
+        run(
+            this.program,
+            ["pip", "compile", ...quietly, ...target, "--output-file", output, ...args, ...files],
+            env,
+        );
         return parseLock(readFileSync(output, "utf8"));
+    }
+
+    /** A file with these lines, in the folder. */
+    writeLines(name: string, lines: readonly string[]): string {
+        const file = join(this.folder, name);
+        writeFileSync(file, lines.map((line) => `${line}\n`).join(""));
+        return file;
     }
 
     /** A file with these pins, in the folder. */
     write(name: string, pins: Pin[]): string {
-        const file = join(this.folder, name);
-        writeFileSync(file, `${pins.map(formatPin).join("\n")}\n`);
-        return file;
+        return this.writeLines(name, pins.map(formatPin));
     }
 }
 
@@ -212,8 +224,8 @@ interface CompileOptions {
     arguments?: string[];
 }
 
-function run(program: string, args: string[]): void {
-    execFileSync(program, args, { stdio: ["ignore", "inherit", "inherit"] });
+function run(program: string, args: readonly string[], env: Record<string, string> = {}): void {
+    execFileSync(program, args, { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } });
 }
 
 /** The pins that the named locks hold now; a lock that is not there yet holds none. */

@@ -96,7 +96,7 @@ function checkPlaces(settings: Choices): Refusal[] {
     });
 }
 
-function checkPorts({ ports, appPorts }: Choices): Refusal[] {
+function checkPorts({ ports, appPorts, gpu, gpuPort }: Choices): Refusal[] {
     const wanted = [
         ...Object.entries(ports).map(([name, port]) => ({
             key: "ports" as const,
@@ -108,6 +108,9 @@ function checkPorts({ ports, appPorts }: Choices): Refusal[] {
             const name = `appPorts' ${port}`;
             return { key: "appPorts" as const, name, port: published, own: name };
         }),
+        ...(gpu === "host"
+            ? [{ key: "gpuPort" as const, name: "the gateway (gpuPort)", port: gpuPort, own: "gpuPort" }]
+            : []),
     ];
     const holders = new Map<number, string>();
     return wanted.flatMap(({ key, name, port, own }): Refusal[] => {
@@ -118,9 +121,9 @@ function checkPorts({ ports, appPorts }: Choices): Refusal[] {
             return [["portOffset", reason]];
         }
         const advice =
-            key === "ports"
-                ? "Give each a port of its own"
-                : `Take it out of appPorts, or move ${other} with ports`;
+            key === "appPorts"
+                ? `Take it out of appPorts, or move ${other} with ports`
+                : "Give each a port of its own";
         return other ? [[key, `${other} and ${name} are both on host port ${port}. ${advice}.`]] : [];
     });
 }
@@ -137,7 +140,15 @@ function checkForwards({ appPorts }: Choices): Refusal[] {
 }
 
 /** What a way to a GPU cannot do without in the images. */
-function checkGpu({ gpu, platforms, toolsets, torchIndex }: Choices): Refusal[] {
+function checkGpu({ gpu, compute, platforms, toolsets, torchIndex }: Choices): Refusal[] {
+    if (gpu === "host" && !compute) {
+        return [
+            [
+                "gpu",
+                "host needs the compute image, which has JupyterLab. Set compute to true, or gpu to off.",
+            ],
+        ];
+    }
     if (gpu === "dri" && !toolsets.includes("graphics")) {
         return [["gpu", "dri needs the toolset graphics, which has Vulkan's drivers. Add it to toolsets."]];
     }

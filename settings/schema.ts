@@ -271,6 +271,12 @@ export const settingDefinitions = {
         description:
             "How the suite's programs reach a GPU. `off`: they compute on the CPU. `host`: notebooks and `carbon-gpu` run on this machine itself, as you, with its GPU: Metal on a Mac. `dri`: /dev/dri of Docker's machine, for Vulkan in the workspace and the LLM server (Linux, Podman or Colima with krunkit, Docker Desktop's VMM). `nvidia`: all GPUs of a Linux machine with NVIDIA's container toolkit, for the workspace and the LLM server.",
     }),
+    gpuPort: setting({
+        rule: integer({ min: 1024, max: 65535 }),
+        default: 9797,
+        description:
+            "Port of the gateway through which the workspace reaches this machine's kernels, with `gpu: host`. The gateway is one for all stacks, so `portOffset` is not added.",
+    }),
     torchIndex: setting({
         rule: choice(["auto", "cpu", "pypi", "cuda"]),
         default: "auto",

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import pc from "picocolors";
+import { ensureHost } from "../../host/control";
 import type { Settings } from "../../settings/parse";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
@@ -56,6 +57,7 @@ export async function bringUp(session: Session, changing: readonly Password[] = 
     if (exposure) {
         session.output.note(`${pc.yellow("!")} ${exposure}`);
     }
+    await ensureHost(session, settings);
     await startStopped(session);
     await askAfterPreview(session, engine, request, settings, replace);
     if (ensureWorkspaceFolder(settings)) {

@@ -1,8 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { driFolder } from "../../catalogue/gpu";
+import { type HostSettings, missingEnvironments, planHost } from "../../host/control";
+import { HostError } from "../../host/error";
 import type { Settings } from "../../settings/parse";
 import { type DockerInfo, isLocalEngine, lines } from "../docker";
+import { UserError } from "../errors";
 import { run } from "../process";
 import { type Finding, failure, ok, warning } from "./finding";
 
@@ -18,17 +21,35 @@ const toolkit = ["nvidia-container-runtime-hook", "nvidia-ctk"];
  * @param folder Where this machine's own devices lie.
  */
 export async function checkGpu(
-    { gpu }: Pick<Settings, "gpu">,
+    settings: Pick<Settings, "gpu"> & HostSettings,
     info: DockerInfo,
     { platform = process.platform, folder = driFolder }: { platform?: NodeJS.Platform; folder?: string } = {},
 ): Promise<Finding | undefined> {
     // Docker Desktop's engine lies in a machine of its own, on Linux, too.
     const isHere =
         platform === "linux" && isLocalEngine() && !info.OperatingSystem?.includes("Docker Desktop");
+    const { gpu } = settings;
+    if (gpu === "host") {
+        return checkHost(settings);
+    }
     if (gpu === "dri") {
         return isHere ? lookAtOwnDevices(folder) : await askEngineForDevice(platform);
     }
     return gpu === "nvidia" ? await checkNvidia(info, isHere) : undefined;
+}
+
+async function checkHost(settings: HostSettings): Promise<Finding> {
+    try {
+        const plan = await planHost(settings);
+        const missing = missingEnvironments(plan);
+        const kernels = `${plan.config.kernels.join(", ")} on this machine (${plan.machine.title})`;
+        return ok(title, missing.length > 0 ? `${kernels}, to be installed: ${missing.join(", ")}` : kernels);
+    } catch (error) {
+        if (!(error instanceof UserError || error instanceof HostError)) {
+            throw error;
+        }
+        return failure(title, error.message.replace(/\.$/, ""), "");
+    }
 }
 
 function lookAtOwnDevices(folder: string): Finding {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { checkGpu } from "../../../cli/preflight/gpu";
@@ -12,6 +12,9 @@ const started = (stderr: string): Rule => ({
     stderr,
     code: 127,
 });
+
+/** What concerns the machine's own kernels. */
+const own = { gpuPort: 9797, stack: "dev", workspaceDir: "/somewhere" };
 
 /** A stack that is quick to look at. */
 const plain = { portOffset, services: [], toolsets: ["graphics"], compute: false };
@@ -67,7 +70,10 @@ describe("carbon:gpu dri", () => {
         for (const name of names) {
             writeFileSync(join(folder, name), "");
         }
-        const finding = await checkGpu({ gpu: "dri" }, healthyInfo as never, { platform: "linux", folder });
+        const finding = await checkGpu({ gpu: "dri", ...own }, healthyInfo as never, {
+            platform: "linux",
+            folder,
+        });
         expect(finding).toMatchObject({ status, detail: expect.stringContaining(detail) });
     });
 
@@ -112,7 +118,7 @@ describe("carbon:gpu nvidia", () => {
             process.env.PATH = `${bin}:${path}`;
             try {
                 const info = { ...healthyInfo, Runtimes: { nvidia: {} } };
-                return await checkGpu({ gpu: "nvidia" }, info as never, { platform: "linux" });
+                return await checkGpu({ gpu: "nvidia", ...own }, info as never, { platform: "linux" });
             } finally {
                 process.env.PATH = path;
             }
@@ -140,7 +146,50 @@ describe("carbon:gpu nvidia", () => {
     });
 });
 
+describe("carbon:gpu host", () => {
+    const rules: Rule[] = [
+        { match: "^context inspect", stdout: "unix:///var/run/docker.sock\n" },
+        { match: "^network inspect bridge", stdout: "127.0.0.1 \n" },
+    ];
+    const stack = { ...plain, toolsets: [], compute: true, gpu: "host", gpuPort: 9000 + portOffset };
+
+    it.each([
+        [
+            rules,
+            { DOCKER_HOST: "tcp://192.0.2.1:2376" },
+            "The Docker Engine is at tcp://192.0.2.1:2376, on another machine",
+        ],
+        [
+            [{ match: "^info --format .*OperatingSystem", stdout: 'Debian|["name=rootless"]\n' }, ...rules],
+            {},
+            "Docker runs rootless here",
+        ],
+    ])(
+        "is refused before anything is touched where containers do not reach this machine",
+        async (own, env, reason) => {
+            const home = join(sandbox().dir, "home");
+            const { exitCode, stderr } = await up([...own, ...healthyDocker], stack, {
+                ...env,
+                CARBON_GPU_HOME: home,
+            });
+            expect(exitCode).toBe(1);
+            expect(stderr).toContain("nothing was changed:");
+            expect(stderr).toContain(reason);
+            expect(existsSync(home)).toBe(false);
+        },
+    );
+
+    it("is refused where another program has the gateway's port", async () => {
+        const box = sandbox();
+        const gpuPort = await box.occupyPort();
+        const env = { CARBON_GPU_HOME: join(box.dir, "home"), DOCKER_HOST: "unix:///var/run/docker.sock" };
+        const { stderr } = await up([...rules, ...healthyDocker], { ...stack, gpuPort }, env);
+        expect(stderr).toContain(
+            `port ${gpuPort} (gpuPort) is taken by another program. Type \`lsof -nP -iTCP:${gpuPort} -sTCP:LISTEN\` to see by what. Free it, or set carbon:gpuPort.`,
+        );
+    });
+});
+
 it("looks at nothing where no GPU is passed in", async () => {
-    expect(await checkGpu({ gpu: "off" }, healthyInfo as never)).toBeUndefined();
-    expect(await checkGpu({ gpu: "host" }, healthyInfo as never)).toBeUndefined();
+    expect(await checkGpu({ gpu: "off", ...own }, healthyInfo as never)).toBeUndefined();
 });

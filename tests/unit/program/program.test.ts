@@ -1,4 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { everyService, type ServiceSpec } from "../../../catalogue";
 import type { ServicesDocument } from "../../../catalogue/document";
 import { foundGpu } from "../../../catalogue/gpu";
@@ -50,6 +53,18 @@ function isSecret(value: unknown): boolean {
     return JSON.stringify(value).includes(secretValue);
 }
 
+const hostToken = "A1".repeat(24);
+
+/** A machine on which kernels are installed, as the variables that lead to them. */
+function installedHost(): Record<string, string> {
+    const home = mkdtempSync(join(tmpdir(), "carbon-home-"));
+    onTestFinished(() => rmSync(home, { recursive: true }));
+    const config = { schema: 1, address: "127.0.0.1", port: 9901, workspaces: {}, kernels: ["host-torch"] };
+    writeFileSync(join(home, "config.json"), JSON.stringify(config));
+    writeFileSync(join(home, "token"), `${hostToken}\n`);
+    return { CARBON_GPU_HOME: home };
+}
+
 describe("the program", () => {
     it.each(["dev", "arm64", "amd64", "cloud"])("registers every resource of stack %s", async (stack) => {
         const run = await runProgram(stack);
@@ -87,12 +102,41 @@ describe("the program", () => {
         expect(without.outputs.gpu).toEqual({ route: "none" });
     });
 
-    it.each(["off", "host"])("passes nothing into a container with gpu %s", async (gpu) => {
-        const { resources } = await runProgram("dev", { gpu, services: ofCompute });
+    it.each(["off", "host"])("passes no device into a container with gpu %s", async (gpu) => {
+        const { resources } = await runProgram("dev", { gpu, services: ofCompute }, installedHost());
         for (const { inputs } of resources.filter(({ type }) => type === container)) {
             expect(inputs).not.toHaveProperty("devices");
             expect(inputs).not.toHaveProperty("gpus");
         }
+    });
+
+    it("tells the workspace, and no service, of the kernels on the machine, and hands it their token", async () => {
+        const settings = { services: ["redis", "llm"], gpuPort: 9901 };
+        const run = await runProgram("dev", { ...settings, gpu: "host" }, installedHost());
+        const without = await runProgram("dev", settings);
+        const changed = run.resources.filter(
+            (resource, index) => JSON.stringify(resource) !== JSON.stringify(without.resources[index]),
+        );
+        expect(changed.map(({ name }) => name)).toEqual(["workspace-container"]);
+        const url = "http://host.docker.internal:9901";
+        expect(document(run, "workspace").gpu).toEqual({ route: "host", url, stack: "dev" });
+        expect(document(run, "llm").gpu).toBeUndefined();
+        const uploads = only(run, container, "workspace-container").inputs.uploads as { file: string }[];
+        const token = uploads.filter(({ file }) => file === "/run/carbon/secrets/gpu");
+        expect(token).toMatchObject([{ permissions: "0400", content: { value: hostToken } }]);
+        expect(isSecret(token)).toBe(true);
+        expect(JSON.stringify(run.resources.map(({ inputs }) => ({ ...inputs, uploads: [] })))).not.toContain(
+            hostToken,
+        );
+        expect(JSON.stringify(run.outputs)).not.toContain(hostToken);
+        expect(run.outputs.gpu).toMatchObject({ route: "host", found: { url, kernels: ["host-torch"] } });
+    });
+
+    it("is refused where no kernels are installed, with what to type", async () => {
+        const empty = { CARBON_GPU_HOME: "/nowhere/carbon-gpu" };
+        await expect(runProgram("dev", { gpu: "host" }, empty)).rejects.toThrow(
+            "carbon:gpu is host, and no kernels are installed on this machine. Type: ./carbon gpu install",
+        );
     });
 
     it("says in its outputs what the check found of a GPU", async () => {

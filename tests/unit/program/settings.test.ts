@@ -491,6 +491,17 @@ describe("a bad configuration", () => {
         ["a memory that has a key of its own", { serviceMemory: { workspace: 1024 } }, /^serviceMemory: /],
         ["too little memory for a service", { serviceMemory: { redis: 64 } }, /^serviceMemory: .*from 128/],
         ["a system's port for programs", { appPorts: [80] }, /^appPorts: .*from 1024 to 65535/],
+        [
+            "kernels on the machine without JupyterLab",
+            { gpu: "host", compute: false, toolsets: [], services: [] },
+            /^gpu: host needs the compute image, which has JupyterLab. Set compute to true, or gpu to off./,
+        ],
+        [
+            "a port of the stack's for the gateway",
+            { gpu: "host", gpuPort: 8888 },
+            /^gpuPort: jupyter and the gateway \(gpuPort\) are both on host port 8888. Give each a port of its own/,
+        ],
+        ["a system's port for the gateway", { gpuPort: 80 }, /^gpuPort: .*from 1024 to 65535/],
         ["a program's port twice", { appPorts: [8000, 8000] }, /^appPorts: .*none twice/],
         ["a program's port as a word", { appPorts: ["8000"] }, /^appPorts: .*a whole number/],
         [

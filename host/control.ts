@@ -1,0 +1,321 @@
+import * as fs from "node:fs";
+import { userInfo } from "node:os";
+import { confirm } from "../cli/confirm";
+import { Interrupted, UserError } from "../cli/errors";
+import { plural } from "../cli/output";
+import { whyNotFree } from "../cli/preflight/ports";
+import { printableLine } from "../cli/printable";
+import type { Session } from "../cli/session";
+import type { Settings } from "../settings/parse";
+import { askGateway, awaitGateway, gatewayUrl } from "./api";
+import {
+    ensureHome,
+    type HostConfig,
+    type HostHome,
+    type HostProgram,
+    hostHome,
+    inHome,
+    readConfig,
+    readToken,
+    removeHome,
+    renewToken,
+    writeConfig,
+} from "./home";
+import { installEnvironments, isCurrent, removeOtherKernels } from "./install";
+import { engineFacts, gatewayAddress, type HostMachine, hostMachine } from "./machine";
+import { gatewayEnvironment, kernelNames, pins, usualKernels } from "./pins";
+import { hostProcesses, writeProcesses } from "./processes";
+import { hostRunner, type Runner } from "./runners";
+
+/** What a command asks for. */
+export interface HostWishes {
+    /** Kernels; those that are there already, or the machine's usual ones, when absent. */
+    kernels?: string[];
+    /** Servers beside the gateway: these take the place of those of the same names. */
+    programs?: readonly HostProgram[];
+    /** A Python to make environments with. */
+    python?: string;
+}
+
+/** What of a stack's settings concerns this machine's side. */
+export type HostSettings = Pick<Settings, "gpuPort" | "stack" | "workspaceDir">;
+
+/** What is to be there for a stack. */
+export interface HostPlan {
+    home: HostHome;
+    machine: HostMachine;
+    runner: Runner;
+    config: HostConfig;
+    /** What is there now. */
+    before?: HostConfig;
+}
+
+/**
+ * What the stack's settings come to on this machine. Nothing is changed.
+ *
+ * @throws UserError where it cannot be had here.
+ */
+export async function planHost(
+    settings: HostSettings,
+    { kernels, programs = [] }: HostWishes = {},
+): Promise<HostPlan> {
+    const home = hostHome();
+    const [machine, facts, runner] = await Promise.all([hostMachine(), engineFacts(), hostRunner(home)]);
+    const before = readConfig(home);
+    const present = before && before.kernels.length > 0 ? before.kernels : undefined;
+    const config: HostConfig = {
+        schema: 1,
+        address: gatewayAddress(process.platform, facts),
+        port: settings.gpuPort,
+        workspaces: { ...before?.workspaces, [settings.stack]: settings.workspaceDir },
+        kernels: checkedKernels(machine, kernels ?? present ?? usualKernels(machine.kind)),
+        programs: [
+            ...(before?.programs ?? []).filter(({ name }) => !programs.some((other) => other.name === name)),
+            ...programs,
+        ],
+    };
+    const others = Object.keys(before?.workspaces ?? {}).filter((stack) => stack !== settings.stack);
+    if (before && others.length > 0 && before.port !== config.port) {
+        throw new UserError(
+            `carbon:gpuPort is ${config.port}, and the gateway of this machine is on ${before.port} for ${others.join(", ")}. It is one for all stacks: give them the same port, or type: ./carbon gpu uninstall`,
+        );
+    }
+    const plan = { home, machine, runner, config, before };
+    await ensurePortFree(plan);
+    return plan;
+}
+
+function checkedKernels({ kind, title }: HostMachine, names: readonly string[]): string[] {
+    const allowed = kernelNames(kind);
+    const unknown = names.find((name) => !allowed.includes(name));
+    if (unknown) {
+        throw new UserError(
+            `There is no kernel ${JSON.stringify(unknown)} for this machine (${title}). Allowed: ${allowed.join(", ")}.`,
+            2,
+        );
+    }
+    return [...new Set(names)];
+}
+
+async function ensurePortFree({ home, runner, config, before }: HostPlan): Promise<void> {
+    const isOwn = before && gatewayUrl(before) === gatewayUrl(config) && (await runner.isRunning());
+    const problem = isOwn ? undefined : await whyNotFree(config.address, config.port);
+    // One that outlives its supervisor for a second is no stranger's.
+    if (problem && !(await askGateway(home, config)).answers) {
+        throw new UserError(
+            `port ${config.port} (gpuPort) ${problem}. Type \`lsof -nP -iTCP:${config.port} -sTCP:LISTEN\` to see by what. Free it, or set carbon:gpuPort.`,
+        );
+    }
+}
+
+/** What has to be installed for a plan, by name. */
+export function missingEnvironments({ home, machine, config }: HostPlan): string[] {
+    const wanted = [
+        gatewayEnvironment,
+        ...config.kernels,
+        ...config.programs.map(({ environment }) => environment),
+    ];
+    return [...new Set(wanted)].filter((name) => !isCurrent(home, machine.kind, name));
+}
+
+/** Whether all is as planned, and answers. */
+export async function isReady(plan: HostPlan): Promise<boolean> {
+    const { home, config, before, runner } = plan;
+    return (
+        missingEnvironments(plan).length === 0 &&
+        JSON.stringify(before) === JSON.stringify(config) &&
+        (await runner.isRunning()) &&
+        (config.kernels.length === 0 || (await askGateway(home, config)).answers)
+    );
+}
+
+/** What it means to have programs on this machine, on one screen. */
+export function describeHost(
+    { home, machine, runner, config }: HostPlan,
+    missing: readonly string[],
+): string {
+    const { environments } = pins.machines[machine.kind];
+    const named = missing.filter((name) => name in environments);
+    const megabytes = named.reduce((sum, name) => sum + (environments[name]?.megabytes ?? 0), 0);
+    const shown = machine.nvidia ? `${machine.title}, ${printableLine(machine.nvidia)}` : machine.title;
+    return [
+        `On this machine (${shown}), for the workspace in its container:`,
+        ...(config.kernels.length > 0 ? describeKernels(home, config) : []),
+        ...config.programs.map(
+            ({ name, environment }) =>
+                `  - The server ${name} (${environments[environment]?.gives}) runs as you, and listens on ${config.address} alone.`,
+        ),
+        ...(named.length > 0
+            ? [
+                  `  - Installed into ${home.dir}, up to ${megabytes} MB:`,
+                  ...named.map((name) => `      ${name}: ${environments[name]?.gives}`),
+              ]
+            : []),
+        `  - Started as a ${runner.title}${runner.files.length > 0 ? ` (${runner.files.join(", ")})` : ""}.`,
+        "`./carbon gpu stop` stops it, `./carbon gpu uninstall` removes all of it.",
+    ].join("\n");
+}
+
+function describeKernels(home: HostHome, { address, port }: HostConfig): string[] {
+    return [
+        `  - Kernels for notebooks and carbon-gpu. Code that you run on them runs as you (${userInfo().username}) on this machine. It sees your files, your keys and your network; no container is around it.`,
+        `  - Whoever has the kernels' token can run such code: it lies in ${inHome(home, "token")}, for you alone, and in the workspace for its user and for root there. So trust what runs in the workspace as you trust yourself.`,
+        `  - The kernels' gateway listens on ${address}:${port} alone, and answers nobody without the token.`,
+    ];
+}
+
+/**
+ * Installs what is missing of a plan and starts it, after one question where nothing was installed before.
+ *
+ * @returns what was installed.
+ */
+export async function carryOut(
+    session: Session,
+    plan: HostPlan,
+    { python }: HostWishes = {},
+): Promise<string[]> {
+    const { home, machine, config, before } = plan;
+    const missing = missingEnvironments(plan);
+    if (bringsSomethingNew(plan)) {
+        session.output.note(describeHost(plan, missing));
+        await confirm(session, "Install and start this?");
+    }
+    ensureDisk(plan, missing);
+    ensureHome(home);
+    const { output, signal } = session;
+    await installEnvironments({ home, machine, output, signal, python }, missing, config.kernels);
+    removeOtherKernels(home, config.kernels);
+    if (!readToken(home)) {
+        renewToken(home);
+    }
+    writeConfig(home, config);
+    const moved = before !== undefined && gatewayUrl(before) !== gatewayUrl(config);
+    await startHost(session, plan, { anew: moved || missing.includes(gatewayEnvironment) });
+    return missing;
+}
+
+/** What a user has said yes to is not asked again. */
+function bringsSomethingNew({ config, before }: HostPlan): boolean {
+    const known = before?.programs.map(({ name }) => name) ?? [];
+    return (
+        !before ||
+        (before.kernels.length === 0 && config.kernels.length > 0) ||
+        config.programs.some(({ name }) => !known.includes(name))
+    );
+}
+
+function ensureDisk({ home, machine }: HostPlan, missing: readonly string[]): void {
+    const { environments } = pins.machines[machine.kind];
+    // What is downloaded lies beside what is unpacked until all is there.
+    const needed = missing.reduce((sum, name) => sum + (environments[name]?.megabytes ?? 100) * 1.5, 0);
+    let place = home.dir;
+    while (!fs.existsSync(place)) {
+        place = inHome({ dir: place, chosen: false }, "..");
+    }
+    const { bavail, bsize } = fs.statfsSync(place);
+    const free = Math.floor((bavail * bsize) / 1e6);
+    if (needed > free) {
+        throw new UserError(
+            `The kernels take ${Math.ceil(needed)} MB while they are installed, and ${free} MB are free at ${place}. Make room, or install fewer: ./carbon gpu install --kernel <name>`,
+        );
+    }
+}
+
+/**
+ * Starts what is installed, and waits until the gateway answers.
+ *
+ * @param anew Whether what runs already is ended first.
+ */
+export async function startHost(
+    session: Session,
+    { home, runner, config }: Pick<HostPlan, "home" | "runner" | "config">,
+    { anew = false }: { anew?: boolean } = {},
+): Promise<void> {
+    if (anew) {
+        await runner.stop();
+    }
+    writeProcesses(home, hostProcesses(home, config));
+    await runner.start();
+    if (config.kernels.length === 0) {
+        return;
+    }
+    const answer = await awaitGateway(home, config, { seconds: 60, signal: session.signal });
+    if (session.signal.aborted) {
+        throw new Interrupted();
+    }
+    if (!answer.answers) {
+        throw new UserError(
+            `The gateway does not answer on ${gatewayUrl(config)}: ${answer.reason}. Its log ends with:\n${lastLines(home, "gateway")}`,
+        );
+    }
+}
+
+/** The end of a log. */
+function lastLines(home: HostHome, name: string): string {
+    const file = inHome(home, "logs", `${name}.log`);
+    const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+    const lines = text.trimEnd().split("\n").slice(-5);
+    return lines.map((line) => `    ${printableLine(line)}`).join("\n");
+}
+
+/** What is installed here. */
+export interface InstalledHost {
+    home: HostHome;
+    config: HostConfig;
+    runner: Runner;
+}
+
+/**
+ * What is installed here.
+ *
+ * @throws UserError where nothing is.
+ */
+export async function installedHost(session: Session): Promise<InstalledHost> {
+    const home = hostHome();
+    const config = readConfig(home);
+    if (!config) {
+        throw new UserError(
+            `No kernels are installed on this machine. Type: ./carbon gpu install${session.stackFlag()}`,
+        );
+    }
+    return { home, config, runner: await hostRunner(home) };
+}
+
+/**
+ * Ends and removes everything.
+ *
+ * @returns names of what lay in the folder and is somebody else's.
+ */
+export async function uninstallHost(): Promise<string[]> {
+    const home = hostHome();
+    await (await hostRunner(home)).stop();
+    return removeHome(home);
+}
+
+/** Words for the kernels that a restart ends. */
+export function describeRunning(count: number): string {
+    return count === 0 ? "" : ` ${plural(count, "kernel")} that run now will end.`;
+}
+
+/**
+ * For `up`: sees to the host's side where the stack's settings want it.
+ *
+ * @param programs Servers that they want beside the gateway.
+ */
+export async function ensureHost(
+    session: Session,
+    settings: HostSettings & Pick<Settings, "gpu">,
+    programs: readonly HostProgram[] = [],
+): Promise<void> {
+    const wantsKernels = settings.gpu === "host";
+    if (!wantsKernels && programs.length === 0) {
+        return;
+    }
+    const kernels = wantsKernels ? undefined : (readConfig(hostHome())?.kernels ?? []);
+    const plan = await planHost(settings, { kernels, programs });
+    if (!(await isReady(plan))) {
+        await carryOut(session, plan);
+        const what = [...(wantsKernels ? ["kernels"] : []), ...programs.map(({ name }) => name)].join(", ");
+        session.output.note(`Ready on this machine (${plan.config.address}): ${what}.`);
+    }
+}

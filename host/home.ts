@@ -1,0 +1,162 @@
+import { randomInt } from "node:crypto";
+import * as fs from "node:fs";
+import { homedir } from "node:os";
+import * as path from "node:path";
+import { z } from "zod";
+import { HostError } from "./error";
+
+/** Where everything lies that the host's side of the suite needs; nobody but its user enters it. */
+export interface HostHome {
+    dir: string;
+    /** True where CARBON_GPU_HOME names it, and there may be another one. */
+    chosen: boolean;
+}
+
+/** A server that runs beside the gateway, in an environment of its own. */
+const programSchema = z.object({
+    /** Also of its log. */
+    name: z.string().regex(/^[a-z][a-z-]*$/),
+    /** One of pins.json that is marked as a program's. */
+    environment: z.string(),
+    /** File in lib/, see install.ts. */
+    script: z.string(),
+    /** `{home}` stands for the host's folder, `{address}` for the address that containers reach. Nothing secret. */
+    arguments: z.array(z.string()),
+});
+export type HostProgram = z.infer<typeof programSchema>;
+
+/** What the gateway reads besides the token. */
+const configSchema = z.object({
+    schema: z.literal(1),
+    /** Of this machine, that the gateway listens on. */
+    address: z.string(),
+    port: z.int().min(1).max(65535),
+    /** By stack: the folder that is /workspace there. */
+    workspaces: z.record(z.string(), z.string()),
+    /** Kernels that are to be there; without one there is no gateway. */
+    kernels: z.array(z.string()),
+    /** Servers beside the gateway. */
+    programs: z.array(programSchema).default([]),
+});
+export type HostConfig = z.infer<typeof configSchema>;
+
+/** Everything that may lie in the folder, and goes with it. */
+const contents = [
+    ...["cache", "config.json", "envs", "gateway", "kernels", "lib", "logs", "models", "processes.json"],
+    ...["python", "run", "token", "uv"],
+];
+
+/** The host's folder of whoever runs this. */
+export function hostHome(env: NodeJS.ProcessEnv = process.env, platform = process.platform): HostHome {
+    const chosen = env.CARBON_GPU_HOME;
+    if (chosen) {
+        return { dir: path.resolve(chosen), chosen: true };
+    }
+    const own =
+        platform === "darwin"
+            ? ["Library", "Application Support", "Carbon GPU"]
+            : [".local", "share", "carbon-gpu"];
+    return { dir: path.join(homedir(), ...own), chosen: false };
+}
+
+/** Path of something in the folder. */
+export function inHome({ dir }: HostHome, ...parts: string[]): string {
+    return path.join(dir, ...parts);
+}
+
+/**
+ * Makes the folder, or narrows it to its owner.
+ *
+ * @throws UserError where it is somebody else's, or none.
+ */
+export function ensureHome({ dir, chosen }: HostHome): void {
+    if (process.getuid?.() === 0 && process.env.SUDO_UID && !chosen) {
+        throw new HostError("Kernels on this machine are their user's. Type the same command without sudo.");
+    }
+    fs.mkdirSync(path.dirname(dir), { recursive: true });
+    if (!fs.existsSync(dir)) {
+        fs.mkdirSync(dir, { mode: 0o700 });
+    }
+    const found = fs.lstatSync(dir);
+    if (!found.isDirectory() || found.uid !== process.getuid?.()) {
+        throw new HostError(
+            `${dir} is not a folder of yours. Move it away, or run this as its owner and without sudo.`,
+        );
+    }
+    fs.chmodSync(dir, 0o700);
+    for (const name of ["envs", "kernels", "lib", "logs", "run"]) {
+        fs.mkdirSync(path.join(dir, name), { recursive: true, mode: 0o700 });
+    }
+}
+
+/**
+ * Removes the folder with everything of the suite's in it.
+ *
+ * @returns names of what is somebody else's, and stays with the folder.
+ */
+export function removeHome({ dir }: HostHome): string[] {
+    for (const name of contents) {
+        fs.rmSync(path.join(dir, name), { recursive: true, force: true, maxRetries: 3 });
+    }
+    const left = fs.existsSync(dir) ? fs.readdirSync(dir) : [];
+    if (left.length === 0) {
+        fs.rmSync(dir, { recursive: true, force: true });
+    }
+    return left;
+}
+
+/** Writes a file for its owner alone, whole or not at all. */
+export function writePrivate(file: string, text: string): void {
+    const unfinished = `${file}.new`;
+    fs.rmSync(unfinished, { force: true });
+    fs.writeFileSync(unfinished, text, { mode: 0o600, flag: "wx" });
+    fs.renameSync(unfinished, file);
+}
+
+/** What the gateway was set to; undefined before it is installed. */
+export function readConfig(home: HostHome): HostConfig | undefined {
+    const file = inHome(home, "config.json");
+    const text = read(file);
+    if (text === undefined) {
+        return undefined;
+    }
+    try {
+        return configSchema.parse(JSON.parse(text));
+    } catch {
+        throw new HostError(
+            `${file} is not as the suite writes it. Remove it and type: ./carbon gpu install`,
+        );
+    }
+}
+
+export function writeConfig(home: HostHome, config: HostConfig): void {
+    writePrivate(inHome(home, "config.json"), `${JSON.stringify(config, null, 4)}\n`);
+}
+
+/** Characters of a token, all of them letters and digits. */
+const tokenLength = 48;
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/** The token without which the gateway answers nobody; undefined where there is none. */
+export function readToken(home: HostHome): string | undefined {
+    const token = read(inHome(home, "token"))?.trim();
+    return token && /^[A-Za-z0-9]{48}$/.test(token) ? token : undefined;
+}
+
+/** Makes a new token. */
+export function renewToken(home: HostHome): string {
+    const token = Array.from({ length: tokenLength }, () => alphabet[randomInt(alphabet.length)]).join("");
+    writePrivate(inHome(home, "token"), `${token}\n`);
+    return token;
+}
+
+function read(file: string): string | undefined {
+    try {
+        return fs.readFileSync(file, "utf8");
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+            return undefined;
+        }
+        throw new HostError(`${file} cannot be read: ${(error as Error).message}`);
+    }
+}

@@ -1,0 +1,126 @@
+import * as os from "node:os";
+import { UserError } from "../cli/errors";
+import { run } from "../cli/process";
+import { type MachineKind, machineKind, pins } from "./pins";
+
+/** This machine, as far as kernels on it depend on it. */
+export interface HostMachine {
+    kind: MachineKind;
+    title: string;
+    /** What nvidia-smi says; absent where it does not answer. */
+    nvidia?: string;
+}
+
+/**
+ * What this machine is.
+ *
+ * @throws UserError where it can have no kernels.
+ */
+export async function hostMachine(): Promise<HostMachine> {
+    const kind = machineKind(process.platform, process.arch);
+    if (!kind) {
+        throw new UserError(
+            `Kernels beside Docker are there for Macs, and for Linux on x86-64 and arm64; this machine is ${process.platform} ${process.arch}. Set carbon:gpu to off.`,
+        );
+    }
+    await ensureMacos(kind);
+    const nvidia = process.platform === "linux" ? await nvidiaGpu() : undefined;
+    return { kind, title: pins.machines[kind].title, ...(nvidia && { nvidia }) };
+}
+
+async function ensureMacos(kind: MachineKind): Promise<void> {
+    const { oldestMacos, title } = pins.machines[kind];
+    if (!oldestMacos) {
+        return;
+    }
+    const { stdout } = await run("sw_vers", ["-productVersion"], { timeout: 10_000 });
+    if (Number.parseInt(stdout, 10) < Number.parseInt(oldestMacos, 10)) {
+        throw new UserError(
+            `macOS ${stdout.trim()} is too old for the kernels of an ${title}: they need ${oldestMacos} or later. Set carbon:gpu to off.`,
+        );
+    }
+}
+
+async function nvidiaGpu(): Promise<string | undefined> {
+    const query = ["--query-gpu=name,driver_version", "--format=csv,noheader"];
+    const { exitCode, stdout } = await run("nvidia-smi", query, { timeout: 10_000 });
+    return exitCode === 0 ? stdout.trim().split("\n")[0] : undefined;
+}
+
+/** How the engine's containers reach this machine, as far as the Docker client knows. */
+export interface EngineFacts {
+    /** Address of the engine, such as `unix:///var/run/docker.sock`. */
+    endpoint: string;
+    /** As `docker info` has it. */
+    operatingSystem?: string;
+    rootless: boolean;
+    /** Of Docker's default bridge; undefined where it has none. */
+    bridge?: string;
+}
+
+/**
+ * The address to listen on, so that containers reach this machine by the name host.docker.internal and as little else as
+ * possible does: 127.0.0.1 where the engine lies in a machine of its own that hands connections on, else that of Docker's
+ * bridge.
+ *
+ * @throws UserError where containers cannot reach this machine.
+ */
+export function gatewayAddress(platform: NodeJS.Platform, facts: EngineFacts): string {
+    const { endpoint, operatingSystem = "", rootless, bridge } = facts;
+    if (!/^(unix|npipe):/.test(endpoint)) {
+        throw new UserError(
+            `The Docker Engine is at ${endpoint}, on another machine: its containers do not reach kernels on this one. Deploy from that machine, or set carbon:gpu to off.`,
+        );
+    }
+    if (platform === "darwin" || operatingSystem.includes("Docker Desktop")) {
+        return "127.0.0.1";
+    }
+    if (rootless) {
+        throw new UserError(
+            "Docker runs rootless here: its containers do not reach this machine's own addresses. Use an engine that runs as root, or set carbon:gpu to off.",
+        );
+    }
+    if (!bridge) {
+        throw new UserError(
+            "Docker's network `bridge` has no address on this machine, at which its containers would reach it. Type `docker network inspect bridge`, and take `bridge: none` out of /etc/docker/daemon.json.",
+        );
+    }
+    return bridge;
+}
+
+/** What the Docker client says of its engine; `CARBON_GPU_ADDRESS` stands for the bridge's address, where there is none. */
+export async function engineFacts(env: NodeJS.ProcessEnv = process.env): Promise<EngineFacts> {
+    if (env.CARBON_GPU_ADDRESS) {
+        return { endpoint: "unix:", rootless: false, bridge: checkedAddress(env.CARBON_GPU_ADDRESS) };
+    }
+    const told = (...args: string[]) => run("docker", args, { timeout: 20_000 });
+    const [context, info, bridge] = await Promise.all([
+        env.DOCKER_HOST ?? told("context", "inspect", "--format", "{{.Endpoints.docker.Host}}"),
+        told("info", "--format", "{{.OperatingSystem}}|{{json .SecurityOptions}}"),
+        told("network", "inspect", "bridge", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}"),
+    ]);
+    return {
+        endpoint: typeof context === "string" ? context : context.stdout.trim() || "unix:",
+        operatingSystem: info.stdout.split("|")[0],
+        rootless: info.stdout.includes("name=rootless"),
+        bridge: bridge.stdout.split(/\s+/).find(isIpv4) ?? bridgeInterface(),
+    };
+}
+
+function checkedAddress(address: string): string {
+    if (!isIpv4(address) || address === "0.0.0.0") {
+        throw new UserError(
+            `CARBON_GPU_ADDRESS is ${JSON.stringify(address)}. Allowed: one IPv4 address of this machine, not 0.0.0.0.`,
+        );
+    }
+    return address;
+}
+
+function isIpv4(text: string): boolean {
+    return /^\d{1,3}(\.\d{1,3}){3}$/.test(text);
+}
+
+/** Docker leaves the address out of its answer until the first container has run. */
+function bridgeInterface(): string | undefined {
+    return os.networkInterfaces().docker0?.find(({ family }) => family === "IPv4")?.address;
+}

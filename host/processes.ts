@@ -1,0 +1,89 @@
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { type HostConfig, type HostHome, type HostProgram, inHome, writePrivate } from "./home";
+import { gatewayEnvironment } from "./pins";
+
+/** A program that runs on this machine as long as its user is there; supervise.py starts it again when it ends. */
+export interface HostProcess {
+    /** Also of its log, logs/<name>.log. */
+    name: string;
+    argv: string[];
+    /** All that it gets. */
+    env: Record<string, string>;
+}
+
+/** Variables that programs of the user's need, and that hold nothing secret. */
+const handedOn = [
+    ...["HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "LC_ALL", "TMPDIR", "TZ"],
+    ...["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"],
+    ...["NODE_EXTRA_CA_CERTS", "HF_ENDPOINT"],
+    ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"],
+    ...["http_proxy", "https_proxy", "all_proxy", "no_proxy"],
+];
+
+/** The environment of what runs on the host: of the command's own, what is needed. An address with a password is not. */
+export function hostEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+    const kept = handedOn.flatMap((name) => {
+        const value = env[name];
+        return value && !/:\/\/[^/]*@/.test(value) ? [[name, value] as const] : [];
+    });
+    return Object.fromEntries(kept);
+}
+
+/** A program of an environment's, such as its Python. */
+export function programOf(home: HostHome, environment: string, program = "python"): string {
+    return environment === gatewayEnvironment
+        ? inHome(home, "gateway", "bin", program)
+        : inHome(home, "envs", environment, "bin", program);
+}
+
+/** The gateway. Where the token lies it knows by itself: arguments and variables are for everybody to see. */
+export function gatewayProcess(home: HostHome): HostProcess {
+    return {
+        name: "gateway",
+        argv: [programOf(home, gatewayEnvironment), inHome(home, "lib", "carbon_gateway.py"), home.dir],
+        env: hostEnvironment(),
+    };
+}
+
+function programProcess(home: HostHome, address: string, program: HostProgram): HostProcess {
+    const filledIn = (text: string) => text.replaceAll("{home}", home.dir).replaceAll("{address}", address);
+    const script = inHome(home, "lib", program.script);
+    return {
+        name: program.name,
+        argv: [programOf(home, program.environment), script, ...program.arguments.map(filledIn)],
+        env: hostEnvironment(),
+    };
+}
+
+/** Everything that is to run. */
+export function hostProcesses(
+    home: HostHome,
+    { address, kernels, programs }: Pick<HostConfig, "address" | "kernels" | "programs">,
+): HostProcess[] {
+    return [
+        ...(kernels.length > 0 ? [gatewayProcess(home)] : []),
+        ...programs.map((program) => programProcess(home, address, program)),
+    ];
+}
+
+/** What supervise.py says of a process. */
+const stateSchema = z.record(
+    z.string(),
+    z.object({ pid: z.int().nullable(), restarts: z.int(), since: z.number() }),
+);
+
+/** What runs, by name, as supervise.py has written it last. */
+export function processStates(home: HostHome): z.infer<typeof stateSchema> {
+    try {
+        return stateSchema.parse(JSON.parse(readFileSync(inHome(home, "run", "state.json"), "utf8")));
+    } catch {
+        // It has not run yet.
+        return {};
+    }
+}
+
+/** Hands the list to supervise.py. */
+export function writeProcesses(home: HostHome, processes: readonly HostProcess[]): void {
+    writePrivate(inHome(home, "processes.json"), `${JSON.stringify(processes, null, 4)}\n`);
+}

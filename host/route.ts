@@ -1,0 +1,37 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { HostGateway } from "../catalogue/gpu";
+import { machineName } from "../catalogue/names";
+import type { Settings } from "../settings";
+import { type HostHome, hostHome, readConfig, readToken } from "./home";
+import { machineKind, pins } from "./pins";
+
+/** The gateway of this machine's kernels, as the stack takes it. */
+export interface HostRoute {
+    access: HostGateway;
+    /** For the stack output `gpu`. */
+    found: { url: string; machine?: string; kernels: string[] };
+}
+
+/**
+ * What this machine has for `gpu: host`; undefined with other routes.
+ *
+ * @throws pulumi.RunError where nothing is installed; Pulumi prints it without a stack trace.
+ */
+export function hostRoute(
+    { gpu, gpuPort }: Pick<Settings, "gpu" | "gpuPort">,
+    home: HostHome = hostHome(),
+): HostRoute | undefined {
+    if (gpu !== "host") {
+        return undefined;
+    }
+    const [config, token] = [readConfig(home), readToken(home)];
+    if (!config || !token) {
+        throw new pulumi.RunError(
+            "carbon:gpu is host, and no kernels are installed on this machine. Type: ./carbon gpu install",
+        );
+    }
+    const url = `http://${machineName}:${gpuPort}`;
+    const kind = machineKind(process.platform, process.arch);
+    const machine = kind && pins.machines[kind].title;
+    return { access: { url, token }, found: { url, machine, kernels: config.kernels } };
+}
