@@ -51,6 +51,8 @@ export interface RoleArgs {
         appPorts?: readonly { port: number; published: number; forward: number }[];
         /** Host ports of the pages that the launcher has cards for, by port name. Default: no cards. */
         ports?: Record<string, number>;
+        /** The kernels' gateway on this machine, as the document has it; its name leads there from the container. */
+        gpu?: { route: "host"; url: string; stack: string };
     };
     env?: Record<string, string>;
     /** The same, readable by root alone. */
@@ -93,6 +95,7 @@ export async function startRole(args: RoleArgs): Promise<Docker.Container> {
             Binds: args.binds ?? [],
             PortBindings: published,
             NetworkMode: args.host?.network.id,
+            ...(args.stack?.gpu && { ExtraHosts: [`${new URL(args.stack.gpu.url).hostname}:host-gateway`] }),
             ...limits(args.role),
             ...(args.memory && { Memory: args.memory, MemorySwap: args.memory }),
         },
@@ -124,7 +127,7 @@ export async function startHealthy(args: RoleArgs): Promise<Docker.Container> {
 }
 
 function describeStack({ image, role, stack = {} }: RoleArgs): ServicesDocument {
-    const { tls = false, tlsNames = [], services = [], appPorts, ports } = stack;
+    const { tls = false, tlsNames = [], services = [], appPorts, ports, gpu } = stack;
     const { image: kind, toolsets } = readImageJson(image);
     const needed = everyService.find(({ name }) => name === role)?.needs;
     const choice = { tls, compute: kind === "compute", toolsets };
@@ -133,6 +136,7 @@ function describeStack({ image, role, stack = {} }: RoleArgs): ServicesDocument 
         ...servicesDocument({ stack: "test", tlsNames, ...choice }, specs),
         appPorts,
         cards: ports && launcherCards(specs.slice(1), choice, ports),
+        ...(gpu && { gpu }),
     };
 }
 

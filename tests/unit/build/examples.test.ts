@@ -53,6 +53,9 @@ it("there is an example for each area", () => {
         "tensorflow",
         "llm-server",
         "spark",
+        "metal-torch",
+        "metal-tensorflow",
+        "mlx",
     ]);
 });
 

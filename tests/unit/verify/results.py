@@ -1,4 +1,5 @@
-"""Runs the tests of this folder, and prints one JSON list as its last line: each test's name, status and message."""
+"""Runs the tests of a folder, this one by default, and prints one JSON list as its last line: each test's name, status and
+message."""
 
 import json
 import sys
@@ -39,5 +40,5 @@ class Results(unittest.TestResult):
 
 if __name__ == "__main__":
     results = Results()
-    unittest.defaultTestLoader.discover("tests/unit/verify", top_level_dir=".").run(results)
+    unittest.defaultTestLoader.discover((sys.argv[1:] or ["tests/unit/verify"])[0], top_level_dir=".").run(results)
     sys.stdout.write("\n" + json.dumps(list(results.tests.values())))

@@ -6,7 +6,7 @@ import re
 import warnings
 from importlib.util import find_spec
 
-from carbon_jupyter import memory
+from carbon_jupyter import gateway, memory
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.auth.login import LoginFormHandler
 
@@ -61,6 +61,14 @@ c.YDocExtension.session_store_path = f"{state}/collaboration_sessions.json"
 c.AsyncIOLoopKernelManager.restarter_class = "carbon_jupyter.memory.Restarter"
 c.ServerApp.kernel_websocket_connection_class = "carbon_jupyter.memory.WebsocketConnection"
 c.ResourceUseDisplay.mem_limit = memory.limit()
+
+# Kernels on the user's machine beside these, where the stack asks for them. What does it comes with an extension for
+# Google's cloud.
+c.ServerApp.jpserver_extensions = {"google.cloud.jupyter_config": False}
+if host := gateway.find():
+    from carbon_jupyter import host_kernels
+
+    host_kernels.configure(c, host)
 
 # Neither is anything that a user could mend: a cell without an id is given one, and the status bar's makers use an old name.
 warnings.filterwarnings("ignore", category=UserWarning, message="date_default is deprecated")
