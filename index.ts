@@ -4,6 +4,7 @@ import { clientAccess } from "./catalogue/clients";
 import { suiteImages } from "./catalogue/images";
 import { urls as suiteUrls } from "./catalogue/urls";
 import { Keys, PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
+import { llmSecrets } from "./host/llm";
 import { loadSettings } from "./settings";
 
 const settings = loadSettings();
@@ -33,7 +34,8 @@ for (const spec of settings.services) {
 }
 const { appPorts, gitConfig, cpus, shmSize } = settings;
 const env = clientAccess(settings.services, settings);
-const own = { image, services, env, appPorts, gitConfig, cpus, shmSize };
+const foreignSecrets = llmSecrets(settings);
+const own = { image, services, env, foreignSecrets, appPorts, gitConfig, cpus, shmSize };
 const workspace = new Workspace("workspace", { ...common, ...own }, opts);
 const suite = [workspace, ...services];
 

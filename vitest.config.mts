@@ -41,21 +41,32 @@ export default defineConfig({
                     env: { NO_COLOR: "1" },
                 },
             },
-            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(1) } },
+            // Servers on the machine itself, from PyPI. No Docker, but processes, a port and half a GB of disk.
+            {
+                test: {
+                    name: "host",
+                    include: ["tests/host/**/*.test.ts"],
+                    testTimeout: 600_000,
+                    hookTimeout: 120_000,
+                    fileParallelism: false,
+                    sequence: { groupOrder: 1 },
+                },
+            },
+            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(2) } },
             {
                 test: {
                     name: "image",
                     include: ["tests/image/**/*.test.ts"],
-                    ...withDocker(2, clients),
+                    ...withDocker(3, clients),
                     retry,
                 },
             },
-            { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker(3, clients) } },
+            { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker(4, clients) } },
             {
                 test: {
                     name: "acceptance",
                     include: ["tests/acceptance/**/*.test.ts"],
-                    ...withDocker(4, clients),
+                    ...withDocker(5, clients),
                     retry,
                 },
             },
@@ -63,7 +74,7 @@ export default defineConfig({
                 test: {
                     name: "emulated",
                     include: ["tests/emulated/**/*.test.ts"],
-                    ...withDocker(5, "tests/setup/emulation.ts"),
+                    ...withDocker(6, "tests/setup/emulation.ts"),
                     testTimeout: 1_800_000,
                 },
             },

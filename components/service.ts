@@ -75,6 +75,8 @@ export interface ServiceArgs extends StackArgs {
     sharedVolumes?: MountedVolume[];
     /** Files that are not secret but are handed over in the same way, by path. */
     files?: Record<string, string>;
+    /** Secrets that are none of this stack's own, by file name. */
+    foreignSecrets?: Record<string, string>;
     /** Ports of the user's own programs. */
     appPorts?: AppPort[];
     /** Limits besides those in the catalogue. */
@@ -212,6 +214,7 @@ export class Service extends pulumi.ComponentResource {
         return [
             ...this.secrets.map(ownSecretFile),
             ...args.reaches.flatMap(({ secrets }) => secrets).map(secretFile),
+            ...Object.entries(args.foreignSecrets ?? {}).map(foreignSecretFile),
             ...(runsUserCode(args.spec) ? environmentFile(args) : []),
             ...(args.spec.files ?? []).map(projectFile),
             ...Object.entries(files).map(([file, content]) => ({ file, content, permissions: "0444" })),
@@ -221,6 +224,10 @@ export class Service extends pulumi.ComponentResource {
 
 function secretFile({ spec, password }: GeneratedSecret) {
     return { file: `${secretsFolder}/${spec.name}`, content: password, permissions: "0400" };
+}
+
+function foreignSecretFile([name, value]: [name: string, value: string]) {
+    return { file: `${secretsFolder}/${name}`, content: pulumi.secret(value), permissions: "0400" };
 }
 
 /** As the service itself takes its secret. */

@@ -11,6 +11,8 @@ export interface WorkspaceArgs extends StackArgs {
     services: Service[];
     /** Variables by which programs in it find these services. */
     env: Record<string, string>;
+    /** Secrets of servers that are no services of the stack, by file name. */
+    foreignSecrets?: Record<string, string>;
     /** Ports of the user's own programs. */
     appPorts: AppPort[];
     /** git's configuration with the user's name and e-mail address. */

@@ -26,6 +26,7 @@ export function crossCheck(values: SettingValues, settings: Choices, machine: Ma
         ...checkNeeds(settings),
         ...checkExposure(settings),
         ...checkPlaces(settings),
+        ...checkLlm(settings),
         ...checkPorts(settings),
         ...checkForwards(settings),
         ...whyNotEnvironment(values.environment).map((reason): Refusal => ["environment", reason]),
@@ -95,7 +96,42 @@ function checkPlaces(settings: Choices): Refusal[] {
     });
 }
 
-function checkPorts({ ports, appPorts }: Choices): Refusal[] {
+/** An address and a key belong to a server that is named, and the workspace uses one. */
+function checkLlm(settings: Choices): Refusal[] {
+    const { llm, llmUrl, llmKey, llmAddress, environment } = settings;
+    const isService = llm === "service";
+    const hasService = catalogued(settings).some(({ name }) => name === "llm");
+    const refusals: [key: SettingKey, refused: boolean, reason: string][] = [
+        [
+            "llm",
+            llm === "url" && !llmUrl,
+            "url needs an address. Set llmUrl, such as https://llm.example.com/v1.",
+        ],
+        [
+            "llm",
+            !isService && hasService,
+            `the workspace uses an LLM server ${llm === "host" ? "on the host" : "elsewhere"}, but services has llm too. Leave it out of services, or set llm to service.`,
+        ],
+        [
+            "llmUrl",
+            isService && llmUrl !== "",
+            "llm is service, which has its own address. Set llm to host or url.",
+        ],
+        [
+            "llmKey",
+            llmKey !== "" && !llmUrl,
+            `the suite's own server has a key of its own. Leave llmKey out, or name another server with llmUrl.`,
+        ],
+        [
+            "environment",
+            Boolean(environment.OPENAI_API_KEY) && (llmAddress !== undefined || hasService),
+            "OPENAI_API_KEY would be sent to this stack's LLM server, which OPENAI_BASE_URL names. Leave it out; the key of another server is llmKey.",
+        ],
+    ];
+    return refusals.filter(([, refused]) => refused).map(([key, , reason]) => [key, reason]);
+}
+
+function checkPorts({ ports, appPorts, llm, llmUrl, llmHostPort }: Choices): Refusal[] {
     const wanted = [
         ...Object.entries(ports).map(([name, port]) => ({
             key: "ports" as const,
@@ -107,6 +143,9 @@ function checkPorts({ ports, appPorts }: Choices): Refusal[] {
             const name = `appPorts' ${port}`;
             return { key: "appPorts" as const, name, port: published, own: name };
         }),
+        ...(llm === "host" && !llmUrl
+            ? [{ key: "llmHostPort" as const, name: "llmHostPort", port: llmHostPort, own: "llmHostPort" }]
+            : []),
     ];
     const holders = new Map<number, string>();
     return wanted.flatMap(({ key, name, port, own }): Refusal[] => {
@@ -117,9 +156,9 @@ function checkPorts({ ports, appPorts }: Choices): Refusal[] {
             return [["portOffset", reason]];
         }
         const advice =
-            key === "ports"
-                ? "Give each a port of its own"
-                : `Take it out of appPorts, or move ${other} with ports`;
+            key === "appPorts"
+                ? `Take it out of appPorts, or move ${other} with ports`
+                : "Give each a port of its own";
         return other ? [[key, `${other} and ${name} are both on host port ${port}. ${advice}.`]] : [];
     });
 }

@@ -108,9 +108,9 @@ export function buildProxy(proxy: Proxy | undefined): Record<string, string> {
 
 const credentials = /^(?:[a-z0-9+.-]+:\/\/)?[^/]*@/i;
 
-/** In a container the machine's loopback is another: the machine has a name there. */
-function reachable(proxy: string): string {
-    return proxy.replace(
+/** An address as containers reach it: their loopback is another than the machine's, which has a name there. */
+export function reachable(address: string): string {
+    return address.replace(
         /^((?:[a-z0-9+.-]+:\/\/)?(?:[^/@]*@)?)(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?=[:/]|$)/i,
         `$1${machineName}`,
     );

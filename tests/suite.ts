@@ -62,7 +62,7 @@ function vitest(projects: readonly string[], env: Record<string, string> = {}, .
 
 /** The quick suite. What needs a Docker Engine follows what does not, see the groups in vitest.config.mts. */
 function test(): void {
-    const withoutDocker = ["static", "unit"];
+    const withoutDocker = ["static", "unit", "host"];
     const withDocker = ["engine", "image", "e2e"];
     if (!onlyListed) {
         vitest([...withoutDocker, ...withDocker]);
