@@ -8,6 +8,7 @@ import { llmSecrets } from "./host/llm";
 import { loadSettings } from "./settings";
 
 const settings = loadSettings();
+const foreignSecrets = llmSecrets(settings);
 const { stack, dockerContext, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.
@@ -34,7 +35,6 @@ for (const spec of settings.services) {
 }
 const { appPorts, gitConfig, cpus, shmSize } = settings;
 const env = clientAccess(settings.services, settings);
-const foreignSecrets = llmSecrets(settings);
 const own = { image, services, env, foreignSecrets, appPorts, gitConfig, cpus, shmSize };
 const workspace = new Workspace("workspace", { ...common, ...own }, opts);
 const suite = [workspace, ...services];

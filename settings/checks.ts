@@ -103,9 +103,9 @@ function checkLlm(settings: Choices): Refusal[] {
     const hasService = catalogued(settings).some(({ name }) => name === "llm");
     const refusals: [key: SettingKey, refused: boolean, reason: string][] = [
         [
-            "llm",
+            "llmUrl",
             llm === "url" && !llmUrl,
-            "url needs an address. Set llmUrl, such as https://llm.example.com/v1.",
+            "llm is url, which needs an address. Set llmUrl to one, such as https://llm.example.com/v1.",
         ],
         [
             "llm",
@@ -120,7 +120,7 @@ function checkLlm(settings: Choices): Refusal[] {
         [
             "llmKey",
             llmKey !== "" && !llmUrl,
-            `the suite's own server has a key of its own. Leave llmKey out, or name another server with llmUrl.`,
+            "the suite's own server has a key of its own. Leave llmKey out, or name another server with llmUrl.",
         ],
         [
             "environment",

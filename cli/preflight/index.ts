@@ -5,6 +5,7 @@ import { type Output, plural } from "../output";
 import { checkBuilder, checkDocker, checkImageStore } from "./engineChecks";
 import type { Finding } from "./finding";
 import { checkDisk, checkRootImage } from "./imageNeeds";
+import { checkLlm } from "./llm";
 import { checkNeighbours } from "./neighbours";
 import { checkPorts } from "./ports";
 import { checkSubnet } from "./subnet";
@@ -36,7 +37,7 @@ export async function examineBuild(settings: Settings, info: DockerInfo): Promis
 
 /**
  * Looks at everything that a deployment depends on before anything is touched. That neighbours on the network reach
- * what is deployed is a warning, and stops nothing.
+ * what is deployed is a warning, and stops nothing; so is an LLM server that does not answer yet.
  *
  * @throws PreflightError with every problem at once.
  */
@@ -46,18 +47,22 @@ export async function ensureReady(
     output: Output,
 ): Promise<void> {
     const { finding, info } = await checkDocker();
+    const llm = purpose === "deploy" ? await checkLlm(settings, info) : undefined;
     const findings = await Promise.all([
         info ? examineBuild(settings, info) : [finding],
         // Without an engine no container can hold a port, so whoever does is another program.
         purpose === "deploy" ? checkPorts(settings, info ? await runningContainers() : []) : [],
         (purpose === "deploy" && checkSubnet(settings.subnet)) || [],
+        llm ?? [],
     ]);
     const failures = findings.flat().filter(({ status }) => status === "failure");
     if (failures.length > 0) {
         throw new PreflightError(failures);
     }
     const neighbours = purpose === "deploy" && info ? await checkNeighbours(info) : undefined;
-    if (neighbours?.status === "warning") {
-        output.warn(`${neighbours.detail}. ${neighbours.advice}`);
+    for (const finding of [neighbours, llm]) {
+        if (finding?.status === "warning") {
+            output.warn(`${finding.detail}. ${finding.advice}`);
+        }
     }
 }
