@@ -148,7 +148,7 @@ export const settingDefinitions = {
         ),
         default: "auto",
         description:
-            "Model that the service llm serves: the name of a .gguf file in its volume. `auto` is the first one by name.",
+            "Model that the service llm chats with: the name of a .gguf file in its volume. `auto` is the first one by name, models for embeddings and projectors (mmproj) not counted.",
     }),
     llm: setting({
         rule: choice(["service", "host", "url"]),
