@@ -5,11 +5,13 @@ import { foundGpu } from "./catalogue/gpu";
 import { suiteImages } from "./catalogue/images";
 import { urls as suiteUrls } from "./catalogue/urls";
 import { Keys, PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
+import { llmSecrets } from "./host/llm";
 import { hostRoute } from "./host/route";
 import { loadSettings } from "./settings";
 
 const settings = loadSettings();
 const host = hostRoute(settings);
+const foreignSecrets = llmSecrets(settings);
 const { stack, dockerContext, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.
@@ -36,7 +38,17 @@ for (const spec of settings.services) {
 }
 const { appPorts, gitConfig, cpus, shmSize } = settings;
 const env = clientAccess(settings.services, settings);
-const own = { image, services, env, appPorts, gitConfig, cpus, shmSize, hostKernels: host?.access };
+const own = {
+    image,
+    services,
+    env,
+    foreignSecrets,
+    appPorts,
+    gitConfig,
+    cpus,
+    shmSize,
+    hostKernels: host?.access,
+};
 const workspace = new Workspace("workspace", { ...common, ...own }, opts);
 const suite = [workspace, ...services];
 

@@ -1,12 +1,13 @@
 import type { ServiceSpec } from ".";
 import { servicesOnMachine } from "./chosen";
+import { llm } from "./llm";
 import { machineName } from "./names";
-import type { ReferredSettings } from "./types";
+import type { PortSpec, ReferredSettings } from "./types";
 import { fillIn } from "./urls";
 
 /**
- * The variables by which programs in the workspace find the services that run, and those that the settings place
- * on the user's machine.
+ * The variables by which programs in the workspace find the services that run, those that the settings place on the
+ * user's machine, and an LLM server that is elsewhere.
  *
  * @param services The stack's services, one for each container.
  */
@@ -14,16 +15,22 @@ export function clientAccess(
     services: readonly ServiceSpec[],
     settings: ReferredSettings,
 ): Record<string, string> {
+    const { llmAddress } = settings;
     return Object.assign(
         {},
-        ...services.map((service) => clientEnv(service, service.name, settings)),
-        ...servicesOnMachine(settings).map((service) => clientEnv(service, machineName, settings)),
+        ...services.map((service) => clientEnv(service, addressAt(service.name), settings)),
+        ...servicesOnMachine(settings).map((service) => clientEnv(service, addressAt(machineName), settings)),
+        llmAddress && clientEnv(llm, () => llmAddress, settings),
     );
+}
+
+function addressAt(host: string) {
+    return ({ url, port }: PortSpec) => fillIn(url, host, port);
 }
 
 function clientEnv(
     { clientEnv = {}, ports }: ServiceSpec,
-    host: string,
+    address: (port: PortSpec) => string,
     settings: ReferredSettings,
 ): Record<string, string> {
     return Object.fromEntries(
@@ -40,7 +47,7 @@ function clientEnv(
                     `${variable} is to hold the address of ${value.port}, which is no port here.`,
                 );
             }
-            return [variable, fillIn(port.url, host, port.port)];
+            return [variable, address(port)];
         }),
     );
 }

@@ -1,6 +1,9 @@
 import { threadedLimits } from "./limits";
 import type { ServiceSpec } from "./types";
 
+/** File name of the API key among the secrets, of whichever server it is. */
+export const llmSecret = "llm";
+
 /** llama.cpp's server with the OpenAI API, from the compute image. It waits until its volume holds a model. */
 export const llm: ServiceSpec = {
     name: "llm",
@@ -10,21 +13,26 @@ export const llm: ServiceSpec = {
     command: ["llm"],
     gpu: true,
     env: { CARBON_LLM_MODEL: "llmModel" },
-    clientEnv: { CARBON_LLM_URL: { port: "llm" } },
+    // OpenAI's own name, which its clients look for, and the suite's older one. The key itself is in no environment.
+    clientEnv: {
+        CARBON_LLM_URL: { port: "llm" },
+        OPENAI_BASE_URL: { port: "llm" },
+        OPENAI_API_KEY_FILE: { value: `/run/carbon/user/${llmSecret}` },
+    },
     ports: [
         {
             name: "llm",
             port: 8001,
             title: "LLM server (OpenAI API)",
             url: "http://{host}:{port}/v1",
-            secret: "llm",
+            secret: llmSecret,
         },
     ],
     volumes: [{ name: "llm", path: "/models" }],
-    secrets: [{ name: "llm", key: "llm", length: 24, field: "apiKey" }],
+    secrets: [{ name: llmSecret, key: "llm", length: 24, field: "apiKey" }],
     connection: {
-        variable: "CARBON_LLM_URL",
-        python: 'openai.OpenAI(base_url=os.environ["CARBON_LLM_URL"], api_key=open("/run/carbon/user/llm").read())',
+        variable: "OPENAI_BASE_URL",
+        python: 'openai.OpenAI(api_key=open(os.environ["OPENAI_API_KEY_FILE"]).read())',
     },
     // A large model takes a while to load.
     health: { interval: "30s", timeout: "5s", startPeriod: "2m30s", startInterval: "1s", retries: 3 },

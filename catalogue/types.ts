@@ -116,12 +116,14 @@ export interface ReferredSettings {
     sparkWorkerMemory: number;
     llmModel: string;
     ollama: "service" | "host";
+    /** Of the LLM server as the workspace reaches it, where it is no service of the stack. */
+    llmAddress?: string;
     timezone: string;
     serviceMemory: Partial<Record<string, number>>;
 }
 
 /** Those of them that a variable can hold. */
-export type PlainSetting = Exclude<keyof ReferredSettings, "serviceMemory">;
+export type PlainSetting = Exclude<keyof ReferredSettings, "serviceMemory" | "llmAddress">;
 
 /** Value of a variable for clients: a text, the address of a port of the service, by the port's name, or a setting's value. */
 export type ClientValue = { value: string } | { port: string } | { setting: PlainSetting };

@@ -85,6 +85,8 @@ export interface ServiceArgs extends StackArgs {
     sharedVolumes?: MountedVolume[];
     /** Files that are not secret but are handed over in the same way, by path. */
     files?: Record<string, string>;
+    /** Secrets that are none of this stack's own, by file name. */
+    foreignSecrets?: Record<string, string>;
     /** Ports of the user's own programs. */
     appPorts?: AppPort[];
     /** The host's kernels, where it may start some. */
@@ -228,6 +230,7 @@ export class Service extends pulumi.ComponentResource {
             ...this.secrets.map(ownSecretFile),
             ...args.reaches.flatMap(({ secrets }) => secrets).map(secretFile),
             ...hostToken(args),
+            ...Object.entries(args.foreignSecrets ?? {}).map(foreignSecretFile),
             ...(runsUserCode(args.spec) ? environmentFile(args) : []),
             ...(args.spec.files ?? []).map(projectFile),
             ...Object.entries(files).map(([file, content]) => ({ file, content, permissions: "0444" })),
@@ -243,6 +246,10 @@ function secretFile({ spec, password }: GeneratedSecret) {
 function hostToken({ hostKernels }: ServiceArgs) {
     const file = `${secretsFolder}/${hostGatewaySecret}`;
     return hostKernels ? [{ file, content: pulumi.secret(hostKernels.token), permissions: "0400" }] : [];
+}
+
+function foreignSecretFile([name, value]: [name: string, value: string]) {
+    return { file: `${secretsFolder}/${name}`, content: pulumi.secret(value), permissions: "0400" };
 }
 
 /** As the service itself takes its secret. */

@@ -14,6 +14,8 @@ export interface WorkspaceArgs extends StackArgs {
     env: Record<string, string>;
     /** The host's kernels, where it may start some. */
     hostKernels?: HostGateway;
+    /** Secrets of servers that are no services of the stack, by file name. */
+    foreignSecrets?: Record<string, string>;
     /** Ports of the user's own programs. */
     appPorts: AppPort[];
     /** git's configuration with the user's name and e-mail address. */

@@ -26,6 +26,7 @@ export function crossCheck(values: SettingValues, settings: Choices, machine: Ma
         ...checkNeeds(settings),
         ...checkExposure(settings),
         ...checkPlaces(settings),
+        ...checkLlm(settings),
         ...checkPorts(settings),
         ...checkForwards(settings),
         ...checkGpu(settings),
@@ -96,7 +97,42 @@ function checkPlaces(settings: Choices): Refusal[] {
     });
 }
 
-function checkPorts({ ports, appPorts, gpu, gpuPort }: Choices): Refusal[] {
+/** An address and a key belong to a server that is named, and the workspace uses one. */
+function checkLlm(settings: Choices): Refusal[] {
+    const { llm, llmUrl, llmKey, llmAddress, environment } = settings;
+    const isService = llm === "service";
+    const hasService = catalogued(settings).some(({ name }) => name === "llm");
+    const refusals: [key: SettingKey, refused: boolean, reason: string][] = [
+        [
+            "llmUrl",
+            llm === "url" && !llmUrl,
+            "llm is url, which needs an address. Set llmUrl to one, such as https://llm.example.com/v1.",
+        ],
+        [
+            "llm",
+            !isService && hasService,
+            `the workspace uses an LLM server ${llm === "host" ? "on the host" : "elsewhere"}, but services has llm too. Leave it out of services, or set llm to service.`,
+        ],
+        [
+            "llmUrl",
+            isService && llmUrl !== "",
+            "llm is service, which has its own address. Set llm to host or url.",
+        ],
+        [
+            "llmKey",
+            llmKey !== "" && !llmUrl,
+            "the suite's own server has a key of its own. Leave llmKey out, or name another server with llmUrl.",
+        ],
+        [
+            "environment",
+            Boolean(environment.OPENAI_API_KEY) && (llmAddress !== undefined || hasService),
+            "OPENAI_API_KEY would be sent to this stack's LLM server, which OPENAI_BASE_URL names. Leave it out; the key of another server is llmKey.",
+        ],
+    ];
+    return refusals.filter(([, refused]) => refused).map(([key, , reason]) => [key, reason]);
+}
+
+function checkPorts({ ports, appPorts, gpu, gpuPort, llm, llmUrl, llmHostPort }: Choices): Refusal[] {
     const wanted = [
         ...Object.entries(ports).map(([name, port]) => ({
             key: "ports" as const,
@@ -110,6 +146,9 @@ function checkPorts({ ports, appPorts, gpu, gpuPort }: Choices): Refusal[] {
         }),
         ...(gpu === "host"
             ? [{ key: "gpuPort" as const, name: "the gateway (gpuPort)", port: gpuPort, own: "gpuPort" }]
+            : []),
+        ...(llm === "host" && !llmUrl
+            ? [{ key: "llmHostPort" as const, name: "llmHostPort", port: llmHostPort, own: "llmHostPort" }]
             : []),
     ];
     const holders = new Map<number, string>();

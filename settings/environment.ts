@@ -4,6 +4,8 @@ const mostVariables = 200;
 
 /** Names that the suite's other settings stand for. */
 const settingsFor: Record<string, string> = {
+    OPENAI_BASE_URL: "llmUrl",
+    OPENAI_API_KEY_FILE: "llmKey",
     ...Object.fromEntries(
         ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY"].flatMap((name) => [
             [name, "proxy"],

@@ -18,7 +18,9 @@ export function parseSettings(stack: string, config: Record<string, string>, mac
     const texts = ownTexts(config);
     const { values, problems } = decode(texts);
     const choices = resolve(stack, values, machine);
-    const refusals = crossCheck(values, choices, machine);
+    // Of a key that is wrong by itself the default stands in, which is none of the user's.
+    const isWrong = new Set(problems.map(({ key }) => key));
+    const refusals = crossCheck(values, choices, machine).filter(([key]) => !isWrong.has(key));
     const all = [...problems, ...refusals.map(([key, reason]) => problem(key, texts[key], reason))];
     if (all.length > 0) {
         throw new SettingsError(stack, all);

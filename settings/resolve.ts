@@ -1,13 +1,13 @@
 import type { ServiceSpec } from "../catalogue";
 import { type AppPort, appPorts, chosenServices, memoryLimit, portsInUse } from "../catalogue/chosen";
 import type { Platform } from "../catalogue/images";
-import { directNames, tlsNames } from "../catalogue/names";
+import { directNames, machineName, tlsNames } from "../catalogue/names";
 import { baseToolsets, type Toolset, toolsets } from "../catalogue/toolsets";
 import { readCertificates } from "./certificates";
 import { currentDockerContext } from "./dockerContext";
 import { gitConfig } from "./gitConfig";
 import { absolutePath, type Machine } from "./machine";
-import { buildProxy, proxyVariables, readProxy } from "./proxy";
+import { buildProxy, proxyVariables, reachable, readProxy } from "./proxy";
 import type { SettingValues } from "./schema";
 import { machineTimezone } from "./timezone";
 
@@ -57,6 +57,8 @@ export interface Choices extends Omit<SettingValues, Resolved> {
     tls: boolean;
     /** Names and addresses of this machine, besides localhost, that the certificates hold; empty without TLS. */
     tlsNames: string[];
+    /** Of the LLM server as the workspace reaches it; undefined where it is a service of the stack. */
+    llmAddress?: string;
     /** Ports of the user's own programs in the workspace. */
     appPorts: AppPort[];
     /** Address range of the network; undefined where Docker chooses. */
@@ -97,6 +99,7 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         ports: Object.fromEntries(
             inUse.map(({ name, port }) => [name, (ports[name] ?? port) + portOffset] as const),
         ),
+        llmAddress: llmAddress(values),
         appPorts: appPorts(values.appPorts, portOffset),
         subnet,
         tls,
@@ -128,6 +131,11 @@ export function ask({ memory }: SettingValues, choices: Choices, machine: Machin
 function share(all: number | undefined, others: number): number {
     const step = 512;
     return all ? Math.max(2048, Math.floor(Math.min(all * 0.75, all - others) / step) * step) : 6144;
+}
+
+function llmAddress({ llm, llmUrl, llmHostPort }: SettingValues): string | undefined {
+    const own = `http://${machineName}:${llmHostPort}/v1`;
+    return llm === "service" ? undefined : reachable(llmUrl).replace(/\/$/, "") || own;
 }
 
 function toolsetsOf({ compute, toolsets: chosen }: SettingValues): Toolset[] {

@@ -55,6 +55,11 @@ const debian13 = pattern(
     "an image named debian with a tag that starts with trixie or 13, because the package lists hold for Debian 13 alone",
 );
 
+const apiAddress = pattern(
+    /^(?:https?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?(?:\/[\w.~%-]+)*\/?)?$/,
+    "an http or https address with the API's path and without a login, such as http://host.docker.internal:12434/engines/v1",
+);
+
 // A reference with a tag that stays what it is, with a digest, or with both.
 const pinnedImage = pattern(
     /^(?:[A-Za-z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*(?:(?::(?!latest(?:@|$))\w[\w.-]{0,127})(?:@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$/,
@@ -144,7 +149,31 @@ export const settingDefinitions = {
         ),
         default: "auto",
         description:
-            "Model that the service llm serves: the name of a .gguf file in its volume. `auto` is the first one by name.",
+            "Model that the service llm chats with: the name of a .gguf file in its volume. `auto` is the first one by name, models for embeddings and projectors (mmproj) not counted.",
+    }),
+    llm: setting({
+        rule: choice(["service", "host", "url"]),
+        default: "service",
+        description:
+            "Which LLM server the workspace uses; programs find it by OPENAI_BASE_URL and OPENAI_API_KEY_FILE. `service` is the service of that name, where it runs. `host` is one on the machine itself: the suite's own, which uses a Mac's GPU, or the one that `llmUrl` names, such as Docker Model Runner, Ollama or LM Studio. `url` is any server that speaks OpenAI's API. With `host` and `url` the service is not to be in `services`.",
+    }),
+    llmUrl: setting({
+        rule: apiAddress,
+        default: "",
+        description:
+            "Address of the LLM server with the API's path, as the workspace reaches it, for `llm: url`, and for `llm: host` where it is not the suite's own: http://host.docker.internal:12434/engines/v1 is Docker Model Runner's, http://host.docker.internal:11434/v1 Ollama's, http://host.docker.internal:1234/v1 LM Studio's. In place of `localhost` the workspace is given the machine's name.",
+    }),
+    llmKey: setting({
+        rule: secret(pattern(/^[!-~]{0,1024}$/, "an API key: up to 1024 characters, none of them a blank")),
+        default: "",
+        description:
+            "API key of the server that `llmUrl` names, where it asks for one. May be a secret (`pulumi config set --secret llmKey`); it is handed over as a file, and `docker inspect` does not show it.",
+    }),
+    llmHostPort: setting({
+        rule: integer({ min: 1024, max: 65535 }),
+        default: 8011,
+        description:
+            "Port of the suite's own LLM server on the machine itself, with `llm: host`. It is one for all stacks, so that `portOffset` does not move it.",
     }),
     ports: setting({
         rule: mapOf("port", portNames, integer({ min: 1, max: 65535 })),

@@ -12,6 +12,7 @@ import { checkAuthorities } from "../preflight/authorities";
 import { checkDocker, checkMemory } from "../preflight/engineChecks";
 import { type Finding, failure, ok, warning } from "../preflight/finding";
 import { checkGpu } from "../preflight/gpu";
+import { checkLlm } from "../preflight/llm";
 import { checkNeighbours } from "../preflight/neighbours";
 import { checkPorts } from "../preflight/ports";
 import { checkSubnet } from "../preflight/subnet";
@@ -37,7 +38,11 @@ const doctor: Handler<unknown> = async (session) => {
         checkCertificates(process.env, settings),
         ...checkAuthorities(settings?.caCertificates),
         docker,
-        ...present(info && (await checkNeighbours(info)), settings && checkWorkspaceFolder(settings)),
+        ...present(
+            info && (await checkNeighbours(info)),
+            settings && (await checkLlm(settings, info)),
+            settings && checkWorkspaceFolder(settings),
+        ),
         ...(settings ? await examineMachine(settings, info) : []),
     ];
     const healthy = findings.every(({ status }) => status !== "failure");

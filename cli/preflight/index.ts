@@ -6,6 +6,7 @@ import { checkBuilder, checkDocker, checkImageStore } from "./engineChecks";
 import type { Finding } from "./finding";
 import { checkGpu } from "./gpu";
 import { checkDisk, checkRootImage } from "./imageNeeds";
+import { checkLlm } from "./llm";
 import { checkNeighbours } from "./neighbours";
 import { checkPorts } from "./ports";
 import { checkSubnet } from "./subnet";
@@ -37,7 +38,8 @@ export async function examineBuild(settings: Settings, info: DockerInfo): Promis
 
 /**
  * Looks at everything that a deployment depends on before anything is touched. That neighbours on the network reach
- * what is deployed is a warning, and stops nothing; nor does a GPU that cannot be seen from here.
+ * what is deployed is a warning, and stops nothing; nor does a GPU that cannot be seen from here, or an LLM server that
+ * does not answer yet.
  *
  * @throws PreflightError with every problem at once.
  */
@@ -48,19 +50,21 @@ export async function ensureReady(
 ): Promise<void> {
     const { finding, info } = await checkDocker();
     const gpu = purpose === "deploy" && info ? await checkGpu(settings, info) : undefined;
+    const llm = purpose === "deploy" ? await checkLlm(settings, info) : undefined;
     const findings = await Promise.all([
         info ? examineBuild(settings, info) : [finding],
         // Without an engine no container can hold a port, so whoever does is another program.
         purpose === "deploy" ? checkPorts(settings, info ? await runningContainers() : []) : [],
         (purpose === "deploy" && checkSubnet(settings.subnet)) || [],
         gpu ?? [],
+        llm ?? [],
     ]);
     const failures = findings.flat().filter(({ status }) => status === "failure");
     if (failures.length > 0) {
         throw new PreflightError(failures);
     }
     const neighbours = purpose === "deploy" && info ? await checkNeighbours(info) : undefined;
-    for (const found of [gpu, neighbours]) {
+    for (const found of [gpu, neighbours, llm]) {
         if (found?.status === "warning") {
             output.warn(`${found.detail}. ${found.advice}`);
         }

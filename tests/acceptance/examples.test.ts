@@ -16,7 +16,7 @@ import {
 import { readImageJson } from "../image/base-image";
 import { computeImage, pythonChecks } from "../image/compute-image";
 import { type Output, plainText } from "../image/jupyter";
-import { putModel, startLlm } from "../image/llm-server";
+import { llmEnv, putModel, startLlm } from "../image/llm-server";
 
 const PYTHON = "/opt/carbon/venv/bin/python";
 /** Where the pictures of the notebooks go, to be looked at. */
@@ -57,7 +57,7 @@ async function startServices(network: Docker.Network): Promise<Partial<RoleArgs>
     return {
         binds: [events],
         stack: { services },
-        env: services.includes("llm") ? { CARBON_LLM_URL: "http://llm:8001/v1" } : {},
+        env: services.includes("llm") ? llmEnv() : {},
     };
 }
 

@@ -6,7 +6,7 @@ import { readImageJson } from "../image/base-image";
 import { computeImage, startWorkspace } from "../image/compute-image";
 import { launchBrowser } from "../image/desktop-clients";
 import { type Jupyter, openPage, takePicture } from "../image/jupyter";
-import { putModel, startLlm } from "../image/llm-server";
+import { llmEnv, putModel, startLlm } from "../image/llm-server";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);
@@ -31,7 +31,7 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
             return startWorkspace({
                 image,
                 stack: { services: ["llm"] },
-                env: { CARBON_LLM_URL: "http://llm:8001/v1" },
+                env: llmEnv(),
                 host: { network, name: "workspace" },
             });
         }
@@ -63,6 +63,31 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
                 /LLM server is off\. Add llm to the stack's setting services/,
             );
             expect(errors).toEqual([]);
+        });
+
+        it("asks the server that the setting llm names instead, with the key of that", async () => {
+            const errors: string[] = [];
+            const elsewhere = await startLlm({ image, host: { network, name: "elsewhere" } });
+            await putModel(elsewhere);
+            const workspace = await startWorkspace({
+                image,
+                env: llmEnv("http://elsewhere:8001/v1"),
+                rootFiles: { "/run/carbon/secrets/llm": secrets.llm },
+                host: { network, name: "workspace" },
+            });
+            const answer = await ask(await openChat(workspace, errors), "Hello");
+            expect(answer.length).toBeGreaterThan(0);
+            expect(answer).not.toContain("LLM server");
+            const shell =
+                'curl --silent --fail --header "Authorization: Bearer $(cat "$OPENAI_API_KEY_FILE")"';
+            const models = await run(
+                workspace.container,
+                ["bash", "-lc", `${shell} "$OPENAI_BASE_URL/models"`],
+                "carbon",
+            );
+            expect(JSON.parse(models).data[0].id).toBe("tiny");
+            await remove(workspace.container);
+            await remove(elsewhere);
         });
 
         describe("beside the service llm", () => {

@@ -1,6 +1,15 @@
 import { join } from "node:path";
 import type Docker from "dockerode";
+import type { ReferredSettings } from "../../catalogue";
+import { clientAccess } from "../../catalogue/clients";
+import { llm as service } from "../../catalogue/llm";
 import { exec, makeVolume, type RoleArgs, run, secrets, startHealthy, until } from "./base-container";
+
+/** What the suite gives a workspace beside the service llm, or beside another server with this address. */
+export function llmEnv(llmAddress?: string): Record<string, string> {
+    const settings = { ollama: "service", llmAddress } as ReferredSettings;
+    return clientAccess(llmAddress ? [] : [service], settings);
+}
 
 /** Starts the service llm with an empty volume for models, and waits until it is healthy, which it is without one. */
 export async function startLlm(args: Omit<RoleArgs, "role" | "binds">): Promise<Docker.Container> {

@@ -53,7 +53,7 @@ def llm(env: Environment) -> Outcome:
     """The LLM server takes its API key and no other, and serves a model.
 
     Expected: 401 without the key; with it, the list of OpenAI's GET /v1/models. Until its volume holds a model the
-    server answers 503 and says how to put one there.
+    server answers 503 and says how to put one there; of one that it cannot serve, it says why.
     """
     for key, what in (("", "no API key"), (secrets.token_hex(12), "a wrong API key")):
         status = _models(env, key).status
@@ -61,7 +61,9 @@ def llm(env: Environment) -> Outcome:
             raise CheckFailed(f"the LLM server answers {status} to {what}")
     answer = _models(env, env.secret("llm"))
     if answer.status == 503:
-        raise CheckSkipped(str(answer.json().get("error", {}).get("message", "no model yet")))
+        error = answer.json().get("error", {})
+        message = str(error.get("message", "no model yet"))
+        raise (CheckFailed if error.get("type") == "broken_model" else CheckSkipped)(message)
     if answer.status != 200:
         raise CheckFailed(f"the LLM server answers {answer.status} to /v1/models")
     names = [str(model.get("id")) for model in answer.json().get("data", [])]

@@ -23,7 +23,7 @@ export interface Run {
 }
 
 const project = path.resolve(__dirname, "../../..");
-const secretSignature = "4dabf18193072939515e22adb298388d";
+export const secretSignature = "4dabf18193072939515e22adb298388d";
 
 /** How the engine's protocol marks a secret. */
 export const secretValue = "1b47061264138c4ac30d75fd1eb44270";

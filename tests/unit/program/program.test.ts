@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { everyService, type ServiceSpec } from "../../../catalogue";
 import type { ServicesDocument } from "../../../catalogue/document";
 import { foundGpu } from "../../../catalogue/gpu";
 import { toolsets } from "../../../catalogue/toolsets";
 import { thisMachine } from "../../../settings/machine";
-import { type Registered, type Run, runProgram, secretValue } from "./harness";
+import { type Registered, type Run, runProgram, secretSignature, secretValue } from "./harness";
 
 const container = "docker:index/container:Container";
 const command = "command:local:Command";
@@ -196,12 +196,64 @@ describe("the program", () => {
                 .inputs;
         const { envs, volumes } = await workspace(ofCompute);
         expect(envs).toEqual(
-            expect.arrayContaining(["CARBON_SPARK_WORKER_MEMORY=2048", "CARBON_LLM_URL=http://llm:8001/v1"]),
+            expect.arrayContaining([
+                "CARBON_SPARK_WORKER_MEMORY=2048",
+                "CARBON_LLM_URL=http://llm:8001/v1",
+                "OPENAI_BASE_URL=http://llm:8001/v1",
+                "OPENAI_API_KEY_FILE=/run/carbon/user/llm",
+            ]),
         );
         const events = { volumeName: "carbon-dev-spark-events", containerPath: "/var/lib/spark/events" };
         expect(volumes).toContainEqual(events);
         const without = JSON.stringify(await workspace(["redis"]));
-        expect(without).not.toMatch(/spark|CARBON_LLM_URL|CARBON_SPARK/);
+        expect(without).not.toMatch(/spark|CARBON_LLM_URL|OPENAI|CARBON_SPARK/);
+    });
+
+    describe("with an LLM server that is no service", () => {
+        const folder = mkdtempSync(join(tmpdir(), "carbon-host-"));
+        afterAll(() => rmSync(folder, { recursive: true }));
+
+        const workspace = async (changes: Record<string, unknown>) =>
+            only(
+                await runProgram("dev", changes, { CARBON_GPU_HOME: folder }),
+                container,
+                "workspace-container",
+            ).inputs;
+        const keyFile = (content: string) => ({
+            file: "/run/carbon/secrets/llm",
+            permissions: "0400",
+            content: { [secretSignature]: secretValue, value: content },
+        });
+
+        it("hands the workspace the address, and the key as a secret file alone", async () => {
+            const llmUrl = "https://llm.example.com/v1/";
+            const inputs = await workspace({ llm: "url", llmUrl, llmKey: "TheKeyOfSomebody" });
+            expect(inputs.envs).toEqual(
+                expect.arrayContaining([
+                    "CARBON_LLM_URL=https://llm.example.com/v1",
+                    "OPENAI_BASE_URL=https://llm.example.com/v1",
+                    "OPENAI_API_KEY_FILE=/run/carbon/user/llm",
+                ]),
+            );
+            expect(inputs.uploads).toContainEqual(keyFile("TheKeyOfSomebody"));
+            expect(JSON.stringify({ ...inputs, uploads: [] })).not.toContain("TheKeyOfSomebody");
+        });
+
+        it("has a file for clients that insist on a key where the server asks for none", async () => {
+            const inputs = await workspace({ llm: "host", llmUrl: "http://localhost:11434/v1" });
+            expect(inputs.envs).toContain("OPENAI_BASE_URL=http://host.docker.internal:11434/v1");
+            expect(inputs.uploads).toContainEqual(keyFile("none"));
+        });
+
+        it("takes the key of the suite's own on the host from its folder, and deploys nothing without", async () => {
+            await expect(workspace({ llm: "host" })).rejects.toThrow(
+                /^carbon:llm is host, and no LLM server of the suite's is installed .*Type: \.\/carbon gpu install/,
+            );
+            writeFileSync(join(folder, "llm-key"), "TheKeyOfTheHost\n", { mode: 0o600 });
+            const inputs = await workspace({ llm: "host", portOffset: 100, llmHostPort: 8012 });
+            expect(inputs.envs).toContain("OPENAI_BASE_URL=http://host.docker.internal:8012/v1");
+            expect(inputs.uploads).toContainEqual(keyFile("TheKeyOfTheHost"));
+        });
     });
 
     it("runs a service from the image that the settings name instead", async () => {

@@ -225,6 +225,23 @@ describe("settings", () => {
         expect(settings({ services: ["spark-master"] }).ports).not.toHaveProperty("sparkWorkerUi");
     });
 
+    it.each([
+        [{}, undefined],
+        [{ llm: "host" }, "http://host.docker.internal:8011/v1"],
+        [{ llm: "host", portOffset: 100 }, "http://host.docker.internal:8011/v1"],
+        [{ llm: "host", llmUrl: "http://127.0.0.1:1234/v1/" }, "http://host.docker.internal:1234/v1"],
+        [
+            { llm: "host", llmUrl: "http://model-runner.docker.internal/engines/v1" },
+            "http://model-runner.docker.internal/engines/v1",
+        ],
+        [
+            { llm: "url", llmUrl: "https://[fd00::1]:8443/api/v1", llmKey: "sk-1" },
+            "https://[fd00::1]:8443/api/v1",
+        ],
+    ])("has the workspace find the LLM of %j at %s", (changes, address) => {
+        expect(settings(changes).llmAddress).toBe(address);
+    });
+
     it.each(["auto", "Qwen3-0.6B-Q8_0.gguf"])("takes %s for a model", (llmModel) => {
         expect(settings({ llmModel }).llmModel).toBe(llmModel);
     });
@@ -418,6 +435,63 @@ describe("a bad configuration", () => {
         ["no Spark worker", { sparkWorkers: 0 }, /^sparkWorkers: .*1 to 16/],
         ["more Spark workers than 16", { sparkWorkers: 17 }, /^sparkWorkers: .*1 to 16/],
         ["a Spark worker without room", { sparkWorkerMemory: 1024 }, /^sparkWorkerMemory: .*from 2048/],
+        [
+            "an LLM server elsewhere without an address",
+            { llm: "url" },
+            /^llmUrl: llm is url, which needs an address. Set llmUrl/,
+        ],
+        [
+            "the service llm beside an LLM server on the host",
+            { llm: "host", services: ["llm"] },
+            /^llm: the workspace uses an LLM server on the host, but services has llm too. Leave it out of services, or set llm to service/,
+        ],
+        [
+            "the service llm beside an LLM server elsewhere",
+            { llm: "url", llmUrl: "https://a.example/v1", services: ["llm"] },
+            /^llm: the workspace uses an LLM server elsewhere, but services has llm too/,
+        ],
+        [
+            "an address for the service llm",
+            { llmUrl: "https://a.example/v1" },
+            /^llmUrl: llm is service, which has its own address. Set llm to host or url/,
+        ],
+        [
+            "a key for the suite's own server",
+            { llm: "host", llmKey: "sk-1" },
+            /^llmKey: the suite's own server has a key of its own/,
+        ],
+        [
+            "an address with a login",
+            { llm: "url", llmUrl: "https://me:pw@a.example/v1" },
+            /^llmUrl: .*without a login/,
+        ],
+        ["an address with a query", { llm: "url", llmUrl: "https://a.example/v1?key=1" }, /^llmUrl: /],
+        [
+            "an address of another protocol",
+            { llm: "url", llmUrl: "ftp://a.example/v1" },
+            /^llmUrl: .*http or https/,
+        ],
+        [
+            "a key with a blank",
+            { llm: "url", llmUrl: "https://a.example/v1", llmKey: "a b" },
+            /^llmKey: .*a blank/,
+        ],
+        [
+            "a host's LLM on a port of the stack's",
+            { llm: "host", llmHostPort: 8888 },
+            /^llmHostPort: jupyter and llmHostPort are both on host port 8888/,
+        ],
+        ["a host's LLM below 1024", { llm: "host", llmHostPort: 80 }, /^llmHostPort: .*1024 to 65535/],
+        [
+            "a variable that llmUrl stands for",
+            { environment: { OPENAI_BASE_URL: "https://a.example/v1" } },
+            /^environment: OPENAI_BASE_URL has a setting of its own. Use llmUrl/,
+        ],
+        [
+            "a key that would go to the stack's own LLM server",
+            { environment: { OPENAI_API_KEY: "sk-1" }, services: ["llm"] },
+            /^environment: OPENAI_API_KEY would be sent to this stack's LLM server/,
+        ],
         ["a model in a folder", { llmModel: "../a.gguf" }, /^llmModel: .*without a folder/],
         ["a model of another kind", { llmModel: "a.safetensors" }, /^llmModel: .*a \.gguf file/],
         [

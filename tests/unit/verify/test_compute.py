@@ -89,6 +89,11 @@ class Llm(WorkspaceTestCase):
         self.serve(503, {"error": {"message": advice}})
         self.assertResult(self.run_check(llm), "SKIP", advice)
 
+    def test_fails_where_the_model_is_broken(self) -> None:
+        reason = "/models/a.gguf cannot be served: it is no GGUF file of version 2 or 3"
+        self.serve(503, {"error": {"message": reason, "type": "broken_model"}})
+        self.assertResult(self.run_check(llm), "FAIL", reason)
+
     def test_fails_where_no_key_is_needed(self) -> None:
         self.serve(200, {"data": [{"id": "tiny"}]}, key=None)
         self.assertResult(self.run_check(llm), "FAIL", "answers 200 to no API key")

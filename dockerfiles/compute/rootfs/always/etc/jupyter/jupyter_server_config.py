@@ -85,7 +85,7 @@ c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.handlers.announcements.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
 
-# The chat panel's assistant is the suite's own LLM server.
+# The chat panel's assistant is the LLM server that the setting llm names.
 if find_spec("carbon_assistant"):
     c.PersonaManagerExtension.persona_manager_class = "carbon_assistant.AssistantManager"
 
