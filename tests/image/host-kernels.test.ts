@@ -259,7 +259,7 @@ describe("JupyterLab", () => {
 
 /** Runs carbon-gpu in /workspace. */
 function gpu(args: string, { folder = "/workspace", input = "/dev/null" } = {}): Promise<ExecResult> {
-    return exec(jupyter.container, ["bash", "-c", `cd ${folder} && carbon-gpu ${args} < ${input}`], "carbon");
+    return exec(jupyter.container, ["bash", "-c", `cd ${folder} && < ${input} carbon-gpu ${args}`], "carbon");
 }
 
 describe("carbon-gpu", () => {

@@ -24,9 +24,9 @@ class Kernel:
 
 
 class Programs(unittest.TestCase):
-    def start(self, *arguments: str, **environment: str) -> CarbonProgram:
+    def start(self, *arguments: str, is_one_stream: bool = False, **environment: str) -> CarbonProgram:
         self.kernel = Kernel()
-        return CarbonProgram(list(arguments), environment, self.kernel)
+        return CarbonProgram(list(arguments), environment, is_one_stream, self.kernel)
 
     def finish(self, seconds: float = 20) -> tuple[int, bytes, bytes]:
         """Its exit code, and what it wrote to stdout and to stderr."""
@@ -46,6 +46,11 @@ class Programs(unittest.TestCase):
     def test_tells_the_streams_apart_byte_for_byte(self) -> None:
         code = "import sys; sys.stdout.buffer.write(bytes(range(256))); sys.stderr.write('ä')"
         self.assertEqual(self.run_program("-c", code), (0, bytes(range(256)), "ä".encode()))
+
+    def test_keeps_the_order_of_what_goes_to_one_place(self) -> None:
+        code = "import sys\nfor i in range(200): print(i); print(i, file=sys.stderr)"
+        self.start("-c", code, is_one_stream=True)
+        self.assertEqual(self.finish()[1], "".join(f"{i}\n{i}\n" for i in range(200)).encode())
 
     def test_passes_on_arguments_and_the_exit_code(self) -> None:
         code = "import sys; print(sys.argv[1:]); sys.exit(3)"

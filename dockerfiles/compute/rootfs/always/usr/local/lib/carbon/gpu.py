@@ -128,7 +128,8 @@ class Terminal:
             if not self._client.channels_running:
                 raise Lost
             source = PROGRAM.read_text(encoding="utf-8")
-            self._execute(f"{source}\n\ncarbon_program = CarbonProgram({arguments!r}, {terminal()!r}, get_ipython().kernel)")
+            options = f"{arguments!r}, {terminal()!r}, {os.path.sameopenfile(1, 2)}, get_ipython().kernel"
+            self._execute(f"{source}\n\ncarbon_program = CarbonProgram({options})")
             threading.Thread(target=self._pass_on_input, daemon=True).start()
             return self._pass_on_output()
         finally:

@@ -16,7 +16,8 @@ CARBON_TYPE = "application/vnd.carbon.program+json"
 
 
 class CarbonProgram:
-    """A running program; `kernel` is the one that runs this."""
+    """A running program. `is_one_stream`: stdout and stderr go to one place, in the order in which they are written;
+    `kernel` is the one that runs this."""
 
     CHUNK = 32 * 1024
     PACE = 600_000
@@ -25,7 +26,7 @@ class CarbonProgram:
     NOT_OURS = ("CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "JPY_PARENT_PID", "MPLBACKEND")
     """What a kernel has set for its own cells."""
 
-    def __init__(self, arguments, environment, kernel):
+    def __init__(self, arguments, environment, is_one_stream, kernel):
         self._kernel = kernel
         self._speaking = threading.Lock()
         self._input = queue.Queue(maxsize=64)
@@ -34,7 +35,7 @@ class CarbonProgram:
             [sys.executable, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if is_one_stream else subprocess.PIPE,
             bufsize=0,
             env={
                 **{name: value for name, value in os.environ.items() if name not in self.NOT_OURS},
@@ -44,7 +45,7 @@ class CarbonProgram:
         )
         readers = [
             threading.Thread(target=self._pass_on, args=(name, getattr(self._process, name)), daemon=True)
-            for name in ("stdout", "stderr")
+            for name in (("stdout",) if is_one_stream else ("stdout", "stderr"))
         ]
         for thread in (*readers, threading.Thread(target=self._feed, daemon=True)):
             thread.start()
