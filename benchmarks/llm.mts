@@ -59,7 +59,8 @@ async function beside<T>(
     const address = `http://127.0.0.1:${port}/v1`;
     try {
         for (let waited = 0; !(await isReady(address)); waited++) {
-            if (running.exitCode !== undefined || running.exitCode === null || waited > 600) {
+            if (running.exitCode !== null || waited > 600) {
+                running.kill();
                 throw new Error(`${program} serves nothing: ${(await running).all}`);
             }
             await sleep(200);
@@ -90,23 +91,30 @@ async function chat(address: string, bias: Record<string, number>, number: numbe
         logit_bias: bias,
     };
     const begin = performance.now();
-    const answer = await fetch(`${address}/chat/completions`, {
-        method: "POST",
-        headers,
-        body: JSON.stringify(body),
-    });
     const arrivals: number[] = [];
-    let rest = "";
     let reason = "";
-    for await (const piece of answer.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-        const lines = (rest + piece).split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines.filter((one) => one.startsWith("data: {"))) {
-            const choice = JSON.parse(line.slice("data: ".length)).choices?.[0];
-            if (choice?.delta?.content) {
-                arrivals.push(performance.now() - begin);
+    try {
+        const answer = await fetch(`${address}/chat/completions`, {
+            method: "POST",
+            headers,
+            body: JSON.stringify(body),
+        });
+        let rest = "";
+        for await (const piece of answer.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+            const lines = (rest + piece).split("\n");
+            rest = lines.pop() ?? "";
+            for (const line of lines.filter((one) => one.startsWith("data: {"))) {
+                const choice = JSON.parse(line.slice("data: ".length)).choices?.[0];
+                if (choice?.delta?.content) {
+                    arrivals.push(performance.now() - begin);
+                }
+                reason = choice?.finish_reason ?? reason;
             }
-            reason = choice?.finish_reason ?? reason;
+        }
+    } catch (error) {
+        // Cut off: what came counts, and the answer is not whole.
+        if (!(error instanceof TypeError)) {
+            throw error;
         }
     }
     return { arrivals, isWhole: reason !== "" };
