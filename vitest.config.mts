@@ -47,7 +47,7 @@ export default defineConfig({
                 test: {
                     name: "image",
                     include: ["tests/image/**/*.test.ts"],
-                    ...withDocker(2, 2, clients),
+                    ...withDocker(2, 2),
                     retry,
                 },
             },
