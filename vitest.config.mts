@@ -58,7 +58,7 @@ export default defineConfig({
                 test: {
                     name: "image",
                     include: ["tests/image/**/*.test.ts"],
-                    ...withDocker(3, 2, clients),
+                    ...withDocker(3, 2),
                     retry,
                 },
             },

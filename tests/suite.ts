@@ -1,5 +1,6 @@
 // What `make test` and `make acceptance` run, in order, once the machine is set up (scripts/suite.sh):
-// `tsx tests/suite.ts test|acceptance`. The last line is the sums of all parts: "N passed, N failed, N skipped".
+// `tsx tests/suite.ts test|acceptance`. It ends with the names of what failed or passed when it was run once more
+// (`failed: NAME`, `flaky: NAME`), and the sums of all parts: `N passed, N failed, N skipped`.
 import { type StdioOptions, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,11 +19,12 @@ const counts = join(folder, "counts");
  */
 function part(command: string, args: readonly string[], env: Record<string, string> = {}): void {
     const before = readCounts().length;
-    console.log(`── ${[command, ...args].join(" ")}`);
+    const line = [command, ...args].join(" ");
+    console.log(`── ${line}`);
     const { status } = execute(command, args, ["ignore", "inherit", "inherit"], env);
     const added = readCounts().slice(before);
     if (status !== 0 && added.every(([, failed]) => failed === 0)) {
-        addCounts(0, 1, 0);
+        addFailure(line);
     } else if (added.length === 0) {
         addCounts(1, 0, 0);
     }
@@ -45,10 +47,21 @@ function addCounts(passed: number, failed: number, skipped: number): void {
     writeFileSync(counts, `${passed} ${failed} ${skipped}\n`, { flag: "a" });
 }
 
+function addFailure(name: string): void {
+    addCounts(0, 1, 0);
+    writeFileSync(counts, `failed: ${name}\n`, { flag: "a" });
+}
+
+function readNames(): string[] {
+    return readFileSync(counts, "utf8")
+        .split("\n")
+        .filter((line) => /^(failed|flaky): /.test(line));
+}
+
 function readCounts(): [passed: number, failed: number, skipped: number][] {
     return readFileSync(counts, "utf8")
         .split("\n")
-        .filter((line) => line !== "")
+        .filter((line) => /^\d/.test(line))
         .map((line) => {
             const [passed = 0, failed = 0, skipped = 0] = line.split(" ").map(Number);
             return [passed, failed, skipped];
@@ -89,7 +102,7 @@ function acceptance(): void {
             console.log(
                 `The stack ${stack} has data, and this suite would delete it. Choose another with STACK=name, or remove it: ./carbon down --stack ${stack} --volumes`,
             );
-            addCounts(0, 1, 0);
+            addFailure(`the stack ${stack} has data`);
             return;
         }
         remove();
@@ -102,7 +115,7 @@ function acceptance(): void {
         // The services run from the base image, the workspace from the compute image.
         const images = { CARBON_TEST_BASE_IMAGE: base, CARBON_TEST_COMPUTE_IMAGE: compute };
         // First, while the build cache is whole. `make test` has the others of these tests.
-        vitest(["e2e"], { ...images, CARBON_E2E: "full" }, "compute");
+        vitest(["e2e"], { CARBON_E2E: "full" }, "tests/e2e/compute.test.ts");
         saveDisk();
         vitest(["image", "acceptance", "browser"], images);
     }
@@ -164,6 +177,9 @@ function main(suite: string | undefined): number {
         (sum, line) => [sum[0] + line[0], sum[1] + line[1], sum[2] + line[2]],
         [0, 0, 0],
     );
+    for (const line of readNames()) {
+        console.log(line);
+    }
     rmSync(folder, { recursive: true });
     console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
     return failed === 0 ? 0 : 1;

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exec, hostPort, logs, removeAll, run, secrets, startHealthy, until } from "../image/base-container";
 import { baseImage, readImageJson } from "../image/base-image";
 import { computeImage } from "../image/compute-image";
-import { launchBrowser } from "../image/desktop-clients";
+import { launchBrowser } from "./desktop-clients";
 
 /** Starts a program of the user's in a login shell, as a terminal does; what it prints is in /tmp/NAME.log. */
 async function start(container: Docker.Container, name: string, command: string): Promise<void> {
@@ -37,6 +37,23 @@ class Server(socketserver.ThreadingTCPServer):
     address_family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
     request_queue_size = 512
 Server((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()`;
+
+/** A forwarder of its own, whose process is collected while it waits for the program. */
+const collected = `
+import asyncio, gc, sys
+sys.path.insert(0, "/usr/local/lib/carbon")
+import apps
+async def main():
+    forwarder = asyncio.create_task(apps.Forwarder([apps.AppPort(5001, 5001, 61009)]).serve())
+    await asyncio.sleep(0.5)
+    reader, writer = await asyncio.open_connection("127.0.0.1", 61009)
+    writer.write(b"slow")
+    writer.write_eof()
+    await asyncio.sleep(1)
+    gc.collect()
+    print((await reader.read()).decode())
+    forwarder.cancel()
+asyncio.run(main())`;
 
 describe("ports of the user's own programs", () => {
     const appPorts = [
@@ -108,6 +125,11 @@ describe("ports of the user's own programs", () => {
         );
         expect(await say(5001, Buffer.alloc(50_000_000))).toBe("50000000 bytes on 5001");
         expect(await slow).toBe("4 bytes on 5001");
+    }, 30_000);
+
+    it("keeps a client that has said all and waits, whatever Python's collector takes away", async () => {
+        await write(workspace, "/tmp/collected.py", collected);
+        expect(await run(workspace, ["python3", "/tmp/collected.py"])).toBe("4 bytes on 5001");
     }, 30_000);
 
     it("ends a connection for the one side when the other one breaks it off", async () => {

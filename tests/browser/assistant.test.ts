@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { logs, makeNetwork, remove, removeAll, run, secrets } from "../image/base-container";
 import { readImageJson } from "../image/base-image";
 import { computeImage, startWorkspace } from "../image/compute-image";
-import { launchBrowser } from "../image/desktop-clients";
 import { type Jupyter, openPage, takePicture } from "../image/jupyter";
 import { llmEnv, putModel, startLlm } from "../image/llm-server";
+import { launchBrowser } from "./desktop-clients";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);

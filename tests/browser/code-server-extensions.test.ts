@@ -8,8 +8,8 @@ import { extensions } from "../../scripts/extensions";
 import { exec, removeAll, run, secrets, until } from "../image/base-container";
 import { readImageJson } from "../image/base-image";
 import { computeImage, startWorkspace } from "../image/compute-image";
-import { launchBrowser } from "../image/desktop-clients";
 import { makeVsix } from "../vsix";
+import { launchBrowser } from "./desktop-clients";
 
 const image = computeImage();
 const { platform, toolsets, unavailable } = readImageJson(image);

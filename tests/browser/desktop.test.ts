@@ -15,7 +15,7 @@ import {
     untilHealthy,
 } from "../image/base-container";
 import { baseImage, readImageJson } from "../image/base-image";
-import { closeRdp, launchBrowser, look, openNovnc, openRdp } from "../image/desktop-clients";
+import { closeRdp, launchBrowser, look, openNovnc, openRdp } from "./desktop-clients";
 import { vncLogin } from "./vnc-login";
 
 const image = baseImage();

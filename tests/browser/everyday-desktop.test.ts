@@ -3,8 +3,8 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exec, hostPort, removeAll, run, secrets, startHealthy, until } from "../image/base-container";
 import { baseImage, readImageJson } from "../image/base-image";
-import { launchBrowser } from "../image/desktop-clients";
 import { takePicture } from "../image/jupyter";
+import { launchBrowser } from "./desktop-clients";
 
 // What a person does on the desktop all day, in the browser.
 

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exec, logs, removeAll, run, until, untilHealthy } from "../image/base-container";
 import { readImageJson } from "../image/base-image";
 import { type ComputeWorkspace, computeImage, startWorkspace } from "../image/compute-image";
-import { launchBrowser } from "../image/desktop-clients";
 import { openPage, takePicture } from "../image/jupyter";
+import { launchBrowser } from "./desktop-clients";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);

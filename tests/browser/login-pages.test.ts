@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { hostPort, removeAll, secrets, startHealthy } from "../image/base-container";
 import { baseImage, readImageJson } from "../image/base-image";
 import { type ComputeWorkspace, computeImage, startWorkspace } from "../image/compute-image";
-import { launchBrowser } from "../image/desktop-clients";
 import { takePicture } from "../image/jupyter";
+import { launchBrowser } from "./desktop-clients";
 
 // Login pages say where the password is, and a link with it in its fragment logs in and leaves no trace of it.
 

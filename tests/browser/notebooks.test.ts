@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { removeAll, run } from "../image/base-container";
 import { readImageJson } from "../image/base-image";
 import { computeImage, startWorkspace } from "../image/compute-image";
-import { launchBrowser } from "../image/desktop-clients";
 import { executeNotebook, type Jupyter, openPage, plainText, takePicture } from "../image/jupyter";
+import { launchBrowser } from "./desktop-clients";
 
 const image = computeImage();
 const { toolsets, unavailable } = readImageJson(image);

@@ -16,8 +16,8 @@ import {
 } from "../image/base-container";
 import { baseImage, readImageJson } from "../image/base-image";
 import { type ComputeWorkspace, computeImage, startWorkspace } from "../image/compute-image";
-import { launchBrowser, look } from "../image/desktop-clients";
 import { putModel, startLlm } from "../image/llm-server";
+import { launchBrowser, look } from "./desktop-clients";
 
 // What web pages of strangers, and strangers on the network or in the container, may do at the workspace's doors.
 

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -19,12 +19,19 @@ function run(command: string, args: string[], env: Record<string, string> = {}) 
         encoding: "utf8",
         env: { ...rest, NO_COLOR: "1", ...env },
     });
-    return { status, last: stdout.trim().split("\n").at(-1) };
+    const lines = stdout.trim().split("\n");
+    const last = lines.pop();
+    // What it names right before that.
+    const named: (string | undefined)[] = [];
+    while (/^(failed|flaky): /.test(lines.at(-1) ?? "")) {
+        named.unshift(lines.pop());
+    }
+    return { status, last, ...(named.length > 0 && { named }) };
 }
 
 describe("the reporter", () => {
     /** Runs vitest with the reporter on these files. */
-    const vitest = (files: Record<string, string>, config = "") => {
+    const vitest = (files: Record<string, string>, config = "", env: Record<string, string> = {}) => {
         for (const [name, text] of Object.entries(files)) {
             writeFileSync(join(folder, name), text);
         }
@@ -33,7 +40,7 @@ describe("the reporter", () => {
             join(folder, "vitest.config.mts"),
             `export default { test: { globals: true, reporters: ["default", "${reporter}"], ${config} } }`,
         );
-        return run(join(repository, "node_modules/.bin/vitest"), ["run"]);
+        return run(join(repository, "node_modules/.bin/vitest"), ["run"], env);
     };
     const passing = { "a.test.ts": 'it("is well", () => {}); it.skip("is not asked", () => {});' };
 
@@ -41,15 +48,36 @@ describe("the reporter", () => {
         expect(vitest(passing)).toEqual({ status: 0, last: "1 passed, 0 failed, 1 skipped" });
     });
 
+    const failing = {
+        "test.test.ts": 'describe("who", () => it("is ill", () => { throw new Error("ill"); }));',
+        "file.test.ts": 'import "./nowhere";',
+        "hook.test.ts":
+            'describe("who", () => { beforeAll(() => { throw new Error("il\\nl"); }); it("never runs", () => {}); });',
+        "stray.test.ts": 'it("lets go", () => { void Promise.reject(new Error("stray")); });',
+    };
+    const flaky = {
+        "flaky.test.ts":
+            'let n = 0; it("passes now and then", { retry: 1 }, () => { expect(n++).toBe(1); });',
+    };
+
     it("counts what fails, where it is no test as well: a file, a hook, a stray error", () => {
-        const files = {
-            ...passing,
-            "test.test.ts": 'it("is ill", () => { throw new Error("ill"); });',
-            "file.test.ts": 'import "./nowhere";',
-            "hook.test.ts": 'beforeAll(() => { throw new Error("ill"); }); it("never runs", () => {});',
-            "stray.test.ts": 'it("lets go", () => { void Promise.reject(new Error("stray")); });',
-        };
-        expect(vitest(files)).toEqual({ status: 1, last: "2 passed, 4 failed, 2 skipped" });
+        expect(vitest({ ...passing, ...failing })).toEqual({
+            status: 1,
+            last: "2 passed, 4 failed, 2 skipped",
+        });
+    });
+
+    it("names it for the suite that it is a part of", () => {
+        vitest({ ...failing, ...flaky }, "", { CARBON_COUNTS: join(folder, "counts") });
+        const [sums, ...named] = readFileSync(join(folder, "counts"), "utf8").trim().split("\n");
+        expect(sums).toBe("2 4 1");
+        expect(named.sort()).toEqual([
+            expect.stringContaining("failed: file.test.ts: Cannot find module './nowhere'"),
+            "failed: hook.test.ts > who: il l",
+            "failed: stray",
+            "failed: test.test.ts > who > is ill",
+            "flaky: flaky.test.ts > passes now and then",
+        ]);
     });
 
     it("counts a failure where the run does not begin", () => {
@@ -81,11 +109,21 @@ describe("the suites", () => {
         expect(without).toEqual({ status: 0, last: "10 passed, 0 failed, 4 skipped" });
     });
 
+    it("name at the end what their parts name", () => {
+        pretend(`${'printf "5 1 2\\nfailed: one\\n"'} >>"$CARBON_COUNTS"; echo much; exit 1`);
+        expect(suite("test", { CARBON_TEST_LIST: "1" })).toEqual({
+            status: 1,
+            last: "10 passed, 2 failed, 4 skipped",
+            named: ["failed: one", "failed: one"],
+        });
+    });
+
     it("count a part that ends in an error and tells of none as one failure", () => {
+        const named = [expect.stringMatching(/^failed: node_modules\/.bin\/vitest run --project static/)];
         pretend(`${counting}; exit 1`);
-        expect(suite("test")).toEqual({ status: 1, last: "5 passed, 1 failed, 2 skipped" });
+        expect(suite("test")).toEqual({ status: 1, last: "5 passed, 1 failed, 2 skipped", named });
         pretend("kill -9 $$");
-        expect(suite("test")).toEqual({ status: 1, last: "0 passed, 1 failed, 0 skipped" });
+        expect(suite("test")).toEqual({ status: 1, last: "0 passed, 1 failed, 0 skipped", named });
     });
 
     it.each(["x; touch pwned", "x|y", "$(touch pwned)", "a b", "é", ".*/x", "-x y"])(
@@ -114,6 +152,12 @@ describe(".ci/run", () => {
         const counted =
             '[ "$CI$REQUIRE_DOCKER" = true1 ] && echo "$1: 9 passed" && echo "3 passed, 0 failed, 1 skipped"';
         expect(ci(counted)).toEqual({ status: 0, last: "6 passed, 0 failed, 2 skipped" });
+    });
+
+    it("names what failed in both", () => {
+        const named = ["failed: a b", "failed: a b"];
+        const body = "printf 'failed: a b\\n3 passed, 1 failed, 0 skipped\\n'; exit 2";
+        expect(ci(body)).toEqual({ status: 1, last: "6 passed, 2 failed, 0 skipped", named });
     });
 
     it.each([

@@ -68,6 +68,8 @@ class Forwarder:
         """`apps`: the ports, each with the one to listen on."""
         self.apps = apps
         self.own = {app.forward for app in apps}
+        # The event loop holds tasks weakly: while a client that has said all waits, nothing else holds its own.
+        self.running: set[object] = set()
 
     async def serve(self) -> None:
         """Runs for ever."""
@@ -84,12 +86,16 @@ class Forwarder:
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             client = Connection(reader, writer)
+            task = asyncio.current_task()
+            self.running.add(task)
             try:
                 program = await self.reach(app)
                 await (relay(client, program) if program else say_nobody(client, app))
             except (OSError, TimeoutError):
                 # Either side is free to hang up at any time.
                 writer.transport.abort()
+            finally:
+                self.running.discard(task)
 
         return handle
 

@@ -2,10 +2,10 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { inContainer } from "../../cli/models/helper";
 import { gguf, TestHub } from "../hub";
+import { makeVolume, removeAll } from "../image/base-container";
+import { readImageJson } from "../image/base-image";
+import { computeImage } from "../image/compute-image";
 import { describePulls, type PullPlace } from "../models";
-import { makeVolume, removeAll } from "./base-container";
-import { readImageJson } from "./base-image";
-import { computeImage } from "./compute-image";
 
 const image = computeImage();
 const { toolsets } = readImageJson(image);

@@ -15,11 +15,11 @@ import {
     secrets,
     until,
     untilHealthy,
-} from "./base-container";
-import { type ComputeWorkspace, computeImage, startWorkspace } from "./compute-image";
+} from "../image/base-container";
+import { type ComputeWorkspace, computeImage, startWorkspace } from "../image/compute-image";
+import { openPage, takePicture } from "../image/jupyter";
 import { launchBrowser } from "./desktop-clients";
 import { type HostGateway, hostKernel, startHostGateway } from "./host-gateway";
-import { openPage, takePicture } from "./jupyter";
 
 const away = "The kernel gateway on your machine does not answer.\nType ./carbon gpu start on your Mac";
 const refused = "The kernel gateway on your machine refuses this workspace's token";
