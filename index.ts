@@ -11,7 +11,7 @@ import { loadSettings } from "./settings";
 
 const settings = loadSettings();
 const host = hostRoute(settings);
-const foreignSecrets = llmSecrets(settings);
+const foreignSecrets = { ...llmSecrets(settings), ...host?.secrets };
 const { stack, dockerContext, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.

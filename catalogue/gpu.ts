@@ -53,7 +53,6 @@ export function foundGpu(route: GpuRoute, document: unknown): Record<string, str
 /** The gateway of the host's kernels, as the workspace reaches it. */
 export interface HostGateway {
     url: string;
-    token: string;
 }
 
 /** File name of its token among the secrets. */

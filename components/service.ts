@@ -20,14 +20,7 @@ import {
 } from "../catalogue";
 import { type AppPort, memoryLimit } from "../catalogue/chosen";
 import { documentPath, launcherCards, servicesDocument } from "../catalogue/document";
-import {
-    type GpuAccess,
-    type GpuRoute,
-    gpuAccess,
-    type HostGateway,
-    hostGatewaySecret,
-    isPassedIn,
-} from "../catalogue/gpu";
+import { type GpuAccess, type GpuRoute, gpuAccess, type HostGateway, isPassedIn } from "../catalogue/gpu";
 import { containerName, machineName, passwordName, volumeName } from "../catalogue/names";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
@@ -229,7 +222,6 @@ export class Service extends pulumi.ComponentResource {
         return [
             ...this.secrets.map(ownSecretFile),
             ...args.reaches.flatMap(({ secrets }) => secrets).map(secretFile),
-            ...hostToken(args),
             ...Object.entries(args.foreignSecrets ?? {}).map(foreignSecretFile),
             ...(runsUserCode(args.spec) ? environmentFile(args) : []),
             ...(args.spec.files ?? []).map(projectFile),
@@ -240,12 +232,6 @@ export class Service extends pulumi.ComponentResource {
 
 function secretFile({ spec, password }: GeneratedSecret) {
     return { file: `${secretsFolder}/${spec.name}`, content: password, permissions: "0400" };
-}
-
-/** The token of the host's kernels is the host's own: no password of this stack's. */
-function hostToken({ hostKernels }: ServiceArgs) {
-    const file = `${secretsFolder}/${hostGatewaySecret}`;
-    return hostKernels ? [{ file, content: pulumi.secret(hostKernels.token), permissions: "0400" }] : [];
 }
 
 function foreignSecretFile([name, value]: [name: string, value: string]) {

@@ -18,9 +18,11 @@ const programSchema = z.object({
     name: z.string().regex(/^[a-z][a-z-]*$/),
     /** One of pins.json that is marked as a program's. */
     environment: z.string(),
-    /** File in lib/, see install.ts. */
+    /** File in lib/, see cli/host/install.ts. */
     script: z.string(),
-    /** `{home}` stands for the host's folder, `{address}` for the address that containers reach. Nothing secret. */
+    /** That it listens on, at the gateway's address. */
+    port: z.int().min(1).max(65535),
+    /** Besides `--address` and `--port`. `{home}` stands for the host's folder. Nothing secret. */
     arguments: z.array(z.string()),
 });
 export type HostProgram = z.infer<typeof programSchema>;
@@ -42,8 +44,8 @@ export type HostConfig = z.infer<typeof configSchema>;
 
 /** Everything that may lie in the folder, and goes with it. */
 const contents = [
-    ...["cache", "config.json", "envs", "gateway", "kernels", "lib", "logs", "models", "processes.json"],
-    ...["python", "run", "token", "uv"],
+    ...["cache", "config.json", "envs", "gateway", "kernels", "lib", "llm-key", "logs", "models"],
+    ...["processes.json", "python", "run", "token", "uv"],
 ];
 
 /** The host's folder of whoever runs this. */
@@ -84,7 +86,7 @@ export function ensureHome({ dir, chosen }: HostHome): void {
         );
     }
     fs.chmodSync(dir, 0o700);
-    for (const name of ["envs", "kernels", "lib", "logs", "run"]) {
+    for (const name of ["envs", "kernels", "lib", "logs", "models", "run"]) {
         fs.mkdirSync(path.join(dir, name), { recursive: true, mode: 0o700 });
     }
 }
@@ -133,21 +135,24 @@ export function writeConfig(home: HostHome, config: HostConfig): void {
     writePrivate(inHome(home, "config.json"), `${JSON.stringify(config, null, 4)}\n`);
 }
 
-/** Characters of a token, all of them letters and digits. */
-const tokenLength = 48;
+/** What servers here want to see: the gateway, with which code is run, and the LLM server. Each is a file. */
+export type HostSecret = "token" | "llm-key";
+
+/** Characters of a secret, all of them letters and digits. */
+const secretLength = 48;
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/** The token without which the gateway answers nobody; undefined where there is none. */
-export function readToken(home: HostHome): string | undefined {
-    const token = read(inHome(home, "token"))?.trim();
-    return token && /^[A-Za-z0-9]{48}$/.test(token) ? token : undefined;
+/** The secret without which a server answers nobody; undefined where there is none. */
+export function readSecret(home: HostHome, name: HostSecret): string | undefined {
+    const secret = read(inHome(home, name))?.trim();
+    return secret && /^[A-Za-z0-9]{48}$/.test(secret) ? secret : undefined;
 }
 
-/** Makes a new token. */
-export function renewToken(home: HostHome): string {
-    const token = Array.from({ length: tokenLength }, () => alphabet[randomInt(alphabet.length)]).join("");
-    writePrivate(inHome(home, "token"), `${token}\n`);
-    return token;
+/** Makes a new one. */
+export function renewSecret(home: HostHome, name: HostSecret): string {
+    const secret = Array.from({ length: secretLength }, () => alphabet[randomInt(alphabet.length)]).join("");
+    writePrivate(inHome(home, name), `${secret}\n`);
+    return secret;
 }
 
 function read(file: string): string | undefined {

@@ -1,13 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { HostGateway } from "../catalogue/gpu";
+import { type HostGateway, hostGatewaySecret } from "../catalogue/gpu";
 import { machineName } from "../catalogue/names";
 import type { Settings } from "../settings";
-import { type HostHome, hostHome, readConfig, readToken } from "./home";
+import { type HostHome, hostHome, readConfig, readSecret } from "./home";
 import { machineKind, pins } from "./pins";
 
 /** The gateway of this machine's kernels, as the stack takes it. */
 export interface HostRoute {
     access: HostGateway;
+    /** The gateway's token, by its file name among the secrets: it is this machine's, and no password of the stack's. */
+    secrets: Record<string, string>;
     /** For the stack output `gpu`. */
     found: { url: string; machine?: string; kernels: string[] };
 }
@@ -24,7 +26,7 @@ export function hostRoute(
     if (gpu !== "host") {
         return undefined;
     }
-    const [config, token] = [readConfig(home), readToken(home)];
+    const [config, token] = [readConfig(home), readSecret(home, "token")];
     if (!config || !token) {
         throw new pulumi.RunError(
             "carbon:gpu is host, and no kernels are installed on this machine. Type: ./carbon gpu install",
@@ -33,5 +35,9 @@ export function hostRoute(
     const url = `http://${machineName}:${gpuPort}`;
     const kind = machineKind(process.platform, process.arch);
     const machine = kind && pins.machines[kind].title;
-    return { access: { url, token }, found: { url, machine, kernels: config.kernels } };
+    return {
+        access: { url },
+        secrets: { [hostGatewaySecret]: token },
+        found: { url, machine, kernels: config.kernels },
+    };
 }

@@ -1,6 +1,8 @@
 import * as path from "node:path";
 import { z } from "zod";
+import type { HostHome } from "../../host/home";
 import { checkDocument } from "../documents";
+import { kernelPython } from "../host/processes";
 import {
     CheckFailed,
     type Outcome,
@@ -10,7 +12,6 @@ import {
     skipped,
     unsupported,
 } from "./check";
-import { kernelPython } from "./home";
 import type { HostMachine } from "./machine";
 
 const probes = path.join(__dirname, "..", "..", "verify", "probes");
@@ -36,7 +37,7 @@ const tensorflowReport = z.object({
 const mlxReport = z.object({ version: text, device: text, equal: z.boolean() });
 
 /** The Mac itself, and what the environments of `carbon gpu` can do with the GPU of this machine. */
-export function acceleratorChecks(machine: HostMachine, home: string): OutsideCheck[] {
+export function acceleratorChecks(machine: HostMachine, home: HostHome): OutsideCheck[] {
     const { expected, kind, title } = machine;
     const isMac = machine.macos !== undefined;
     const torchKernel = isMac ? "mac-torch" : "host-torch";
@@ -154,10 +155,10 @@ export function gpuCores(json: string): string | undefined {
 /** A report of a probe in a kernel's environment, or why there is none. */
 async function ask<Schema extends z.ZodType>(
     { kernel, script, schema }: { kernel: string; script: string; schema: Schema },
-    home: string,
+    home: HostHome,
     probe: Probe,
 ): Promise<z.output<Schema> | Outcome> {
-    const python = kernelPython(kernel, home);
+    const python = kernelPython(home, kernel);
     if (!python) {
         return skipped(`the environment ${kernel} is not installed`, "./carbon gpu install");
     }
@@ -186,7 +187,7 @@ function parsed(line: string): unknown {
     }
 }
 
-function askTorch(kernel: string, home: string, probe: Probe): Promise<TorchReport | Outcome> {
+function askTorch(kernel: string, home: HostHome, probe: Probe): Promise<TorchReport | Outcome> {
     return ask({ kernel, script: "torch_probe.py", schema: torchReport }, home, probe);
 }
 
@@ -246,7 +247,7 @@ async function lookAtNvidia(probe: Probe): Promise<Outcome> {
 
 async function lookAtTensorflow(
     { expected, title }: HostMachine,
-    home: string,
+    home: HostHome,
     probe: Probe,
 ): Promise<Outcome> {
     if (expected["tensorflow-metal"] !== "required") {
@@ -270,7 +271,7 @@ async function lookAtTensorflow(
     return passed(`${facts}, product equal to NumPy's`);
 }
 
-async function lookAtMlx({ expected, title }: HostMachine, home: string, probe: Probe): Promise<Outcome> {
+async function lookAtMlx({ expected, title }: HostMachine, home: HostHome, probe: Probe): Promise<Outcome> {
     if (expected.mlx !== "required") {
         return unsupported(`${title}: MLX computes on Apple Silicon`);
     }

@@ -4,11 +4,12 @@ import { workspace } from "../../catalogue";
 import { llm } from "../../catalogue/llm";
 import { containerName } from "../../catalogue/names";
 import { fillIn } from "../../catalogue/urls";
+import { hostHome } from "../../host/home";
 import type { Settings } from "../../settings/parse";
 import { parseDocument } from "../documents";
 import { messageOf, UserError } from "../errors";
+import { kernelPython } from "../host/processes";
 import { run } from "../process";
-import { gpuHome, kernelPython } from "./home";
 
 const hostProbes = path.join(__dirname, "..", "..", "verify", "probes");
 const workspaceProbes = "/usr/local/lib/carbon/verify/probes";
@@ -107,7 +108,7 @@ function measuredRoutes(stack: string, { gpu }: Pick<Settings, "gpu">): Measured
         ],
     });
     const kernel = process.platform === "darwin" ? "mac-torch" : "host-torch";
-    const python = kernelPython(kernel, gpuHome());
+    const python = kernelPython(hostHome(), kernel);
     return [
         inside(baseRoute, "cpu"),
         ...(gpu === "nvidia" ? [inside("nvidia", "cuda")] : []),

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
-import * as path from "node:path";
 import { z } from "zod";
 import { workspace } from "../../catalogue";
 import { containerName } from "../../catalogue/names";
+import { type HostHome, inHome } from "../../host/home";
 import { CheckFailed, type Outcome, type OutsideCheck, type Probe, passed, skipped } from "./check";
 
 /** What a cell on the host's kernel is asked to print, as JSON in one line. */
@@ -30,7 +30,7 @@ const machines: Record<string, string[]> = { arm64: ["arm64", "aarch64"], x64: [
  * What a kernel says of its machine anybody can say. This machine is where a file lies that nobody but its user reads, and
  * no container has: whoever tells what is in it runs here, as that user.
  */
-export function hostKernelCheck(stack: string, isAsked: boolean, home: string): OutsideCheck {
+export function hostKernelCheck(stack: string, isAsked: boolean, home: HostHome): OutsideCheck {
     return {
         id: "host-kernel",
         expected: `a cell that runs on this machine (${systems[process.platform]}, ${process.arch})`,
@@ -40,10 +40,10 @@ export function hostKernelCheck(stack: string, isAsked: boolean, home: string): 
             if (!isAsked) {
                 return skipped("carbon:gpu is not host in this stack");
             }
-            if (!existsSync(home)) {
-                throw new CheckFailed(`${home} is missing`, "./carbon gpu install");
+            if (!existsSync(home.dir)) {
+                throw new CheckFailed(`${home.dir} is missing`, "./carbon gpu install");
             }
-            const file = path.join(home, `verify-${randomBytes(12).toString("hex")}`);
+            const file = inHome(home, `verify-${randomBytes(12).toString("hex")}`);
             const proof = randomBytes(24).toString("hex");
             writeFileSync(file, proof, { mode: 0o600, flag: "wx" });
             try {

@@ -1,25 +1,32 @@
 import { connect } from "node:net";
+import { type HostHome, hostHome, readConfig, readSecret } from "../../host/home";
+import { type KnownServer, knownServers } from "../llmServers";
 import { CheckFailed, type OutsideCheck, passed, skipped } from "./check";
 
-/** A server of this machine's that speaks the OpenAI API, as its makers document the address. */
-export interface LlmServer {
-    name: string;
-    port: number;
-    /** Of the list of models. */
-    path: string;
+/** A server of this machine's that speaks the OpenAI API. */
+export interface LlmServer extends KnownServer {
+    /** Default: this machine's loopback. */
+    address?: string;
+    key?: string;
 }
 
-export const llmServers: readonly LlmServer[] = [
-    { name: "the suite's own", port: 8011, path: "/v1/models" },
-    { name: "Docker Model Runner", port: 12434, path: "/engines/v1/models" },
-    { name: "Ollama", port: 11434, path: "/v1/models" },
-    { name: "LM Studio", port: 1234, path: "/v1/models" },
-];
+/** Those that people run, and the suite's own where it is installed. */
+function llmServers(home: HostHome = hostHome()): LlmServer[] {
+    const config = readConfig(home);
+    const own = config?.programs.find(({ name }) => name === "llm");
+    const key = readSecret(home, "llm-key");
+    return [
+        ...(own
+            ? [{ name: "the suite's own", address: config?.address, port: own.port, path: "/v1", key }]
+            : []),
+        ...knownServers,
+    ];
+}
 
 const patience = 5_000;
 
 /** The LLM servers on this machine. None is a matter of choice; one that listens has to answer. */
-export function llmServerCheck(servers: readonly LlmServer[] = llmServers): OutsideCheck {
+export function llmServerCheck(servers: readonly LlmServer[] = llmServers()): OutsideCheck {
     return {
         id: "host-llm",
         expected: "whatever listens on an LLM server's port answers",
@@ -44,12 +51,13 @@ export function llmServerCheck(servers: readonly LlmServer[] = llmServers): Outs
 }
 
 /** What it answers; `silent` where it listens only; undefined where nothing does. */
-async function askServer({ name, port, path }: LlmServer) {
-    if (!(await listens(port))) {
+async function askServer({ name, address = "127.0.0.1", port, path, key }: LlmServer) {
+    if (!(await listens(address, port))) {
         return { name, port, said: undefined };
     }
     try {
-        const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+        const answer = await fetch(`http://${address}:${port}${path}/models`, {
+            headers: key ? { Authorization: `Bearer ${key}` } : {},
             signal: AbortSignal.timeout(patience),
             redirect: "manual",
         });
@@ -64,9 +72,9 @@ async function askServer({ name, port, path }: LlmServer) {
     }
 }
 
-function listens(port: number): Promise<boolean> {
+function listens(host: string, port: number): Promise<boolean> {
     return new Promise((resolve) => {
-        const socket = connect({ host: "127.0.0.1", port });
+        const socket = connect({ host, port });
         const finish = (answer: boolean) => {
             socket.destroy();
             resolve(answer);

@@ -1,25 +1,27 @@
 import * as fs from "node:fs";
 import type { Command } from "commander";
 import pc from "picocolors";
-import { askGateway, gatewayUrl } from "../../host/api";
+import { hostHome, inHome, readConfig, renewSecret } from "../../host/home";
+import { pins } from "../../host/pins";
+import { action, type Handler } from "../action";
+import { confirm, ensureAnswerable } from "../confirm";
+import { exitCodes } from "../errors";
+import { askGateway, gatewayUrl } from "../host/api";
 import {
     carryOut,
     describeRunning,
+    hostSecrets,
     installedHost,
     missingEnvironments,
     planHost,
     startHost,
     uninstallHost,
-} from "../../host/control";
-import { hostHome, inHome, readConfig, renewToken } from "../../host/home";
-import { isCurrent, isInstalled } from "../../host/install";
-import { hostMachine } from "../../host/machine";
-import { pins } from "../../host/pins";
-import { processStates } from "../../host/processes";
-import { hostRunner } from "../../host/runners";
-import { action, type Handler } from "../action";
-import { confirm, ensureAnswerable } from "../confirm";
-import { exitCodes } from "../errors";
+    wantsHost,
+} from "../host/control";
+import { isCurrent, isInstalled } from "../host/install";
+import { hostMachine } from "../host/machine";
+import { processStates } from "../host/processes";
+import { hostRunner } from "../host/runners";
 import { plural } from "../output";
 import { printableLine } from "../printable";
 import type { Session } from "../session";
@@ -62,19 +64,33 @@ const install: Handler<InstallFlags> = async (session, { kernel, python }) => {
     const plan = await planHost(session.settings(), { kernels: kernel });
     const installed = await carryOut(session, plan, { python });
     const { config, home } = plan;
+    const { address, kernels, programs } = config;
     session.output.result(
         [
-            `${pc.green("Ready")}: ${config.kernels.join(", ")}; the gateway answers on ${gatewayUrl(config)}.`,
+            ...(kernels.length > 0
+                ? [
+                      `${pc.green("Ready")}: ${kernels.join(", ")}; the gateway answers on ${gatewayUrl(config)}.`,
+                  ]
+                : []),
+            ...programs.map(
+                ({ name, port }) => `${pc.green("Ready")}: the server ${name}, on http://${address}:${port}.`,
+            ),
             ...nextStep(session),
         ].join("\n"),
-        { home: home.dir, installed, kernels: config.kernels, url: gatewayUrl(config) },
+        {
+            home: home.dir,
+            installed,
+            kernels,
+            programs: programs.map(({ name }) => name),
+            url: gatewayUrl(config),
+        },
     );
 };
 
 /** How the workspace learns of it. */
 function nextStep(session: Session): string[] {
     const up = `./carbon up${session.stackFlag()}`;
-    return session.settings().gpu === "host"
+    return wantsHost(session.settings())
         ? [`Hand it to the workspace: ${pc.bold(up)}`]
         : [`Set carbon:gpu to host in Pulumi.${session.stack}.yaml, and type: ${pc.bold(up)}`];
 }
@@ -153,7 +169,9 @@ const rotate: Handler<unknown> = async (session) => {
         `A new token: the workspace has to learn it, and the gateway starts anew.${describeRunning(running.length)}`,
     );
     await confirm(session, "Renew the token?");
-    renewToken(host.home);
+    for (const secret of hostSecrets(host.config)) {
+        renewSecret(host.home, secret);
+    }
     await startHost(session, host, { anew: true });
     const stacks = Object.keys(host.config.workspaces);
     session.output.result(
@@ -183,8 +201,9 @@ const status: Handler<unknown> = async (session) => {
         running: answer.running.filter((kernel) => kernel.name === name).length,
     }));
     const states = processStates(home);
-    const programs = config.programs.map(({ name }) => ({
+    const programs = config.programs.map(({ name, port }) => ({
         name,
+        url: `http://${config.address}:${port}`,
         pid: isRunning ? (states[name]?.pid ?? undefined) : undefined,
         restarts: states[name]?.restarts ?? 0,
     }));
@@ -211,8 +230,8 @@ const status: Handler<unknown> = async (session) => {
                   ]
                 : []),
             ...programs.map(
-                ({ name, pid, restarts }) =>
-                    `  ${name}: ${pid ? `runs (process ${pid})` : "does not run"}${restarts > 0 ? `, started again ${plural(restarts, "time")}` : ""}`,
+                ({ name, url, pid, restarts }) =>
+                    `  ${name}: ${pid ? `runs (process ${pid}) on ${url}` : "does not run"}${restarts > 0 ? `, started again ${plural(restarts, "time")}` : ""}`,
             ),
             `  machine: ${machine.title}${machine.nvidia ? `, ${printableLine(machine.nvidia)}` : ""}`,
             ...Object.entries(config.workspaces).map(

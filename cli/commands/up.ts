@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import pc from "picocolors";
-import { ensureHost } from "../../host/control";
 import type { Settings } from "../../settings/parse";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
@@ -10,6 +9,7 @@ import type { DeploymentEngine, DeploymentRequest, Outcome } from "../engines/ty
 import { messageOf, UserError } from "../errors";
 import { describeExposure } from "../exposure";
 import { readFingerprints } from "../fingerprints";
+import { ensureHost } from "../host/control";
 import { renewKnownHosts } from "../knownHosts";
 import { startStack, stoppedContainers } from "../lifecycle";
 import { forgetLogin } from "../login";

@@ -3,6 +3,7 @@ import * as path from "node:path";
 import { type Command, Option } from "commander";
 import pc from "picocolors";
 import { workspace } from "../../catalogue";
+import { hostHome } from "../../host/home";
 import { SettingsError } from "../../settings/parse";
 import { action, type Handler } from "../action";
 import { acceleratorChecks } from "../checks/accelerators";
@@ -11,7 +12,6 @@ import { compare, ensureMeasured } from "../checks/compare";
 import { comparisonPicture, comparisonTable } from "../checks/comparisonViews";
 import { hostKernelCheck } from "../checks/endToEnd";
 import { engineChecks } from "../checks/engine";
-import { gpuHome } from "../checks/home";
 import { junitXml } from "../checks/junit";
 import { llmServerCheck } from "../checks/llmServers";
 import { hostMachine } from "../checks/machine";
@@ -164,13 +164,13 @@ async function hostChecks(session: Session): Promise<OutsideCheck[]> {
     const machine = await hostMachine();
     return [
         ...engineChecks(session.stack, readableSettings(session)),
-        ...acceleratorChecks(machine, gpuHome()),
+        ...acceleratorChecks(machine, hostHome()),
         llmServerCheck(),
     ];
 }
 
 function kernelCheck(session: Session): OutsideCheck {
-    return hostKernelCheck(session.stack, readableSettings(session)?.gpu === "host", gpuHome());
+    return hostKernelCheck(session.stack, readableSettings(session)?.gpu === "host", hostHome());
 }
 
 /** A check does not fail for a configuration that can no longer be deployed. */

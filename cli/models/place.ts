@@ -1,14 +1,15 @@
 import { existsSync, mkdirSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { workspace } from "../../catalogue";
 import { suiteImages } from "../../catalogue/images";
 import { llm } from "../../catalogue/llm";
 import { containerName, volumeName } from "../../catalogue/names";
+import { hostHome, inHome } from "../../host/home";
 import type { Settings } from "../../settings/parse";
 import { reachable } from "../../settings/proxy";
 import { hasImage, serviceLabel, stackContainers } from "../docker";
 import { UserError } from "../errors";
+import { programOf } from "../host/processes";
 import { run } from "../process";
 import type { Session } from "../session";
 import { served } from "./documents";
@@ -34,7 +35,7 @@ export interface ModelPlace {
 
 /** The place that is asked for, or that the setting `llm` stands for. */
 export function choosePlace(session: Session, settings: Settings, asked?: PlaceName): Promise<ModelPlace> {
-    const chosen = asked ?? ("llm" in settings && settings.llm === "host" ? "host" : "volume");
+    const chosen = asked ?? (settings.llm === "host" ? "host" : "volume");
     return chosen === "host" ? hostPlace(session) : volumePlace(session, settings);
 }
 
@@ -99,27 +100,20 @@ async function servedInContainer(stack: string): Promise<string[] | undefined> {
     }
 }
 
-/** Folder of what runs on the host beside Docker. */
-function hostHome(env: NodeJS.ProcessEnv): string {
-    const standard =
-        process.platform === "darwin" ? "Library/Application Support/Carbon GPU" : ".local/share/carbon-gpu";
-    return env.CARBON_GPU_HOME || join(homedir(), standard);
-}
-
-async function hostPlace({ project }: Session): Promise<ModelPlace> {
-    const home = hostHome(process.env);
-    const python = join(home, "envs", "llm", "bin", "python");
+async function hostPlace(session: Session): Promise<ModelPlace> {
+    const home = hostHome();
+    const python = programOf(home, llm.name);
     if (!existsSync(python)) {
         throw new UserError(
-            `${python} is not there: the host's LLM server is not installed. Type: ./carbon gpu install`,
+            `${python} is not there: the host's LLM server is not installed. Set carbon:llm to host in Pulumi.${session.stack}.yaml, and type: ./carbon gpu install${session.stackFlag()}`,
         );
     }
-    const folder = join(home, "models");
+    const folder = inHome(home, "models");
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     return {
         kind: "host",
         words: `the folder ${folder}`,
-        command: [python, "-I", join(project.dir, programSource)],
+        command: [python, "-I", join(session.project.dir, programSource)],
         folder,
         reachable: (address) => address,
         // Its key is the host server's own.

@@ -1,13 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { driFolder } from "../../catalogue/gpu";
-import { type HostSettings, missingEnvironments, planHost } from "../../host/control";
-import { HostError } from "../../host/error";
 import type { Settings } from "../../settings/parse";
 import { type DockerInfo, isLocalEngine, lines } from "../docker";
-import { UserError } from "../errors";
+import { type HostPlan, type HostSettings, missingEnvironments } from "../host/control";
 import { run } from "../process";
 import { type Finding, failure, ok, warning } from "./finding";
+import { planOrRefuse } from "./hostPlan";
 
 const title = "GPU";
 /** The first of Linux's nodes through which programs compute and render (drivers/gpu/drm: they are numbered from 128). */
@@ -30,7 +29,8 @@ export async function checkGpu(
         platform === "linux" && isLocalEngine() && !info.OperatingSystem?.includes("Docker Desktop");
     const { gpu } = settings;
     if (gpu === "host") {
-        return checkHost(settings);
+        const plan = await planOrRefuse(title, settings);
+        return "status" in plan ? plan : describeKernels(plan);
     }
     if (gpu === "dri") {
         return isHere ? lookAtOwnDevices(folder) : await askEngineForDevice(platform);
@@ -38,18 +38,10 @@ export async function checkGpu(
     return gpu === "nvidia" ? await checkNvidia(info, isHere) : undefined;
 }
 
-async function checkHost(settings: HostSettings): Promise<Finding> {
-    try {
-        const plan = await planHost(settings);
-        const missing = missingEnvironments(plan);
-        const kernels = `${plan.config.kernels.join(", ")} on this machine (${plan.machine.title})`;
-        return ok(title, missing.length > 0 ? `${kernels}, to be installed: ${missing.join(", ")}` : kernels);
-    } catch (error) {
-        if (!(error instanceof UserError || error instanceof HostError)) {
-            throw error;
-        }
-        return failure(title, error.message.replace(/\.$/, ""), "");
-    }
+function describeKernels(plan: HostPlan): Finding {
+    const missing = missingEnvironments(plan);
+    const kernels = `${plan.config.kernels.join(", ")} on this machine (${plan.machine.title})`;
+    return ok(title, missing.length > 0 ? `${kernels}, to be installed: ${missing.join(", ")}` : kernels);
 }
 
 function lookAtOwnDevices(folder: string): Finding {

@@ -1,25 +1,12 @@
 import { machineName } from "../../catalogue/names";
-import { hostLlmKey } from "../../host/llm";
+import { readSecret } from "../../host/home";
 import type { Settings } from "../../settings/parse";
 import type { DockerInfo } from "../docker";
+import { type HostSettings, missingEnvironments } from "../host/control";
+import { type KnownServer, knownServers } from "../llmServers";
 import { run } from "../process";
-import { type Finding, failure, ok, warning } from "./finding";
-
-/** A server with OpenAI's API that people run on their own machine. */
-export interface KnownServer {
-    name: string;
-    port: number;
-    /** The API's path. */
-    path: string;
-}
-
-/** Their usual ports, as their makers document them. */
-const knownServers: readonly KnownServer[] = [
-    { name: "Docker Model Runner", port: 12434, path: "/engines/v1" },
-    { name: "Ollama", port: 11434, path: "/v1" },
-    { name: "LM Studio", port: 1234, path: "/v1" },
-    { name: "vLLM", port: 8000, path: "/v1" },
-];
+import { type Finding, ok, warning } from "./finding";
+import { planOrRefuse } from "./hostPlan";
 
 const title = "LLM";
 const loopback = "127.0.0.1";
@@ -32,7 +19,7 @@ const probeTimeout = 2000;
  * @param known Servers to look for where it does not.
  */
 export async function checkLlm(
-    settings: Pick<Settings, "llm" | "llmUrl" | "llmKey" | "llmAddress">,
+    settings: Pick<Settings, "llmKey" | "llmAddress"> & HostSettings,
     info: DockerInfo | undefined,
     known: readonly KnownServer[] = knownServers,
 ): Promise<Finding | undefined> {
@@ -40,32 +27,41 @@ export async function checkLlm(
     if (llm !== "host" || !llmAddress) {
         return undefined;
     }
+    if (!llmUrl) {
+        return checkOwn(settings, llmAddress);
+    }
     const machine = await addressForContainers(info);
     const here = llmAddress.replace(`//${machineName}`, `//${machine}`);
-    const key = llmUrl ? settings.llmKey : hostLlmKey();
-    if (key !== undefined && (await answers(here, key))) {
+    if (await answers(here, settings.llmKey)) {
         return ok(title, `a server answers at ${llmAddress}`);
     }
     const seen = await Promise.all(known.map((server) => look(server, machine)));
     const others = seen.flat().filter((said) => !said.includes(llmAddress));
-    if (key === undefined) {
-        return failure(
-            title,
-            "carbon:llm is host, and no LLM server of the suite's is installed on this machine",
-            ["Type: ./carbon gpu install", ...orNameAnother(others)].join(". ").concat("."),
-        );
-    }
     const nowhere = others.length === 0 ? ", nor does one that is known on another port of this machine" : "";
-    const start = llmUrl ? "Start it" : "Type: ./carbon gpu start";
     return warning(
         title,
         `no LLM server answers at ${llmAddress}${nowhere}`,
-        [start, ...others].join(". ").concat("."),
+        ["Start it", ...others].join(". ").concat("."),
     );
 }
 
-function orNameAnother(others: string[]): string[] {
-    return others.length > 0 ? others : ["Or name another with carbon:llmUrl"];
+/** The suite's own, which `up` installs and starts. */
+async function checkOwn(settings: HostSettings, llmAddress: string): Promise<Finding> {
+    const plan = await planOrRefuse(title, settings);
+    if ("status" in plan) {
+        return plan;
+    }
+    if (missingEnvironments(plan).includes("llm")) {
+        return ok(title, "the suite's own server on this machine, to be installed");
+    }
+    const key = readSecret(plan.home, "llm-key");
+    return (await answers(`http://${plan.config.address}:${settings.llmHostPort}/v1`, key))
+        ? ok(title, `the suite's own server answers at ${llmAddress}`)
+        : warning(
+              title,
+              `the suite's own LLM server does not answer at ${llmAddress}`,
+              "Type: ./carbon gpu start.",
+          );
 }
 
 /** What to say of a server that answers here; nothing of one that does not. */

@@ -14,7 +14,10 @@ const started = (stderr: string): Rule => ({
 });
 
 /** What concerns the machine's own kernels. */
-const own = { gpuPort: 9797, stack: "dev", workspaceDir: "/somewhere" };
+const own = {
+    ...{ gpuPort: 9797, stack: "dev", workspaceDir: "/somewhere" },
+    ...({ llm: "service", llmUrl: "", llmHostPort: 8011 } as const),
+};
 
 /** A stack that is quick to look at. */
 const plain = { portOffset, services: [], toolsets: ["graphics"], compute: false };

@@ -52,7 +52,9 @@ function torchThat(lie: string, { kernel = "mac-torch", gpu = "mps" } = {}): voi
 }
 
 async function check(id: string, kind: MachineKind, limit?: number) {
-    const found = acceleratorChecks(machineOf(kind), home).find((one) => one.id === id) as OutsideCheck;
+    const found = acceleratorChecks(machineOf(kind), { dir: home, chosen: true }).find(
+        (one) => one.id === id,
+    ) as OutsideCheck;
     const [result] = await runChecks([{ ...found, ...(limit && { limit }) }]);
     return result;
 }
@@ -254,7 +256,7 @@ describe("LLM servers on the host", () => {
         return (server.address() as AddressInfo).port;
     };
     const look = async (ports: Record<string, number>) => {
-        const list = Object.entries(ports).map(([name, port]) => ({ name, port, path: "/v1/models" }));
+        const list = Object.entries(ports).map(([name, port]) => ({ name, port, path: "/v1" }));
         const [result] = await runChecks([llmServerCheck(list)]);
         return result;
     };
@@ -287,7 +289,7 @@ describe("LLM servers on the host", () => {
 
 describe("a cell on the host's kernel", () => {
     const look = async (isAsked = true) => {
-        const [result] = await runChecks([hostKernelCheck("dev", isAsked, home)]);
+        const [result] = await runChecks([hostKernelCheck("dev", isAsked, { dir: home, chosen: true })]);
         return result;
     };
     const exec =

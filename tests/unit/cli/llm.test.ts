@@ -1,12 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { DockerInfo } from "../../../cli/docker";
+import { programFiles } from "../../../cli/host/install";
 import { checkLlm } from "../../../cli/preflight/llm";
-import { llmServerArguments, llmServerPackages, llmServerSource } from "../../../host/llm";
+import { ensureHome, renewSecret, writeConfig } from "../../../host/home";
+import { hostPrograms, llmSecrets } from "../../../host/llm";
+import { environmentDigest, machineKind, pins } from "../../../host/pins";
 
 // An engine in a machine of its own: containers then reach what listens on this one's loopback.
 const desktop = { OperatingSystem: "Docker Desktop" } as DockerInfo;
@@ -34,32 +37,54 @@ async function serve(status: number, key?: string): Promise<number> {
     return (server.address() as AddressInfo).port;
 }
 
-/** The host's folder, with a key where one is installed. */
-function installed(key?: string): void {
-    const folder = mkdtempSync(join(tmpdir(), "carbon-host-"));
-    folders.push(folder);
-    if (key) {
-        writeFileSync(join(folder, "llm-key"), `${key}\n`);
+/** Settings that concern this machine, of a stack that has no kernels on it. */
+const plain = { gpu: "off", gpuPort: 1, stack: "dev", workspaceDir: "/somewhere", llmHostPort: 1 } as const;
+
+/** The host's folder; with a port, the suite's own server is installed and runs on it. */
+function installed(port?: number): string {
+    const home = { dir: mkdtempSync(join(tmpdir(), "carbon-host-")), chosen: true };
+    folders.push(home.dir);
+    vi.stubEnv("CARBON_GPU_HOME", home.dir);
+    vi.stubEnv("CARBON_GPU_ADDRESS", "127.0.0.1");
+    if (!port) {
+        return "";
     }
-    vi.stubEnv("CARBON_GPU_HOME", folder);
+    ensureHome(home);
+    const key = renewSecret(home, "llm-key");
+    const programs = hostPrograms({ llm: "host", llmUrl: "", llmHostPort: port });
+    writeConfig(home, { schema: 1, address: "127.0.0.1", port: 1, workspaces: {}, kernels: [], programs });
+    const kind = machineKind(process.platform, process.arch) ?? "linux-amd64";
+    for (const [environment, folder] of [
+        ["gateway", "gateway"],
+        ["llm", "envs/llm"],
+    ] as const) {
+        mkdirSync(join(home.dir, folder, "bin"), { recursive: true });
+        writeFileSync(join(home.dir, folder, "bin", "python"), "");
+        writeFileSync(join(home.dir, folder, ".carbon"), environmentDigest(kind, environment));
+    }
+    // What is said to run it is this very process.
+    const stat = readFileSync("/proc/self/stat", "utf8");
+    const started = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    writeFileSync(join(home.dir, "run", "supervisor.json"), JSON.stringify({ pid: process.pid, started }));
+    return key;
 }
 
 function named(port: number, path = "/v1", llmKey = "") {
     const llmUrl = `http://host.docker.internal:${port}${path}`;
-    return { llm: "host", llmUrl, llmKey, llmAddress: llmUrl } as const;
+    return { ...plain, llm: "host", llmUrl, llmKey, llmAddress: llmUrl } as const;
 }
 
 function own(port: number) {
     const llmAddress = `http://host.docker.internal:${port}/v1`;
-    return { llm: "host", llmUrl: "", llmKey: "", llmAddress } as const;
+    return { ...plain, llm: "host", llmUrl: "", llmKey: "", llmAddress, llmHostPort: port } as const;
 }
 
 const nowhere = [{ name: "Nobody", port: 1, path: "/v1" }];
 
 describe("the LLM server on this machine", () => {
     it("is looked for with llm: host alone", async () => {
-        expect(await checkLlm({ llm: "service", llmUrl: "", llmKey: "" }, desktop)).toBeUndefined();
-        const elsewhere = { llm: "url", llmUrl: "http://127.0.0.1:1/v1", llmKey: "" } as const;
+        expect(await checkLlm({ ...plain, llm: "service", llmUrl: "", llmKey: "" }, desktop)).toBeUndefined();
+        const elsewhere = { ...plain, llm: "url", llmUrl: "http://127.0.0.1:1/v1", llmKey: "" } as const;
         expect(await checkLlm({ ...elsewhere, llmAddress: elsewhere.llmUrl }, desktop)).toBeUndefined();
     });
 
@@ -75,8 +100,6 @@ describe("the LLM server on this machine", () => {
         expect(await checkLlm(named(port, "/v1", "Another"), desktop, nowhere)).toMatchObject({
             status: "warning",
         });
-        installed("TheKey");
-        expect(await checkLlm(own(port), desktop, nowhere)).toMatchObject({ status: "ok" });
     });
 
     it("is missed by its address, with those that answer instead", async () => {
@@ -94,46 +117,77 @@ describe("the LLM server on this machine", () => {
         const { detail, advice } = (await checkLlm(named(1), desktop, nowhere)) ?? {};
         expect(detail).toContain("nor does one that is known on another port of this machine");
         expect(advice).toBe("Start it.");
-        installed("TheKey");
-        expect(await checkLlm(own(1), desktop, nowhere)).toMatchObject({
-            advice: "Type: ./carbon gpu start.",
-        });
-    });
-
-    it("is a failure where the suite's own is not installed", async () => {
-        installed();
-        const port = await serve(200);
-        expect(await checkLlm(own(1), desktop, nowhere)).toEqual({
-            title: "LLM",
-            status: "failure",
-            detail: "carbon:llm is host, and no LLM server of the suite's is installed on this machine",
-            advice: "Type: ./carbon gpu install. Or name another with carbon:llmUrl.",
-        });
-        const known = [{ name: "LM Studio", port, path: "/v1" }];
-        const { advice } = (await checkLlm(own(1), desktop, known)) ?? {};
-        expect(advice).toContain("LM Studio answers: set carbon:llmUrl to ");
     });
 });
 
-describe("the host's LLM server", () => {
+describe("the suite's own LLM server", () => {
+    const look = (port: number) => checkLlm(own(port), desktop, nowhere);
+
+    it("is to be installed where it is not there", async () => {
+        installed();
+        expect(await look(1)).toMatchObject({
+            status: "ok",
+            detail: expect.stringContaining("to be installed"),
+        });
+    });
+
+    it("answers with its key where it is there", async () => {
+        const server = createServer(({ headers }, answer) => {
+            answer.statusCode = headers.authorization === `Bearer ${key}` ? 503 : 404;
+            answer.end("{}");
+        });
+        servers.push(server);
+        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+        const { port } = server.address() as AddressInfo;
+        const key = installed(port);
+        expect(await look(port)).toMatchObject({ status: "ok", detail: expect.stringContaining("answers") });
+    });
+
+    it("is missed where it does not answer", async () => {
+        installed(1);
+        expect(await look(1)).toMatchObject({ status: "warning", advice: "Type: ./carbon gpu start." });
+    });
+
+    it("does not take a port from another program", async () => {
+        installed();
+        const port = await serve(200);
+        expect(await look(port)).toMatchObject({
+            status: "failure",
+            detail: expect.stringContaining(`port ${port} (llmHostPort) `),
+        });
+    });
+
     it("is the image's file, which imports its packages and Python's own modules alone", () => {
-        const source = readFileSync(llmServerSource, "utf8");
+        const source = readFileSync(
+            programFiles.find((file) => file.endsWith("llm_server.py")) ?? "",
+            "utf8",
+        );
         const imported = [...source.matchAll(/^\s*(?:from|import) ([a-z_]+)/gm)].map(([, name]) => name);
         const pythons = [
             ...["__future__", "argparse", "asyncio", "collections", "contextlib", "dataclasses", "functools"],
             ...["hmac", "itertools", "json", "os", "pathlib", "re", "signal", "struct", "sys", "tempfile"],
             ...["time", "typing"],
         ];
-        expect(new Set(imported)).toEqual(new Set([...pythons, ...llmServerPackages]));
+        expect(new Set(imported)).toEqual(new Set([...pythons, "aiohttp", "xllamacpp"]));
+        for (const { environments } of Object.values(pins.machines)) {
+            const packages = environments.llm?.pins.map((pin) => pin.split("==")[0]);
+            // The last one is for `carbon models`.
+            expect(packages).toEqual(["aiohttp", "xllamacpp", "huggingface-hub"]);
+        }
     });
 
     it("is told where its key lies, and never the key", () => {
-        const place = { address: "127.0.0.1", port: 8011 };
-        expect(llmServerArguments("/home/me/gpu/lib/llm_server.py", "/home/me/gpu", place)).toEqual([
-            ...["-I", "/home/me/gpu/lib/llm_server.py", "--models", "/home/me/gpu/models"],
-            ...["--key-file", "/home/me/gpu/llm-key", "--address", "127.0.0.1", "--port", "8011"],
-            ...["--how-to-add", "into /home/me/gpu/models, or type: ./carbon models pull --place host"],
-            ...["--how-to-read", "type: chmod u+r /home/me/gpu/models/*.gguf"],
-        ]);
+        const [program, ...others] = hostPrograms({ llm: "host", llmUrl: "", llmHostPort: 8011 });
+        expect(others).toEqual([]);
+        expect(program?.arguments).toContain("{home}/llm-key");
+        expect(hostPrograms({ llm: "host", llmUrl: "http://127.0.0.1:1/v1", llmHostPort: 8011 })).toEqual([]);
+        expect(hostPrograms({ llm: "service", llmUrl: "", llmHostPort: 8011 })).toEqual([]);
+    });
+
+    it("hands its key to the workspace, and is missed by pulumi where there is none", () => {
+        const key = installed(1);
+        expect(llmSecrets(own(1))).toEqual({ llm: key });
+        installed();
+        expect(() => llmSecrets(own(1))).toThrow(/no LLM server of the suite's is installed/);
     });
 });

@@ -2,21 +2,22 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } 
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { describeHost } from "../../../host/control";
+import { describeHost } from "../../../cli/host/control";
+import { kernelspec } from "../../../cli/host/install";
+import { engineFacts, gatewayAddress } from "../../../cli/host/machine";
+import { detached } from "../../../cli/host/runners/detached";
 import {
     ensureHome,
     type HostConfig,
     type HostHome,
     hostHome,
     readConfig,
-    readToken,
+    readSecret,
     removeHome,
-    renewToken,
+    renewSecret,
     writeConfig,
 } from "../../../host/home";
-import { kernelspec } from "../../../host/install";
-import { engineFacts, gatewayAddress } from "../../../host/machine";
-import { detached } from "../../../host/runners/detached";
+import { hostPrograms } from "../../../host/llm";
 
 function temporaryHome(): HostHome {
     const folder = mkdtempSync(join(tmpdir(), "carbon-home-"));
@@ -115,7 +116,7 @@ describe("the host's folder", () => {
     it("goes with everything of the suite's, and keeps what is somebody else's", () => {
         const home = temporaryHome();
         ensureHome(home);
-        renewToken(home);
+        renewSecret(home, "token");
         writeFileSync(join(home.dir, "thesis.tex"), "");
         expect(removeHome(home)).toEqual(["thesis.tex"]);
         rmSync(join(home.dir, "thesis.tex"));
@@ -126,10 +127,10 @@ describe("the host's folder", () => {
     it("holds a token of 48 letters and digits, another one each time", () => {
         const home = temporaryHome();
         ensureHome(home);
-        expect(readToken(home)).toBeUndefined();
-        const tokens = [renewToken(home), renewToken(home)];
+        expect(readSecret(home, "token")).toBeUndefined();
+        const tokens = [renewSecret(home, "token"), renewSecret(home, "token")];
         expect(new Set(tokens).size).toBe(2);
-        expect(readToken(home)).toBe(tokens[1]);
+        expect(readSecret(home, "token")).toBe(tokens[1]);
         expect(tokens[1]).toMatch(/^[A-Za-z0-9]{48}$/);
         expect(statSync(join(home.dir, "token")).mode & 0o777).toBe(0o600);
     });
@@ -207,16 +208,17 @@ it("the screen before an installation says what it means, with every file that i
                 port: 9797,
                 workspaces: {},
                 kernels: ["mac-torch", "mac-mlx"],
-                programs: [],
+                programs: hostPrograms({ llm: "host", llmUrl: "", llmHostPort: 8011 }),
             },
         },
-        ["gateway", "mac-torch", "mac-mlx"],
+        ["gateway", "mac-torch", "mac-mlx", "llm"],
     );
     expect(text).toMatch(
         /runs as you \(.+\) on this machine. It sees your files, your keys and your network/,
     );
     expect(text).toContain("gateway listens on 127.0.0.1:9797 alone");
-    expect(text).toContain(`Installed into ${home.dir}, up to 1270 MB`);
+    expect(text).toContain("It listens on 127.0.0.1:8011 alone, and answers nobody without its key");
+    expect(text).toContain(`Installed into ${home.dir}, up to 1310 MB`);
     expect(text).toContain("mac-torch: PyTorch 2.15.0 on Metal (MPS)");
     expect(text).toContain("launchd agent carbon.gpu (/Users/me/Library/LaunchAgents/carbon.gpu.plist)");
     expect(text).toContain("`./carbon gpu uninstall` removes all of it");

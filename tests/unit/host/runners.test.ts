@@ -3,11 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { gatewayProcess, hostEnvironment, hostProcesses } from "../../../cli/host/processes";
+import { runnerName, supervisorArgv } from "../../../cli/host/runners";
+import { agentPlist } from "../../../cli/host/runners/launchd";
+import { unitFile } from "../../../cli/host/runners/systemd";
 import type { HostHome } from "../../../host/home";
-import { gatewayProcess, hostEnvironment, hostProcesses } from "../../../host/processes";
-import { runnerName, supervisorArgv } from "../../../host/runners";
-import { agentPlist } from "../../../host/runners/launchd";
-import { unitFile } from "../../../host/runners/systemd";
 import { succeeds } from "../../setup/packages";
 
 const mac: HostHome = { dir: "/Users/o'me & co/Library/Application Support/Carbon GPU", chosen: false };
@@ -112,7 +112,8 @@ describe("what runs on the host", () => {
             name: "llm",
             environment: "llm",
             script: "llm_server.py",
-            arguments: ["--models", "{home}/models", "--address", "{address}"],
+            port: 8011,
+            arguments: ["--models", "{home}/models"],
         };
         const config = { address: "172.17.0.1", kernels: ["host-torch"], programs: [llm] };
         const [gateway, server] = hostProcesses(mac, config);
@@ -121,8 +122,8 @@ describe("what runs on the host", () => {
             name: "llm",
             argv: [
                 `${mac.dir}/envs/llm/bin/python`,
-                `${mac.dir}/lib/llm_server.py`,
-                ...["--models", `${mac.dir}/models`, "--address", "172.17.0.1"],
+                ...["-I", `${mac.dir}/lib/llm_server.py`, "--address", "172.17.0.1", "--port", "8011"],
+                ...["--models", `${mac.dir}/models`],
             ],
         });
         expect(hostProcesses(mac, { ...config, kernels: [] }).map(({ name }) => name)).toEqual(["llm"]);

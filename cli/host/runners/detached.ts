@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { UserError } from "../../cli/errors";
-import { run } from "../../cli/process";
-import { type HostHome, inHome, writePrivate } from "../home";
+import { type HostHome, inHome, writePrivate } from "../../../host/home";
+import { UserError } from "../../errors";
+import { run } from "../../process";
 import { hostEnvironment } from "../processes";
 import { type Runner, supervisorArgv } from "./index";
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { type HostHome, inHome } from "../home";
-import { gatewayEnvironment } from "../pins";
+import { type HostHome, inHome } from "../../../host/home";
+import { gatewayEnvironment } from "../../../host/pins";
 import { programOf } from "../processes";
 import { detached } from "./detached";
 import { hasLaunchd, launchd } from "./launchd";

@@ -1,9 +1,9 @@
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
-import { UserError } from "../../cli/errors";
-import { run } from "../../cli/process";
-import { type HostHome, inHome, writePrivate } from "../home";
+import { type HostHome, inHome, writePrivate } from "../../../host/home";
+import { UserError } from "../../errors";
+import { run } from "../../process";
 import { type Runner, runnerName, supervisorArgv } from "./index";
 
 /** Where launchd keeps what a user who is logged in runs. Over SSH alone there is none. */

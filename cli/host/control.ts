@@ -1,44 +1,46 @@
 import * as fs from "node:fs";
 import { userInfo } from "node:os";
-import { confirm } from "../cli/confirm";
-import { Interrupted, UserError } from "../cli/errors";
-import { plural } from "../cli/output";
-import { whyNotFree } from "../cli/preflight/ports";
-import { printableLine } from "../cli/printable";
-import type { Session } from "../cli/session";
-import type { Settings } from "../settings/parse";
-import { askGateway, awaitGateway, gatewayUrl } from "./api";
 import {
     ensureHome,
     type HostConfig,
     type HostHome,
-    type HostProgram,
+    type HostSecret,
     hostHome,
     inHome,
     readConfig,
-    readToken,
+    readSecret,
     removeHome,
-    renewToken,
+    renewSecret,
     writeConfig,
-} from "./home";
+} from "../../host/home";
+import { hostPrograms } from "../../host/llm";
+import { gatewayEnvironment, kernelNames, pins, usualKernels } from "../../host/pins";
+import type { Settings } from "../../settings/parse";
+import { confirm } from "../confirm";
+import { Interrupted, UserError } from "../errors";
+import { plural } from "../output";
+import { whyNotFree } from "../preflight/ports";
+import { printableLine } from "../printable";
+import type { Session } from "../session";
+import { askGateway, awaitGateway, gatewayUrl } from "./api";
 import { installEnvironments, isCurrent, removeOtherKernels } from "./install";
 import { engineFacts, gatewayAddress, type HostMachine, hostMachine } from "./machine";
-import { gatewayEnvironment, kernelNames, pins, usualKernels } from "./pins";
 import { hostProcesses, writeProcesses } from "./processes";
 import { hostRunner, type Runner } from "./runners";
 
 /** What a command asks for. */
 export interface HostWishes {
-    /** Kernels; those that are there already, or the machine's usual ones, when absent. */
+    /** Kernels; when absent those that are there already, or, where the settings want none for a server alone, the usual ones. */
     kernels?: string[];
-    /** Servers beside the gateway: these take the place of those of the same names. */
-    programs?: readonly HostProgram[];
     /** A Python to make environments with. */
     python?: string;
 }
 
 /** What of a stack's settings concerns this machine's side. */
-export type HostSettings = Pick<Settings, "gpuPort" | "stack" | "workspaceDir">;
+export type HostSettings = Pick<
+    Settings,
+    "gpu" | "gpuPort" | "stack" | "workspaceDir" | "llm" | "llmUrl" | "llmHostPort"
+>;
 
 /** What is to be there for a stack. */
 export interface HostPlan {
@@ -53,22 +55,25 @@ export interface HostPlan {
 /**
  * What the stack's settings come to on this machine. Nothing is changed.
  *
- * @throws UserError where it cannot be had here.
+ * @throws UserError or HostError where it cannot be had here.
  */
 export async function planHost(
     settings: HostSettings,
-    { kernels, programs = [] }: HostWishes = {},
+    { kernels }: Pick<HostWishes, "kernels"> = {},
 ): Promise<HostPlan> {
     const home = hostHome();
     const [machine, facts, runner] = await Promise.all([hostMachine(), engineFacts(), hostRunner(home)]);
     const before = readConfig(home);
+    const programs = hostPrograms(settings);
+    const serverAlone = settings.gpu !== "host" && programs.length > 0;
     const present = before && before.kernels.length > 0 ? before.kernels : undefined;
+    const usual = serverAlone ? [] : usualKernels(machine.kind);
     const config: HostConfig = {
         schema: 1,
         address: gatewayAddress(process.platform, facts),
         port: settings.gpuPort,
         workspaces: { ...before?.workspaces, [settings.stack]: settings.workspaceDir },
-        kernels: checkedKernels(machine, kernels ?? present ?? usualKernels(machine.kind)),
+        kernels: checkedKernels(machine, kernels ?? present ?? usual),
         programs: [
             ...(before?.programs ?? []).filter(({ name }) => !programs.some((other) => other.name === name)),
             ...programs,
@@ -81,7 +86,7 @@ export async function planHost(
         );
     }
     const plan = { home, machine, runner, config, before };
-    await ensurePortFree(plan);
+    await ensurePortsFree(plan);
     return plan;
 }
 
@@ -97,14 +102,23 @@ function checkedKernels({ kind, title }: HostMachine, names: readonly string[]):
     return [...new Set(names)];
 }
 
-async function ensurePortFree({ home, runner, config, before }: HostPlan): Promise<void> {
-    const isOwn = before && gatewayUrl(before) === gatewayUrl(config) && (await runner.isRunning());
-    const problem = isOwn ? undefined : await whyNotFree(config.address, config.port);
-    // One that outlives its supervisor for a second is no stranger's.
-    if (problem && !(await askGateway(home, config)).answers) {
-        throw new UserError(
-            `port ${config.port} (gpuPort) ${problem}. Type \`lsof -nP -iTCP:${config.port} -sTCP:LISTEN\` to see by what. Free it, or set carbon:gpuPort.`,
-        );
+async function ensurePortsFree({ home, runner, config, before }: HostPlan): Promise<void> {
+    const isRunning = await runner.isRunning();
+    const isSame = before?.address === config.address && isRunning;
+    const own = isSame ? [before.port, ...before.programs.map(({ port }) => port)] : [];
+    const wanted = [
+        ...(config.kernels.length > 0 ? [{ port: config.port, key: "gpuPort" }] : []),
+        ...config.programs.map(({ port }) => ({ port, key: "llmHostPort" })),
+    ];
+    for (const { port, key } of wanted.filter((one) => !own.includes(one.port))) {
+        const problem = await whyNotFree(config.address, port);
+        // A gateway that outlives its supervisor for a second is no stranger's.
+        const isGateway = port === config.port && problem && (await askGateway(home, config)).answers;
+        if (problem && !isGateway) {
+            throw new UserError(
+                `port ${port} (${key}) ${problem}. Type \`lsof -nP -iTCP:${port} -sTCP:LISTEN\` to see by what. Free it, or set carbon:${key}.`,
+            );
+        }
     }
 }
 
@@ -142,8 +156,8 @@ export function describeHost(
         `On this machine (${shown}), for the workspace in its container:`,
         ...(config.kernels.length > 0 ? describeKernels(home, config) : []),
         ...config.programs.map(
-            ({ name, environment }) =>
-                `  - The server ${name} (${environments[environment]?.gives}) runs as you, and listens on ${config.address} alone.`,
+            ({ name, environment, port }) =>
+                `  - The server ${name} (${environments[environment]?.gives}) runs as you. It listens on ${config.address}:${port} alone, and answers nobody without its key.`,
         ),
         ...(named.length > 0
             ? [
@@ -185,13 +199,20 @@ export async function carryOut(
     const { output, signal } = session;
     await installEnvironments({ home, machine, output, signal, python }, missing, config.kernels);
     removeOtherKernels(home, config.kernels);
-    if (!readToken(home)) {
-        renewToken(home);
+    for (const secret of hostSecrets(config)) {
+        if (!readSecret(home, secret)) {
+            renewSecret(home, secret);
+        }
     }
     writeConfig(home, config);
     const moved = before !== undefined && gatewayUrl(before) !== gatewayUrl(config);
     await startHost(session, plan, { anew: moved || missing.includes(gatewayEnvironment) });
     return missing;
+}
+
+/** What the servers here want to see. */
+export function hostSecrets({ programs }: Pick<HostConfig, "programs">): HostSecret[] {
+    return ["token", ...(programs.length > 0 ? (["llm-key"] as const) : [])];
 }
 
 /** What a user has said yes to is not asked again. */
@@ -297,25 +318,21 @@ export function describeRunning(count: number): string {
     return count === 0 ? "" : ` ${plural(count, "kernel")} that run now will end.`;
 }
 
-/**
- * For `up`: sees to the host's side where the stack's settings want it.
- *
- * @param programs Servers that they want beside the gateway.
- */
-export async function ensureHost(
-    session: Session,
-    settings: HostSettings & Pick<Settings, "gpu">,
-    programs: readonly HostProgram[] = [],
-): Promise<void> {
-    const wantsKernels = settings.gpu === "host";
-    if (!wantsKernels && programs.length === 0) {
+/** Whether the stack's settings want something on this machine. */
+export function wantsHost(settings: HostSettings): boolean {
+    return settings.gpu === "host" || hostPrograms(settings).length > 0;
+}
+
+/** For `up`: sees to the host's side where the stack's settings want it. */
+export async function ensureHost(session: Session, settings: HostSettings): Promise<void> {
+    if (!wantsHost(settings)) {
         return;
     }
-    const kernels = wantsKernels ? undefined : (readConfig(hostHome())?.kernels ?? []);
-    const plan = await planHost(settings, { kernels, programs });
+    const plan = await planHost(settings);
     if (!(await isReady(plan))) {
         await carryOut(session, plan);
-        const what = [...(wantsKernels ? ["kernels"] : []), ...programs.map(({ name }) => name)].join(", ");
-        session.output.note(`Ready on this machine (${plan.config.address}): ${what}.`);
+        const { address, kernels, programs } = plan.config;
+        const what = [...kernels, ...programs.map(({ name }) => `the server ${name}`)].join(", ");
+        session.output.note(`Ready on this machine (${address}): ${what}.`);
     }
 }

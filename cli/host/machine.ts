@@ -1,7 +1,7 @@
 import * as os from "node:os";
-import { UserError } from "../cli/errors";
-import { run } from "../cli/process";
-import { type MachineKind, machineKind, pins } from "./pins";
+import { type MachineKind, machineKind, pins } from "../../host/pins";
+import { UserError } from "../errors";
+import { run } from "../process";
 
 /** This machine, as far as kernels on it depend on it. */
 export interface HostMachine {

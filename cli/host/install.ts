@@ -2,12 +2,12 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { unzipSync } from "fflate";
-import { UserError } from "../cli/errors";
-import type { Output } from "../cli/output";
-import { run, runInteractively } from "../cli/process";
-import { type HostHome, inHome, writePrivate } from "./home";
+import { type HostHome, inHome, writePrivate } from "../../host/home";
+import { cudaLock, environmentDigest, hostLock, type MachineKind, pins } from "../../host/pins";
+import { UserError } from "../errors";
+import type { Output } from "../output";
+import { run, runInteractively } from "../process";
 import type { HostMachine } from "./machine";
-import { cudaLock, environmentDigest, hostLock, type MachineKind, pins } from "./pins";
 import { hostEnvironment, programOf } from "./processes";
 
 /** What an installation works with. */
@@ -81,7 +81,7 @@ export function removeOtherKernels(home: HostHome, kernels: readonly string[]): 
 }
 
 /** What the programs of the host are: the gateway's, and the server of language models that the image has, too. */
-const programFiles = [
+export const programFiles = [
     "host/gateway/carbon_gateway.py",
     "host/gateway/supervise.py",
     "dockerfiles/compute/rootfs/llm/usr/local/lib/carbon/llm_server.py",
@@ -90,7 +90,7 @@ const programFiles = [
 /** What runs must not depend on where the clone lies. */
 function copyPrograms(home: HostHome): void {
     for (const file of programFiles) {
-        const text = fs.readFileSync(path.join(__dirname, "..", file), "utf8");
+        const text = fs.readFileSync(path.join(__dirname, "../..", file), "utf8");
         writePrivate(inHome(home, "lib", path.basename(file)), text);
     }
 }

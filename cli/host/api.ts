@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { messageOf } from "../cli/errors";
-import { type HostConfig, type HostHome, readToken } from "./home";
+import { type HostConfig, type HostHome, readSecret } from "../../host/home";
+import { messageOf } from "../errors";
 
 /** A kernel that runs, as the gateway lists it. */
 const runningKernels = z.array(z.object({ id: z.string(), name: z.string(), execution_state: z.string() }));
@@ -26,7 +26,7 @@ export function gatewayUrl({ address, port }: Pick<HostConfig, "address" | "port
 
 /** Asks the gateway for its kernels, with the token and without. */
 export async function askGateway(home: HostHome, config: HostConfig): Promise<GatewayAnswer> {
-    const token = readToken(home);
+    const token = readSecret(home, "token");
     const nothing = { answers: false, guarded: false, running: [] };
     if (!token) {
         return { ...nothing, reason: "there is no token" };

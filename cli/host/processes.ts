@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
-import { type HostConfig, type HostHome, type HostProgram, inHome, writePrivate } from "./home";
-import { gatewayEnvironment } from "./pins";
+import { type HostConfig, type HostHome, type HostProgram, inHome, writePrivate } from "../../host/home";
+import { gatewayEnvironment } from "../../host/pins";
 
 /** A program that runs on this machine as long as its user is there; supervise.py starts it again when it ends. */
 export interface HostProcess {
@@ -37,6 +37,12 @@ export function programOf(home: HostHome, environment: string, program = "python
         : inHome(home, "envs", environment, "bin", program);
 }
 
+/** The Python of a kernel; undefined where it is not installed. */
+export function kernelPython(home: HostHome, kernel: string): string | undefined {
+    const python = programOf(home, kernel);
+    return existsSync(python) ? python : undefined;
+}
+
 /** The gateway. Where the token lies it knows by itself: arguments and variables are for everybody to see. */
 export function gatewayProcess(home: HostHome): HostProcess {
     return {
@@ -47,11 +53,12 @@ export function gatewayProcess(home: HostHome): HostProcess {
 }
 
 function programProcess(home: HostHome, address: string, program: HostProgram): HostProcess {
-    const filledIn = (text: string) => text.replaceAll("{home}", home.dir).replaceAll("{address}", address);
+    const filledIn = program.arguments.map((text) => text.replaceAll("{home}", home.dir));
+    const place = ["--address", address, "--port", String(program.port)];
     const script = inHome(home, "lib", program.script);
     return {
         name: program.name,
-        argv: [programOf(home, program.environment), script, ...program.arguments.map(filledIn)],
+        argv: [programOf(home, program.environment), "-I", script, ...place, ...filledIn],
         env: hostEnvironment(),
     };
 }
