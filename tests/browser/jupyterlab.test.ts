@@ -258,7 +258,9 @@ print([(v["tabularKind"], v["memoryBytes"]) for v in get_variable_list({"t": tor
         const allowed =
             /A kernel died: Linux ended this kernel|kernel [0-9a-f-]+ restarted|Linux ended this kernel|^jupyter: +(Shut down|Pulumi\.)/;
         expect(lines.filter((line) => line.trim() !== "jupyter:" && !allowed.test(line))).toEqual([]);
-        expect(errors).toEqual([]);
+        // What the panel of variables says where a kernel ends while it connects to it: these tests end kernels.
+        const cut = /^Variable Explorer: Failed to connect to kernel Error: Canceled future for comm_open/;
+        expect(errors.filter((error) => !cut.test(error))).toEqual([]);
     });
 
     it("stays well whatever people configure in their own files, and leaves nothing in /tmp from start to start", async () => {
