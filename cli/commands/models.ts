@@ -239,7 +239,9 @@ async function servingAdvice(
 ): Promise<string[]> {
     const [name = ""] = files.map((file) => file.name).filter((name) => !name.startsWith("mmproj"));
     if (place.kind === "host") {
-        return ["The host's server takes it at its next start: ./carbon gpu stop, ./carbon gpu start"];
+        return [
+            "The server on this machine sees it within seconds; ./carbon gpu status tells whether it runs.",
+        ];
     }
     if (!settings.services.some((service) => service.name === llm.name)) {
         return [

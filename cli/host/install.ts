@@ -134,11 +134,19 @@ function uvEnvironment(home: HostHome): Record<string, string> {
         ...hostEnvironment(),
         // Read from the machine's own store, too: networks that inspect TLS put their authority there.
         UV_SYSTEM_CERTS: "true",
+        ...mirror(),
         UV_NO_CONFIG: "true",
         UV_CACHE_DIR: inHome(home, "cache"),
         UV_PYTHON_INSTALL_DIR: inHome(home, "python"),
         PATH: `${process.env.PATH ?? ""}${pyenvFolders()}`,
     };
+}
+
+/** Where the user has uv get Python from. */
+function mirror(): Record<string, string> {
+    const name = "UV_PYTHON_INSTALL_MIRROR";
+    const address = process.env[name];
+    return address ? { [name]: address } : {};
 }
 
 /** pyenv's programs for `python3.12` answer only for the version that is chosen; the versions themselves lie here. */

@@ -35,7 +35,7 @@ export interface ModelPlace {
 
 /** The place that is asked for, or that the setting `llm` stands for. */
 export function choosePlace(session: Session, settings: Settings, asked?: PlaceName): Promise<ModelPlace> {
-    const chosen = asked ?? (settings.llm === "host" ? "host" : "volume");
+    const chosen = asked ?? (settings.llm === "host" && !settings.llmUrl ? "host" : "volume");
     return chosen === "host" ? hostPlace(session) : volumePlace(session, settings);
 }
 
@@ -105,7 +105,7 @@ async function hostPlace(session: Session): Promise<ModelPlace> {
     const python = programOf(home, llm.name);
     if (!existsSync(python)) {
         throw new UserError(
-            `${python} is not there: the host's LLM server is not installed. Set carbon:llm to host in Pulumi.${session.stack}.yaml, and type: ./carbon gpu install${session.stackFlag()}`,
+            `${python} is not there: the host's LLM server is not installed. Set carbon:llm to host in Pulumi.${session.stack}.yaml, without llmUrl, and type: ./carbon gpu install${session.stackFlag()}`,
         );
     }
     const folder = inHome(home, "models");

@@ -44,7 +44,7 @@ def gateway(env: Environment) -> Outcome:
         if status not in (401, 403):
             raise CheckFailed(
                 f"the gateway answers {status} to {what}",
-                "everybody who reaches it runs programs as you: ./carbon gpu stop, then ./carbon gpu install",
+                "everybody who reaches it runs programs as you: ./carbon gpu stop, then ./carbon gpu rotate",
             )
     answer = kernels(env.secret("gpu"))
     if answer.status != 200:
