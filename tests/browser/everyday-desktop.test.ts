@@ -85,22 +85,25 @@ describe.runIf(toolsets.includes("desktop"))("the desktop", () => {
     /** Text that a program of the desktop finds in the clipboard. */
     const inClipboard = () => asCarbon(python("print(clipboard.wait_for_text())"));
 
-    /** What arrives in a file of the terminal's, from what `act` types into it. */
+    /** What arrives at a program in the terminal, byte by byte, from what `act` types into it. */
     async function intoTerminal(act: () => Promise<void>): Promise<string> {
-        await page.keyboard.type("cat > /tmp/typed; touch /tmp/typed-all", { delay: 10 });
+        await asCarbon("rm --force /tmp/typed");
+        await page.keyboard.type("stty -icanon; cat > /tmp/typed; stty sane; touch /tmp/typed-all", {
+            delay: 10,
+        });
         await page.keyboard.press("Enter");
         await until("cat", 30, async () => (await exec(container, ["pgrep", "-x", "cat"])).code === 0);
         await act();
-        // A terminal asks for what it pastes, and goes on with the keys that come meanwhile.
-        await page.waitForTimeout(1000);
-        await page.keyboard.press("Enter");
-        await page.keyboard.press("Control+d");
-        await until(
-            "the end of what is typed",
-            30,
-            async () => (await exec(container, ["rm", "/tmp/typed-all"])).code === 0,
-        );
-        return asCarbon("cat /tmp/typed");
+        // A terminal asks for what it pastes, which takes as long as it takes.
+        let typed = "";
+        await until("what is typed", 30, async () => {
+            const before = typed;
+            typed = await asCarbon("cat /tmp/typed");
+            return typed !== "" && typed === before;
+        });
+        await asCarbon("pkill -x cat");
+        await until("its end", 30, async () => (await exec(container, ["rm", "/tmp/typed-all"])).code === 0);
+        return typed;
     }
 
     it("opens to a link's password, which leaves the address bar and the history", async () => {
