@@ -60,7 +60,8 @@ const harmless = [
     /\/mlflow\/genai\/scorers\/guardrails\/.+: OpenAI or Anthropic key$/,
     /^usr\/share\/go-[\d.]+\/src\/crypto\/.+: private key$/,
     /^usr\/local\/lib\/node_modules\/npm\/(docs|man)\/.+: registry token$/,
-    // Settings of npm's, of the environment's and of pip's (what it does not ask for), and lists of authorities that are older than Debian's own.
+    // Settings of npm's, of the environment's and of pip's (what it does not ask for), and lists of authorities that are older
+    // than Debian's own.
     /^(usr\/local\/lib\/node_modules\/npm\/\.npmrc|opt\/carbon\/venv\/pip\.conf|etc\/pip\.conf): a place for secrets$/,
     /^usr\/lib\/python3\/dist-packages\/.+\/cacert\.pem: forbidden line$/,
 ];
