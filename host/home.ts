@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
 import { z } from "zod";
+import { machineKinds } from "./environments";
 import { HostError } from "./error";
 
 /** Where everything lies that the host's side of the suite needs; nobody but its user enters it. */
@@ -30,6 +31,8 @@ export type HostProgram = z.infer<typeof programSchema>;
 /** What the gateway reads besides the token. */
 const configSchema = z.object({
     schema: z.literal(1),
+    /** What its environments are made for. */
+    machine: z.enum(machineKinds),
     /** Of this machine, that the gateway listens on. */
     address: z.string(),
     port: z.int().min(1).max(65535),

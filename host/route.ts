@@ -2,8 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { type HostGateway, hostGatewaySecret } from "../catalogue/gpu";
 import { machineName } from "../catalogue/names";
 import type { Settings } from "../settings";
+import { pins } from "./environments";
 import { type HostHome, hostHome, readConfig, readSecret } from "./home";
-import { machineKind, pins } from "./pins";
 
 /** The gateway of this machine's kernels, as the stack takes it. */
 export interface HostRoute {
@@ -11,7 +11,7 @@ export interface HostRoute {
     /** The gateway's token, by its file name among the secrets: it is this machine's, and no password of the stack's. */
     secrets: Record<string, string>;
     /** For the stack output `gpu`. */
-    found: { url: string; machine?: string; kernels: string[] };
+    found: { url: string; machine: string; kernels: string[] };
 }
 
 /**
@@ -33,11 +33,9 @@ export function hostRoute(
         );
     }
     const url = `http://${machineName}:${gpuPort}`;
-    const kind = machineKind(process.platform, process.arch);
-    const machine = kind && pins.machines[kind].title;
     return {
         access: { url },
         secrets: { [hostGatewaySecret]: token },
-        found: { url, machine, kernels: config.kernels },
+        found: { url, machine: pins.machines[config.machine].title, kernels: config.kernels },
     };
 }

@@ -14,7 +14,7 @@ import {
     machineKinds,
     pins,
     pinsDigest,
-} from "../host/pins";
+} from "../host/environments";
 import { CUDA_PACKAGE, formatPin, type Pin, parseLock, Uv } from "./lock";
 
 function current(...files: string[]): Pin[] {

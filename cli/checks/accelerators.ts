@@ -175,7 +175,7 @@ async function ask<Schema extends z.ZodType>(
         `What ${kernel}'s probe says`,
         schema,
         parsed(ended.stdout.trim().split("\n").at(-1) ?? ""),
-        "./carbon gpu install makes it anew.",
+        "./carbon gpu install --anew makes it anew.",
     );
 }
 
@@ -203,13 +203,13 @@ function judgeMps({ version, mps }: TorchReport, { expected, title }: HostMachin
     if (mps.error) {
         throw new CheckFailed(
             `${facts}, but without the CPU's help it cannot multiply: ${mps.error}`,
-            "PYTORCH_ENABLE_MPS_FALLBACK=1 hides that, and the CPU computes. Type: ./carbon gpu install",
+            "PYTORCH_ENABLE_MPS_FALLBACK=1 hides that, and the CPU computes. Type: ./carbon gpu install --anew",
         );
     }
     if (!mps.equal) {
         throw new CheckFailed(
             `${facts}, but the product on mps differs from the CPU's`,
-            "Results of this torch cannot be trusted. Update macOS, then type: ./carbon gpu install",
+            "Results of this torch cannot be trusted. Update macOS, then type: ./carbon gpu install --anew",
         );
     }
     if (expected.mps === "impossible") {

@@ -1,5 +1,5 @@
 import table from "../../verify/machines.json";
-import { run } from "../process";
+import { nativeKind, nvidiaGpu } from "../host/machine";
 
 /** What can be expected of a machine: see verify/machines.py, which describes the table. */
 export type MachineKind = keyof typeof table;
@@ -19,20 +19,12 @@ export interface HostMachine {
 
 /** What this machine is. A Linux machine on which nvidia-smi answers is one with NVIDIA's GPUs. */
 export async function hostMachine(
-    platform = process.platform,
+    platform: string = process.platform,
     arch: string = process.arch,
 ): Promise<HostMachine> {
-    return machineOf(await kindOf(platform, arch));
-}
-
-async function kindOf(platform: NodeJS.Platform, arch: string): Promise<MachineKind> {
-    if (platform === "darwin") {
-        // Node.js for Intel runs on Apple Silicon, too, and takes it for an Intel Mac.
-        const { stdout } = await run("sysctl", ["-n", "hw.optional.arm64"], { timeout: 5_000 });
-        return arch === "arm64" || stdout.trim() === "1" ? "apple-silicon" : "intel-mac";
-    }
-    const { exitCode } = await run("nvidia-smi", ["--list-gpus"], { timeout: 10_000 });
-    return exitCode === 0 ? "nvidia" : arch === "arm64" ? "linux-arm64" : "linux-amd64";
+    const kind = (await nativeKind(platform, arch)) ?? "linux-amd64";
+    const hasNvidia = kind.startsWith("linux") && (await nvidiaGpu()) !== undefined;
+    return machineOf(hasNvidia ? "nvidia" : kind);
 }
 
 /** A row of the table as the host's checks read it. */

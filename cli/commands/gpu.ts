@@ -1,8 +1,8 @@
 import * as fs from "node:fs";
 import type { Command } from "commander";
 import pc from "picocolors";
+import { pins } from "../../host/environments";
 import { hostHome, inHome, readConfig, renewSecret } from "../../host/home";
-import { pins } from "../../host/pins";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { exitCodes } from "../errors";
@@ -30,6 +30,7 @@ import { renderTable } from "../tables";
 interface InstallFlags {
     kernel?: string[];
     python?: string;
+    anew?: boolean;
 }
 
 /** `carbon gpu`. */
@@ -43,6 +44,7 @@ export function addGpu(program: Command): void {
         .description("install the kernels and their gateway, and start it")
         .option("--kernel <name...>", "these kernels alone (default: all usual ones of this machine)")
         .option("--python <path>", "a Python to make their environments with, instead of downloading one")
+        .option("--anew", "make the kernels' environments anew; what you have installed into them goes")
         .action(action(install));
     gpu.command("start").description("start the gateway").action(action(start));
     gpu.command("stop").description("stop the gateway and its kernels").action(action(stop));
@@ -59,10 +61,10 @@ export function addGpu(program: Command): void {
     gpu.command("rotate").description("renew the gateway's token").action(action(rotate));
 }
 
-const install: Handler<InstallFlags> = async (session, { kernel, python }) => {
+const install: Handler<InstallFlags> = async (session, { kernel, python, anew }) => {
     ensureAnswerable(session, "gpu install");
     const plan = await planHost(session.settings(), { kernels: kernel });
-    const installed = await carryOut(session, plan, { python });
+    const installed = await carryOut(session, plan, { python, anew });
     const { config, home } = plan;
     const { address, kernels, programs } = config;
     session.output.result(

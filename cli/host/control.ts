@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import { userInfo } from "node:os";
+import { gatewayEnvironment, kernelNames, pins, usualKernels } from "../../host/environments";
 import {
     ensureHome,
     type HostConfig,
@@ -14,7 +15,6 @@ import {
     writeConfig,
 } from "../../host/home";
 import { hostPrograms } from "../../host/llm";
-import { gatewayEnvironment, kernelNames, pins, usualKernels } from "../../host/pins";
 import type { Settings } from "../../settings/parse";
 import { confirm } from "../confirm";
 import { Interrupted, UserError } from "../errors";
@@ -23,7 +23,14 @@ import { whyNotFree } from "../preflight/ports";
 import { printableLine } from "../printable";
 import type { Session } from "../session";
 import { askGateway, awaitGateway, gatewayUrl } from "./api";
-import { installEnvironments, isCurrent, removeOtherKernels } from "./install";
+import {
+    installEnvironments,
+    isCurrent,
+    isInstalled,
+    otherKernels,
+    removeEnvironment,
+    removeKernel,
+} from "./install";
 import { engineFacts, gatewayAddress, type HostMachine, hostMachine } from "./machine";
 import { hostProcesses, writeProcesses } from "./processes";
 import { hostRunner, type Runner } from "./runners";
@@ -34,6 +41,8 @@ export interface HostWishes {
     kernels?: string[];
     /** A Python to make environments with. */
     python?: string;
+    /** True to make the kernels' environments anew, though they are as pinned: what a user has installed there goes. */
+    anew?: boolean;
 }
 
 /** What of a stack's settings concerns this machine's side. */
@@ -70,6 +79,7 @@ export async function planHost(
     const usual = serverAlone ? [] : usualKernels(machine.kind);
     const config: HostConfig = {
         schema: 1,
+        machine: machine.kind,
         address: gatewayAddress(process.platform, facts),
         port: settings.gpuPort,
         workspaces: { ...before?.workspaces, [settings.stack]: settings.workspaceDir },
@@ -186,19 +196,34 @@ function describeKernels(home: HostHome, { address, port }: HostConfig): string[
 export async function carryOut(
     session: Session,
     plan: HostPlan,
-    { python }: HostWishes = {},
+    { python, anew = false }: HostWishes = {},
 ): Promise<string[]> {
     const { home, machine, config, before } = plan;
-    const missing = missingEnvironments(plan);
+    const lost = [...otherKernels(home, config.kernels), ...(anew ? config.kernels : [])].filter((name) =>
+        isInstalled(home, name),
+    );
+    const missing = [...new Set([...missingEnvironments(plan), ...(anew ? config.kernels : [])])];
+    if (lost.length > 0) {
+        session.output.note(
+            `To be removed, with what you have installed into them: the environments ${lost.join(", ")}.`,
+        );
+    }
     if (bringsSomethingNew(plan)) {
         session.output.note(describeHost(plan, missing));
         await confirm(session, "Install and start this?");
+    } else if (lost.length > 0) {
+        await confirm(session, anew ? "Make the kernels anew?" : "Remove these kernels?");
     }
     ensureDisk(plan, missing);
+    for (const name of anew ? config.kernels : []) {
+        removeEnvironment(home, name);
+    }
     ensureHome(home);
     const { output, signal } = session;
     await installEnvironments({ home, machine, output, signal, python }, missing, config.kernels);
-    removeOtherKernels(home, config.kernels);
+    for (const name of otherKernels(home, config.kernels)) {
+        removeKernel(home, name);
+    }
     for (const secret of hostSecrets(config)) {
         if (!readSecret(home, secret)) {
             renewSecret(home, secret);

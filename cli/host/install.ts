@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { unzipSync } from "fflate";
+import { cudaLock, environmentDigest, hostLock, type MachineKind, pins } from "../../host/environments";
 import { type HostHome, inHome, writePrivate } from "../../host/home";
-import { cudaLock, environmentDigest, hostLock, type MachineKind, pins } from "../../host/pins";
 import { UserError } from "../errors";
 import type { Output } from "../output";
 import { run, runInteractively } from "../process";
@@ -71,13 +71,20 @@ export async function installEnvironments(
     }
 }
 
-/** Removes the kernels that are not to be there. */
-export function removeOtherKernels(home: HostHome, kernels: readonly string[]): void {
+/** The kernels that are there, and not among these. */
+export function otherKernels(home: HostHome, kernels: readonly string[]): string[] {
     const folder = inHome(home, "kernels");
-    for (const name of fs.readdirSync(folder).filter((kernel) => !kernels.includes(kernel))) {
-        fs.rmSync(path.join(folder, name), { recursive: true });
-        fs.rmSync(inHome(home, "envs", name), { recursive: true, force: true });
-    }
+    return fs.existsSync(folder) ? fs.readdirSync(folder).filter((name) => !kernels.includes(name)) : [];
+}
+
+export function removeKernel(home: HostHome, name: string): void {
+    fs.rmSync(inHome(home, "kernels", name), { recursive: true });
+    removeEnvironment(home, name);
+}
+
+/** With all that a user has installed into it. */
+export function removeEnvironment(home: HostHome, name: string): void {
+    fs.rmSync(path.dirname(stampFile(home, name)), { recursive: true, force: true });
 }
 
 /** What the programs of the host are: the gateway's, and the server of language models that the image has, too. */
@@ -134,7 +141,7 @@ function uvEnvironment(home: HostHome): Record<string, string> {
         ...hostEnvironment(),
         // Read from the machine's own store, too: networks that inspect TLS put their authority there.
         UV_SYSTEM_CERTS: "true",
-        ...mirror(),
+        ...mirrors(),
         UV_NO_CONFIG: "true",
         UV_CACHE_DIR: inHome(home, "cache"),
         UV_PYTHON_INSTALL_DIR: inHome(home, "python"),
@@ -142,11 +149,11 @@ function uvEnvironment(home: HostHome): Record<string, string> {
     };
 }
 
-/** Where the user has uv get Python from. */
-function mirror(): Record<string, string> {
-    const name = "UV_PYTHON_INSTALL_MIRROR";
-    const address = process.env[name];
-    return address ? { [name]: address } : {};
+/** Where the user has uv get Python and packages from. */
+function mirrors(): Record<string, string> {
+    const names = ["UV_PYTHON_INSTALL_MIRROR", "UV_DEFAULT_INDEX"];
+    const set = names.map((name) => [name, process.env[name] ?? ""] as const);
+    return Object.fromEntries(set.filter(([, address]) => address));
 }
 
 /** pyenv's programs for `python3.12` answer only for the version that is chosen; the versions themselves lie here. */

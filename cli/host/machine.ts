@@ -1,7 +1,10 @@
 import * as os from "node:os";
-import { type MachineKind, machineKind, pins } from "../../host/pins";
+import { type MachineKind, machineKind, pins } from "../../host/environments";
 import { UserError } from "../errors";
 import { run } from "../process";
+
+/** Settings that want nothing on this machine. */
+const without = "To do without this machine, set carbon:gpu to off and carbon:llm to service.";
 
 /** This machine, as far as kernels on it depend on it. */
 export interface HostMachine {
@@ -17,15 +20,28 @@ export interface HostMachine {
  * @throws UserError where it can have no kernels.
  */
 export async function hostMachine(): Promise<HostMachine> {
-    const kind = machineKind(process.platform, process.arch);
+    const kind = await nativeKind();
     if (!kind) {
         throw new UserError(
-            `Kernels beside Docker are there for Macs, and for Linux on x86-64 and arm64; this machine is ${process.platform} ${process.arch}. Set carbon:gpu to off.`,
+            `Kernels beside Docker are there for Macs, and for Linux on x86-64 and arm64; this machine is ${process.platform} ${process.arch}. ${without}`,
         );
     }
     await ensureMacos(kind);
     const nvidia = process.platform === "linux" ? await nvidiaGpu() : undefined;
     return { kind, title: pins.machines[kind].title, ...(nvidia && { nvidia }) };
+}
+
+/** The kind of a machine, by the architecture of its own: Node.js for Intel runs on Apple Silicon, too, and calls it x64. */
+export async function nativeKind(
+    platform: string = process.platform,
+    arch: string = process.arch,
+): Promise<MachineKind | undefined> {
+    const kind = machineKind(platform, arch);
+    if (kind !== "intel-mac") {
+        return kind;
+    }
+    const { stdout } = await run("sysctl", ["-n", "hw.optional.arm64"], { timeout: 5_000 });
+    return stdout.trim() === "1" ? "apple-silicon" : kind;
 }
 
 async function ensureMacos(kind: MachineKind): Promise<void> {
@@ -36,12 +52,13 @@ async function ensureMacos(kind: MachineKind): Promise<void> {
     const { stdout } = await run("sw_vers", ["-productVersion"], { timeout: 10_000 });
     if (Number.parseInt(stdout, 10) < Number.parseInt(oldestMacos, 10)) {
         throw new UserError(
-            `macOS ${stdout.trim()} is too old for the kernels of an ${title}: they need ${oldestMacos} or later. Set carbon:gpu to off.`,
+            `macOS ${stdout.trim()} is too old for the kernels of an ${title}: they need ${oldestMacos} or later. ${without}`,
         );
     }
 }
 
-async function nvidiaGpu(): Promise<string | undefined> {
+/** The first GPU of NVIDIA's and its driver, where nvidia-smi answers. */
+export async function nvidiaGpu(): Promise<string | undefined> {
     const query = ["--query-gpu=name,driver_version", "--format=csv,noheader"];
     const { exitCode, stdout } = await run("nvidia-smi", query, { timeout: 10_000 });
     return exitCode === 0 ? stdout.trim().split("\n")[0] : undefined;
@@ -69,7 +86,7 @@ export function gatewayAddress(platform: NodeJS.Platform, facts: EngineFacts): s
     const { endpoint, operatingSystem = "", rootless, bridge } = facts;
     if (!/^(unix|npipe):/.test(endpoint)) {
         throw new UserError(
-            `The Docker Engine is at ${endpoint}, on another machine: its containers do not reach kernels on this one. Deploy from that machine, or set carbon:gpu to off.`,
+            `The Docker Engine is at ${endpoint}, on another machine: its containers do not reach kernels on this one. Deploy from that machine. ${without}`,
         );
     }
     if (platform === "darwin" || operatingSystem.includes("Docker Desktop")) {
@@ -77,7 +94,7 @@ export function gatewayAddress(platform: NodeJS.Platform, facts: EngineFacts): s
     }
     if (rootless) {
         throw new UserError(
-            "Docker runs rootless here: its containers do not reach this machine's own addresses. Use an engine that runs as root, or set carbon:gpu to off.",
+            `Docker runs rootless here: its containers do not reach this machine's own addresses. Use an engine that runs as root. ${without}`,
         );
     }
     if (!bridge) {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
+import { gatewayEnvironment } from "../../host/environments";
 import { type HostConfig, type HostHome, type HostProgram, inHome, writePrivate } from "../../host/home";
-import { gatewayEnvironment } from "../../host/pins";
 
 /** A program that runs on this machine as long as its user is there; supervise.py starts it again when it ends. */
 export interface HostProcess {

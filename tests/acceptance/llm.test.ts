@@ -39,7 +39,7 @@ describe.runIf(toolsets.includes("llm"))("the LLM server", () => {
     it("says how to put a model into its volume", async () => {
         const answer = await fetch(`${address}/v1/models`, { headers: { Authorization: `Bearer ${key}` } });
         expect((await answer.json()).error.message).toMatch(
-            /put a \.gguf file into the volume: docker cp model\.gguf carbon-[a-z<>-]+-llm:\/models\/$/,
+            /put a \.gguf file into the volume: \.\/carbon models pull NAME, or docker cp model\.gguf carbon-[a-z<>-]+-llm:\/models\/$/,
         );
     });
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
+import { gatewayEnvironment } from "../../../host/environments";
 import { type HostHome, inHome } from "../../../host/home";
-import { gatewayEnvironment } from "../../../host/pins";
 import { programOf } from "../processes";
 import { detached } from "./detached";
 import { hasLaunchd, launchd } from "./launchd";

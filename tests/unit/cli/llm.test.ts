@@ -7,9 +7,9 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { DockerInfo } from "../../../cli/docker";
 import { programFiles } from "../../../cli/host/install";
 import { checkLlm } from "../../../cli/preflight/llm";
+import { environmentDigest, machineKind, pins } from "../../../host/environments";
 import { ensureHome, renewSecret, writeConfig } from "../../../host/home";
 import { hostPrograms, llmSecrets } from "../../../host/llm";
-import { environmentDigest, machineKind, pins } from "../../../host/pins";
 
 // An engine in a machine of its own: containers then reach what listens on this one's loopback.
 const desktop = { OperatingSystem: "Docker Desktop" } as DockerInfo;
@@ -52,15 +52,16 @@ function installed(port?: number): string {
     ensureHome(home);
     const key = renewSecret(home, "llm-key");
     const programs = hostPrograms({ llm: "host", llmUrl: "", llmHostPort: port });
-    writeConfig(home, { schema: 1, address: "127.0.0.1", port: 1, workspaces: {}, kernels: [], programs });
-    const kind = machineKind(process.platform, process.arch) ?? "linux-amd64";
+    const machine = machineKind(process.platform, process.arch) ?? "linux-amd64";
+    const config = { address: "127.0.0.1", port: 1, workspaces: {}, kernels: [], programs };
+    writeConfig(home, { schema: 1, machine, ...config });
     for (const [environment, folder] of [
         ["gateway", "gateway"],
         ["llm", "envs/llm"],
     ] as const) {
         mkdirSync(join(home.dir, folder, "bin"), { recursive: true });
         writeFileSync(join(home.dir, folder, "bin", "python"), "");
-        writeFileSync(join(home.dir, folder, ".carbon"), environmentDigest(kind, environment));
+        writeFileSync(join(home.dir, folder, ".carbon"), environmentDigest(machine, environment));
     }
     // What is said to run it is this very process.
     const stat = readFileSync("/proc/self/stat", "utf8");

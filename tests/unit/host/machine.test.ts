@@ -47,7 +47,10 @@ describe("the gateway's address", () => {
             { ...plain, endpoint: "ssh://me@server" },
             /The Docker Engine is at ssh:\/\/me@server, on another machine/,
         ],
-        [{ ...plain, endpoint: "tcp://10.0.0.2:2376" }, /Deploy from that machine, or set carbon:gpu to off/],
+        [
+            { ...plain, endpoint: "tcp://10.0.0.2:2376" },
+            /Deploy from that machine\. To do without this machine, set carbon:gpu to off and carbon:llm to service/,
+        ],
         [{ ...plain, rootless: true }, /Docker runs rootless here/],
         [{ ...plain, bridge: undefined }, /Docker's network `bridge` has no address/],
     ])("is refused where containers do not reach this machine", (facts, message) => {
@@ -164,6 +167,7 @@ describe("the host's folder", () => {
         ensureHome(home);
         const config = {
             schema: 1 as const,
+            machine: "linux-amd64" as const,
             address: "127.0.0.1",
             port: 9797,
             workspaces: { dev: "/w" },
@@ -204,6 +208,7 @@ it("the screen before an installation says what it means, with every file that i
             },
             config: {
                 schema: 1,
+                machine: "apple-silicon",
                 address: "127.0.0.1",
                 port: 9797,
                 workspaces: {},

@@ -59,7 +59,14 @@ const hostToken = "A1".repeat(24);
 function installedHost(): Record<string, string> {
     const home = mkdtempSync(join(tmpdir(), "carbon-home-"));
     onTestFinished(() => rmSync(home, { recursive: true }));
-    const config = { schema: 1, address: "127.0.0.1", port: 9901, workspaces: {}, kernels: ["host-torch"] };
+    const config = {
+        schema: 1,
+        machine: "linux-amd64",
+        address: "127.0.0.1",
+        port: 9901,
+        workspaces: {},
+        kernels: ["host-torch"],
+    };
     writeFileSync(join(home, "config.json"), JSON.stringify(config));
     writeFileSync(join(home, "token"), `${hostToken}\n`);
     return { CARBON_GPU_HOME: home };

@@ -11,7 +11,7 @@ import {
     pins,
     pinsDigest,
     usualKernels,
-} from "../../../host/pins";
+} from "../../../host/environments";
 import { lockFile, type Pin, parseLock } from "../../../scripts/lock";
 
 const REFRESH = "run `npx tsx scripts/lockHost.ts` and commit the locks";
