@@ -256,10 +256,11 @@ describe("the program", () => {
             await expect(workspace({ llm: "host" })).rejects.toThrow(
                 /^carbon:llm is host, and no LLM server of the suite's is installed .*Type: \.\/carbon gpu install/,
             );
-            writeFileSync(join(folder, "llm-key"), "TheKeyOfTheHost\n", { mode: 0o600 });
+            const key = "B2".repeat(24);
+            writeFileSync(join(folder, "llm-key"), `${key}\n`, { mode: 0o600 });
             const inputs = await workspace({ llm: "host", portOffset: 100, llmHostPort: 8012 });
             expect(inputs.envs).toContain("OPENAI_BASE_URL=http://host.docker.internal:8012/v1");
-            expect(inputs.uploads).toContainEqual(keyFile("TheKeyOfTheHost"));
+            expect(inputs.uploads).toContainEqual(keyFile(key));
         });
     });
 
