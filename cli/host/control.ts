@@ -114,6 +114,10 @@ function checkedKernels({ kind, title }: HostMachine, names: readonly string[]):
 
 async function ensurePortsFree({ home, runner, config, before }: HostPlan): Promise<void> {
     const isRunning = await runner.isRunning();
+    if (isRunning && !before) {
+        // The list of what runs is lost; it is ended before anything starts.
+        return;
+    }
     const isSame = before?.address === config.address && isRunning;
     const own = isSame ? [before.port, ...before.programs.map(({ port }) => port)] : [];
     const wanted = [
@@ -230,7 +234,7 @@ export async function carryOut(
         }
     }
     writeConfig(home, config);
-    const moved = before !== undefined && gatewayUrl(before) !== gatewayUrl(config);
+    const moved = !before || gatewayUrl(before) !== gatewayUrl(config);
     await startHost(session, plan, { anew: moved || missing.includes(gatewayEnvironment) });
     return missing;
 }

@@ -46,10 +46,11 @@ export async function checkLlm(
 }
 
 /** The suite's own, which `up` installs and starts. */
-async function checkOwn(settings: HostSettings, llmAddress: string): Promise<Finding> {
+async function checkOwn(settings: HostSettings, llmAddress: string): Promise<Finding | undefined> {
     const plan = await planOrRefuse(title, settings);
     if ("status" in plan) {
-        return plan;
+        // The kernels, which are refused for the same reason, have said it.
+        return settings.gpu === "host" ? undefined : plan;
     }
     if (missingEnvironments(plan).includes("llm")) {
         return ok(title, "the suite's own server on this machine, to be installed");

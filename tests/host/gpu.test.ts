@@ -286,6 +286,31 @@ describe("kernels on this machine", () => {
         await eventually(async () => (await ask(known()).catch(() => 0)) === 200);
     });
 
+    it("are found again where the list of what is to run is damaged, and has to be removed", async () => {
+        const list = join(home, "config.json");
+        writeFileSync(list, "{");
+        const { exitCode, stderr } = await carbon("gpu", "install", "--yes");
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("is not as the suite writes it. Remove it and type: ./carbon gpu install");
+        rmSync(list);
+        const { stdout } = await done("gpu", "install", "--kernel", kernel, "--yes");
+        expect(stdout).not.toContain("Installing");
+        expect(await status()).toMatchObject({ exitCode: 0, kernels: [{ name: kernel, current: true }] });
+    });
+
+    it("are made anew on demand, without what was installed into them", async () => {
+        const own = join(home, "envs", kernel, "of-the-user");
+        writeFileSync(own, "");
+        expect((await carbon("gpu", "install", "--anew")).exitCode).toBe(2);
+        expect(existsSync(own)).toBe(true);
+        const { stdout } = await done("gpu", "install", "--anew", "--yes");
+        expect(stdout).toContain(
+            `To be removed, with what you have installed into them: the environments ${kernel}.`,
+        );
+        expect(existsSync(own)).toBe(false);
+        expect(await status()).toMatchObject({ exitCode: 0, kernels: [{ name: kernel, current: true }] });
+    });
+
     it("take a new token, and refuse the old one", async () => {
         const old = token();
         const { stdout } = await done("gpu", "rotate", "--yes");
