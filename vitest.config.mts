@@ -48,7 +48,7 @@ export default defineConfig({
                     name: "host",
                     include: ["tests/host/**/*.test.ts"],
                     testTimeout: 600_000,
-                    hookTimeout: 120_000,
+                    hookTimeout: 600_000,
                     maxWorkers: 1,
                     sequence: { groupOrder: 1 },
                 },

@@ -349,7 +349,7 @@ describe("carbon models with the host's folder", () => {
             },
         );
         expect(exitCode).toBe(1);
-        expect(stderr).toContain("the host's LLM server is not installed. Type: ./carbon gpu install");
+        expect(stderr).toContain("the host's LLM server is not installed. Set carbon:llm to host");
     });
 
     it("runs the same program there, without Docker", async () => {
