@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { type Result, Stack } from "./stack";
 
 // They want the whole compute image, which the quick suite does not build.
@@ -56,5 +59,35 @@ describe.runIf(process.env.CARBON_E2E === "full")("services from the compute ima
     it("are left alone by a second up", async () => {
         const { json } = await stack.up();
         expect(json.changes).toMatchObject({ create: 0, update: 0, replace: 0, delete: 0 });
+    });
+
+    it("make room for kernels and the LLM server of this machine, by two words in the settings", async () => {
+        const home = mkdtempSync(join(tmpdir(), "carbon-gpu-"));
+        vi.stubEnv("CARBON_GPU_HOME", home);
+        onTestFinished(async () => {
+            await stack.carbon(["gpu", "uninstall"]);
+            rmSync(home, { recursive: true, force: true });
+            vi.unstubAllEnvs();
+        });
+        stack.configure({ services: [], gpu: "host", gpuPort: 24797, llm: "host", llmHostPort: 24011 });
+        const installed = await stack.carbon(["gpu", "install", "--kernel", "host-python"]);
+        expect(installed.exitCode, installed.said).toBe(0);
+        await stack.up();
+        expect((await stack.carbon(["outputs"])).json.gpu).toMatchObject({
+            route: "host",
+            found: { kernels: ["host-python"] },
+        });
+        expect(
+            await stack.shell("cd /workspace; carbon-gpu python -c 'import os; print(os.uname()[1])'"),
+        ).toEqual({
+            exitCode: 0,
+            output: hostname(),
+        });
+        const { json } = await stack.carbon(["verify", "--target", "end-to-end"]);
+        expect(json.checks).toMatchObject([
+            { id: "gateway", status: "PASS" },
+            { id: "completion", status: "SKIP", observed: expect.stringContaining("no model yet") },
+            { id: "host-kernel", status: "PASS" },
+        ]);
     });
 });
