@@ -22,7 +22,8 @@ const answer = z.object({
 
 /** Python's names of systems and processors, by Node.js'. */
 const systems: Partial<Record<NodeJS.Platform, string>> = { darwin: "Darwin", linux: "Linux" };
-const machines: Record<string, string[]> = { arm64: ["arm64", "aarch64"], x64: ["x86_64"] };
+/** Node.js for Intel runs on Apple Silicon, too. */
+const machines: Record<string, string[]> = { arm64: ["arm64", "aarch64"], x64: ["x86_64", "arm64"] };
 
 /**
  * From the workspace through the gateway to a kernel on this machine, and back.
@@ -57,13 +58,13 @@ export function hostKernelCheck(stack: string, isAsked: boolean, home: HostHome)
 
 async function runCell(stack: string, file: string, proof: string, probe: Probe): Promise<Outcome> {
     const container = containerName(stack, workspace.name);
-    const { exitCode, stdout, reason } = await probe(
+    const { exitCode, stdout, stderr, reason } = await probe(
         "docker",
         ["exec", "--user", "carbon", container, "carbon-gpu", "python", "-c", cell, file],
         { maxBuffer: 1_000_000 },
     );
     if (exitCode !== 0) {
-        throw new CheckFailed(`carbon-gpu in the workspace ended with ${exitCode}: ${reason}`);
+        throw new CheckFailed(`carbon-gpu in the workspace ended with ${exitCode}: ${sentence(stderr) || reason}`);
     }
     const said = answer.safeParse(parsed(stdout.trim().split("\n").at(-1) ?? "")).data;
     if (!said) {
@@ -80,6 +81,11 @@ async function runCell(stack: string, file: string, proof: string, probe: Probe)
         throw new CheckFailed(`${claim}; this machine is ${systems[process.platform]}, ${process.arch}`);
     }
     return passed(`${claim}, and reads a file that only this machine's user has`);
+}
+
+/** What was said on several lines. */
+function sentence(text: string): string {
+    return text.trim().split("\n").slice(-5).join(" ");
 }
 
 function parsed(line: string): unknown {

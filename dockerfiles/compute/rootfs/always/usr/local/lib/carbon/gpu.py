@@ -29,8 +29,8 @@ FAILED = 125
 """Exit code where the program could not be run, as `docker run` has it; all others are the program's."""
 LIMIT = 10
 """Seconds that the gateway has for an answer."""
-START_LIMIT = 60
-"""Seconds that a kernel has to start."""
+START_LIMIT = 75
+"""Seconds that a kernel has to start; the gateway gives it 60."""
 PREFERRED = ("mac-torch", "host-torch")
 PROGRAM = Path(__file__).with_name("gpu_program.py")
 TYPE = "application/vnd.carbon.program+json"
@@ -117,6 +117,8 @@ class Terminal:
             service.url, None, kernel_id=kernel_id, headers=dict(service.headers), client_kwargs=options
         )
         self._client = self._manager.client
+        # The gateway answers once the kernel does.
+        self._client.timeout = START_LIMIT
         self._asked_to_stop = 0
         self._passed_on = 0
 
