@@ -64,7 +64,9 @@ async function runCell(stack: string, file: string, proof: string, probe: Probe)
         { maxBuffer: 1_000_000 },
     );
     if (exitCode !== 0) {
-        throw new CheckFailed(`carbon-gpu in the workspace ended with ${exitCode}: ${sentence(stderr) || reason}`);
+        throw new CheckFailed(
+            `carbon-gpu in the workspace ended with ${exitCode}: ${sentence(stderr) || reason}`,
+        );
     }
     const said = answer.safeParse(parsed(stdout.trim().split("\n").at(-1) ?? "")).data;
     if (!said) {

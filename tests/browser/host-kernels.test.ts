@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
     type ExecResult,
     exec,
+    hostPort,
     logs,
     putSecret,
     removeAll,
@@ -69,9 +70,15 @@ async function kernelNames(): Promise<Record<string, string>> {
     );
 }
 
+/** Restarts the container, and finds it at the port that Docker gives it then. */
+async function restart({ patience = 30 } = {}): Promise<void> {
+    await jupyter.container.restart({ t: patience });
+    jupyter.address = `http://127.0.0.1:${await hostPort(jupyter.container, 8888)}`;
+}
+
 /** Seconds from a start of the container to the server's answer. */
 async function secondsToStart(): Promise<number> {
-    await jupyter.container.restart({ t: 30 });
+    await restart();
     const begin = Date.now();
     await until(
         "Jupyter answers",
@@ -227,7 +234,7 @@ describe("JupyterLab", () => {
     it("has the next server end what one that was killed has left running", async () => {
         expect((await startSession(hostKernel)).status).toBe(201);
         expect(await gateway.running()).toHaveLength(1);
-        await jupyter.container.restart({ t: 0 });
+        await restart({ patience: 0 });
         await untilHealthy(jupyter.container, 120);
         await until("no kernel is left", 60, async () => (await gateway.running()).length === 0);
     });
@@ -399,7 +406,7 @@ describe("the token", () => {
         const answer = await startSession(hostKernel);
         expect([answer.status, await answer.text()]).toEqual([500, expect.stringContaining(refused)]);
         await putSecret(jupyter.container, "gpu", gateway.token());
-        await jupyter.container.restart({ t: 30 });
+        await restart();
         await untilHealthy(jupyter.container, 120);
         expect((await startSession(hostKernel)).status).toBe(201);
         expect(await gpu("python -c 'print(6 * 7)'")).toEqual({ code: 0, output: "42\n" });
