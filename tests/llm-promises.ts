@@ -53,19 +53,20 @@ export function itKeepsItsPromises(llm: () => TestedLlm): void {
         return until(`${names.join(", ")} served`, 120, async () => String(await served()) === String(names));
     }
 
-    /** Requests that are computed now. */
-    async function computed(): Promise<number> {
-        const slots: { is_processing: boolean }[] = await answered("/slots");
-        return slots.filter(({ is_processing }) => is_processing).length;
-    }
-
-    /** Reads a stream to its end. */
-    async function readStream(tokens: number, signal?: AbortSignal) {
+    /** Reads a stream to its end; `onBegin` is called when its first piece is there. */
+    async function readStream(tokens: number, signal?: AbortSignal, onBegin: () => unknown = () => {}) {
         const body = chat(tokens, { stream: true, stream_options: { include_usage: true } });
         const begin = performance.now();
         const answer = await ask("/v1/chat/completions", body, { signal });
         expect(answer.status).toBe(200);
-        const pieces = (await answer.text()).split("\n\n").filter((line) => line.startsWith("data: {"));
+        let text = "";
+        for await (const piece of answer.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+            if (text === "") {
+                onBegin();
+            }
+            text += piece;
+        }
+        const pieces = text.split("\n\n").filter((line) => line.startsWith("data: {"));
         const parsed = pieces.map((line) => JSON.parse(line.slice("data: ".length)));
         const texts = parsed.filter(({ choices }) => choices[0]?.delta.content);
         const reason = parsed.find(({ choices }) => choices[0]?.finish_reason)?.choices[0].finish_reason;
@@ -107,6 +108,8 @@ export function itKeepsItsPromises(llm: () => TestedLlm): void {
         expect(choices[0].message.role).toBe("assistant");
         expect(usage.completion_tokens).toBe(4);
         expect((await ask("/v1/chat/completions", chat(1), { headers: {} })).status).toBe(401);
+        expect(await (await ask("/metrics")).text()).toContain("llamacpp:tokens_predicted_total");
+        expect((await ask("/metrics", undefined, { headers: {} })).status).toBe(401);
     });
 
     it("sees pictures through the projector", async () => {
@@ -125,42 +128,49 @@ export function itKeepsItsPromises(llm: () => TestedLlm): void {
 
     it("goes on with a stream whatever else is asked, and tells its health at once meanwhile", async () => {
         let going = true;
-        const stream = readStream(3000).finally(() => {
+        const stream = readStream(3900).finally(() => {
             going = false;
         });
-        let asked = 0;
-        let slowest = 0;
+        let answers = 0;
         while (going) {
-            const begin = performance.now();
             expect((await ask("/health")).status).toBe(200);
             expect(await served()).toEqual(["talk"]);
-            slowest = Math.max(slowest, performance.now() - begin);
+            answers += going ? 1 : 0;
             await answered("/v1/chat/completions", chat(2));
-            asked++;
         }
-        expect(await stream).toMatchObject({ written: 3000, reason: "length" });
-        expect(asked).toBeGreaterThan(3);
-        // The container's health check waits 4 s.
-        expect(slowest).toBeLessThan(3000);
+        expect(await stream).toMatchObject({ written: 3900, reason: "length" });
+        expect(answers).toBeGreaterThan(0);
     });
 
     it("answers several at a time, and none waits for the other's end", async () => {
-        const long = readStream(2000);
-        await until("the long one is computed", 30, async () => (await computed()) === 1);
-        const short = [readStream(20), readStream(20), readStream(20)];
-        await until("four at a time", 30, async () => (await computed()) === 4);
-        const waits = await Promise.all(short);
-        expect(Math.max(...waits.map(({ seconds }) => seconds))).toBeLessThan((await long).seconds);
+        const ended: number[] = [];
+        const read = async (tokens: number, onBegin?: () => void) => {
+            await readStream(tokens, undefined, onBegin);
+            ended.push(tokens);
+        };
+        let long: Promise<void> | undefined;
+        await new Promise<void>((begun) => {
+            long = read(2000, begun);
+        });
+        await Promise.all([long, read(20), read(20), read(20)]);
+        expect(ended).toEqual([20, 20, 20, 2000]);
     });
 
     it("lets go of a request whose client has gone away", async () => {
         const leaving = new AbortController();
-        const asked = Array.from({ length: 4 }, () => readStream(4000, leaving.signal));
-        const left = Promise.allSettled(asked);
-        await until("all of them are computed", 30, async () => (await computed()) === 4);
-        leaving.abort();
-        expect((await left).map(({ status }) => status)).toEqual(Array(4).fill("rejected"));
-        await until("none is computed any more", 20, async () => (await computed()) === 0);
+        const tokens = 4000;
+        let begun = 0;
+        const leave = () => ++begun === 4 && leaving.abort();
+        const asked = Array.from({ length: 4 }, () => readStream(tokens, leaving.signal, leave));
+        const left = await Promise.allSettled(asked);
+        expect(left.map(({ status }) => status)).toEqual(Array(4).fill("rejected"));
+        const slots = async (): Promise<{ is_processing: boolean; n_prompt_tokens: number }[]> =>
+            answered("/slots");
+        await until("none is computed any more", 60, async () =>
+            (await slots()).every(({ is_processing }) => !is_processing),
+        );
+        // What each has in its context: the question, and what was written before it was let go.
+        expect(Math.max(...(await slots()).map((slot) => slot.n_prompt_tokens))).toBeLessThan(tokens);
     });
 
     it("is not harmed by bytes that are no text, in what it reads and in what it writes", async () => {

@@ -14,6 +14,8 @@ export interface PullPlace {
     folder: string;
     /** Where it reaches a hub of the tests' on this machine. */
     hub: HubPlace;
+    /** A folder beside the models, which `shell` keeps. */
+    outside: string;
     /** Runs a line of shell in the folder. */
     shell(line: string): Promise<string>;
 }
@@ -299,25 +301,24 @@ export function describePulls(title: string, start: () => Promise<PullPlace>): v
         });
 
         it("follows no link out of the folder", async () => {
-            await place.shell(
-                "mkdir -p /tmp/elsewhere; printf mine > /tmp/elsewhere/file; ln -s /tmp/elsewhere .carbon",
-            );
+            const { outside } = place;
+            await place.shell(`mkdir -p ${outside}; printf mine > ${outside}/file; ln -s ${outside} .carbon`);
             await expect(pull([spec("me/models")])).rejects.toThrow(
                 ".carbon is a link or a file, and must be a folder.",
             );
-            await place.shell("rm .carbon; ln -s /tmp/elsewhere/file model.gguf");
+            await place.shell(`rm .carbon; ln -s ${outside}/file model.gguf`);
             await expect(pull([spec("me/models")])).rejects.toThrow("model.gguf is a link or a folder there");
             expect(await list()).toMatchObject([{ name: "model.gguf", kind: "link" }]);
             expect(await ask({ action: "remove", names: ["model.gguf", "../elsewhere/file"] })).toEqual({
                 removed: ["model.gguf"],
             });
-            await place.shell("ln -s /tmp/elsewhere/file .carbon/model.gguf.part");
-            await place.shell("ln -s /tmp/elsewhere/file .carbon/model.gguf.json");
+            await place.shell(`ln -s ${outside}/file .carbon/model.gguf.part`);
+            await place.shell(`ln -s ${outside}/file .carbon/model.gguf.json`);
             await pull([spec("me/models")]);
             expect(await hash("model.gguf")).toBe(sha256(model));
-            await place.shell("rm .carbon/lock; ln -s /tmp/elsewhere/file .carbon/lock");
+            await place.shell(`rm .carbon/lock; ln -s ${outside}/file .carbon/lock`);
             await expect(pull([spec("me/models")])).rejects.toThrow("lock is a link. Remove it.");
-            expect(await place.shell("cat /tmp/elsewhere/file; rm -r /tmp/elsewhere")).toBe("mine");
+            expect(await place.shell(`cat ${outside}/file; rm -r ${outside}`)).toBe("mine");
         });
 
         it("removes models, their parts and their records, and nothing else", async () => {

@@ -19,6 +19,7 @@ async function place(user = "0:0"): Promise<PullPlace> {
     return {
         command: inContainer(image, volume),
         folder: "/models",
+        outside: "/models/elsewhere",
         hub,
         shell: async (line) => (await execa("docker", [...run, line])).stdout,
     };

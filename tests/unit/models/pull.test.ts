@@ -23,6 +23,7 @@ describe.skipIf(!canHaveHubClient() && !isRequired)("models.py on this machine",
     describePulls("with the hub's client of the compute image", async () => ({
         command: [python, "-I", join(root, programSource)],
         folder,
+        outside: join(folder, "elsewhere"),
         hub: { host: "127.0.0.1" },
         shell: async (line) => (await execa("sh", ["-c", line], { cwd: folder })).stdout,
     }));

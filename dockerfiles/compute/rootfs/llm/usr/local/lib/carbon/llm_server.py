@@ -532,6 +532,7 @@ def serve_one(spec: dict[str, Any]) -> None:
     params.cache_ram_mib = 0
     params.cache_idle_slots = False
     params.ui = False
+    params.endpoint_metrics = True
     params.cors_origins = ""
     params.cors_credentials = False
     # Errors alone: it warns of what is as it should be here.
