@@ -4,13 +4,18 @@ import type { Settings } from "../settings/parse";
 import { type HostHome, type HostProgram, hostHome, readSecret } from "./home";
 
 /** What of the settings says which LLM server the workspace uses. */
-export type LlmSettings = Pick<Settings, "llm" | "llmUrl" | "llmKey" | "llmHostPort">;
+export type LlmSettings = Pick<Settings, "llm" | "llmUrl" | "llmKey" | "llmHostPort" | "llmModel">;
 
 /** For clients that insist on a key where the server asks for none. */
 const noKey = "none";
 
 /** Servers of the suite's own that the settings want on this machine, beside the gateway. */
-export function hostPrograms({ llm, llmUrl, llmHostPort }: Omit<LlmSettings, "llmKey">): HostProgram[] {
+export function hostPrograms({
+    llm,
+    llmUrl,
+    llmHostPort,
+    llmModel,
+}: Omit<LlmSettings, "llmKey">): HostProgram[] {
     if (llm !== "host" || llmUrl) {
         return [];
     }
@@ -22,7 +27,7 @@ export function hostPrograms({ llm, llmUrl, llmHostPort }: Omit<LlmSettings, "ll
             script: "llm_server.py",
             port: llmHostPort,
             arguments: [
-                ...["--models", models, "--key-file", "{home}/llm-key"],
+                ...["--models", models, "--model", llmModel, "--key-file", "{home}/llm-key"],
                 ...["--how-to-add", `into ${models}, or type: ./carbon models pull NAME --place host`],
                 ...["--how-to-read", `type: chmod u+r '${models}'/*.gguf`],
             ],

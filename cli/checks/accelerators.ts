@@ -51,7 +51,7 @@ export function acceleratorChecks(machine: HostMachine, home: HostHome): Outside
         {
             id: "host-torch",
             expected: "a matrix product equal to NumPy's",
-            hint: "./carbon gpu install",
+            hint: "./carbon gpu install --anew",
             limit: slow,
             look: async (probe) => {
                 const report = await askTorch(torchKernel, home, probe);
@@ -70,7 +70,7 @@ export function acceleratorChecks(machine: HostMachine, home: HostHome): Outside
                 expected.mps === "required"
                     ? "a product on mps equal to the CPU's, without the CPU's help"
                     : `not there: ${title}`,
-            hint: "macOS 14 or later and Python for arm64: ./carbon gpu install",
+            hint: "macOS 14 or later; then ./carbon gpu install --anew",
             limit: slow,
             look: async (probe) => {
                 const report = await askTorch(torchKernel, home, probe);
@@ -80,7 +80,7 @@ export function acceleratorChecks(machine: HostMachine, home: HostHome): Outside
         {
             id: "host-cuda",
             expected: kind === "nvidia" ? "a product on cuda equal to the CPU's" : `not there: ${title}`,
-            hint: "nvidia-smi; then ./carbon gpu install, which takes PyTorch's CUDA build where it answers",
+            hint: "nvidia-smi; then ./carbon gpu install --anew, which takes PyTorch's CUDA build where that answers",
             limit: slow,
             look: async (probe) => {
                 const report = await askTorch(torchKernel, home, probe);
@@ -99,7 +99,7 @@ export function acceleratorChecks(machine: HostMachine, home: HostHome): Outside
                 expected["tensorflow-metal"] === "required"
                     ? "a product equal to NumPy's, and a GPU"
                     : `not there: ${title}`,
-            hint: "./carbon gpu install",
+            hint: "./carbon gpu install --anew",
             limit: slow,
             look: (probe) => lookAtTensorflow(machine, home, probe),
         },
@@ -109,7 +109,7 @@ export function acceleratorChecks(machine: HostMachine, home: HostHome): Outside
                 expected.mlx === "required"
                     ? "a product on the GPU equal to the CPU's"
                     : `not there: ${title}`,
-            hint: "./carbon gpu install",
+            hint: "./carbon gpu install --anew",
             limit: slow,
             look: (probe) => lookAtMlx(machine, home, probe),
         },

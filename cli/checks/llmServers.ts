@@ -13,23 +13,35 @@ export interface LlmServer extends KnownServer {
 /** Those that people run, and the suite's own where it is installed. */
 function llmServers(home: HostHome = hostHome()): LlmServer[] {
     const config = readConfig(home);
-    const own = config?.programs.find(({ name }) => name === "llm");
+    const program = config?.programs.find(({ name }) => name === "llm");
     const key = readSecret(home, "llm-key");
     return [
-        ...(own
-            ? [{ name: "the suite's own", address: config?.address, port: own.port, path: "/v1", key }]
-            : []),
+        ...(program ? [{ name: own, address: config?.address, port: program.port, path: "/v1", key }] : []),
         ...knownServers,
     ];
 }
 
 const patience = 5_000;
 
-/** The LLM servers on this machine. None is a matter of choice; one that listens has to answer. */
-export function llmServerCheck(servers: readonly LlmServer[] = llmServers()): OutsideCheck {
+/** The suite's own server, by the name that it has here. */
+const own = "the suite's own";
+
+/**
+ * The LLM servers on this machine. None is a matter of choice, unless the settings want the suite's own; one that listens
+ * has to answer.
+ */
+export function llmServerCheck({
+    servers = llmServers(),
+    wantsOwn = false,
+}: {
+    servers?: readonly LlmServer[];
+    wantsOwn?: boolean;
+} = {}): OutsideCheck {
     return {
         id: "host-llm",
-        expected: "whatever listens on an LLM server's port answers",
+        expected: wantsOwn
+            ? "the suite's own LLM server answers"
+            : "whatever listens on an LLM server's port answers",
         hint: "Restart the server; `lsof -nP -iTCP -sTCP:LISTEN` shows what listens.",
         async look() {
             const seen = await Promise.all(servers.map(askServer));
@@ -38,6 +50,12 @@ export function llmServerCheck(servers: readonly LlmServer[] = llmServers()): Ou
                 const names = silent.map(({ name, port }) => `${name}'s port ${port}`).join(", ");
                 throw new CheckFailed(
                     `${names}: something listens, and does not answer within ${patience / 1000} s`,
+                );
+            }
+            if (wantsOwn && !seen.some(({ name, said }) => name === own && said)) {
+                throw new CheckFailed(
+                    "carbon:llm is host, and the suite's own server does not run",
+                    "./carbon gpu start",
                 );
             }
             const answering = seen.flatMap(({ name, port, said }) =>
@@ -50,7 +68,7 @@ export function llmServerCheck(servers: readonly LlmServer[] = llmServers()): Ou
     };
 }
 
-/** What it answers; `silent` where it listens only; undefined where nothing does. */
+/** What it answers; `silent` where it listens only; undefined where nothing does, or something that is no LLM server. */
 async function askServer({ name, address = "127.0.0.1", port, path, key }: LlmServer) {
     if (!(await listens(address, port))) {
         return { name, port, said: undefined };
@@ -61,15 +79,25 @@ async function askServer({ name, address = "127.0.0.1", port, path, key }: LlmSe
             signal: AbortSignal.timeout(patience),
             redirect: "manual",
         });
-        const models = await answer.json().then(
-            (body) => body?.data?.length,
-            () => undefined,
-        );
-        const said = Number.isInteger(models) ? `${models} models` : `answers ${answer.status}`;
-        return { name, port, said };
+        return { name, port, said: await described(answer) };
     } catch {
         return { name, port, said: "silent" };
     }
+}
+
+/** What an LLM server lists, or asks for first: a key, or a model. Ports of theirs are other programs', too. */
+async function described(answer: Response): Promise<string | undefined> {
+    if (answer.status === 401) {
+        return "wants a key";
+    }
+    if (answer.status === 503) {
+        return "has no model";
+    }
+    const models: unknown = await answer.json().then(
+        (body) => body?.data?.length,
+        () => undefined,
+    );
+    return answer.ok && Number.isInteger(models) ? `${models} models` : undefined;
 }
 
 function listens(host: string, port: number): Promise<boolean> {

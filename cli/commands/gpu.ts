@@ -38,7 +38,7 @@ export function addGpu(program: Command): void {
     const gpu = program
         .command("gpu")
         .description(
-            "kernels on this machine, for carbon:gpu host: install, start, stop, status, upgrade, uninstall, rotate",
+            "kernels and the LLM server on this machine, for carbon:gpu and carbon:llm host: install, start, stop, status, upgrade, uninstall, rotate",
         );
     gpu.command("install")
         .description("install the kernels and their gateway, and start it")
@@ -46,8 +46,10 @@ export function addGpu(program: Command): void {
         .option("--python <path>", "a Python to make their environments with, instead of downloading one")
         .option("--anew", "make the kernels' environments anew; what you have installed into them goes")
         .action(action(install));
-    gpu.command("start").description("start the gateway").action(action(start));
-    gpu.command("stop").description("stop the gateway and its kernels").action(action(stop));
+    gpu.command("start").description("start what is installed").action(action(start));
+    gpu.command("stop")
+        .description("stop the gateway with its kernels, and the LLM server")
+        .action(action(stop));
     gpu.command("status")
         .description("show what is installed and runs; exit code 0 when the gateway answers as it should")
         .action(action(status));
@@ -58,7 +60,9 @@ export function addGpu(program: Command): void {
     gpu.command("uninstall")
         .description("stop it, and remove everything that was installed")
         .action(action(uninstall));
-    gpu.command("rotate").description("renew the gateway's token").action(action(rotate));
+    gpu.command("rotate")
+        .description("renew the gateway's token, and the LLM server's key")
+        .action(action(rotate));
 }
 
 const install: Handler<InstallFlags> = async (session, { kernel, python, anew }) => {
@@ -77,7 +81,7 @@ const install: Handler<InstallFlags> = async (session, { kernel, python, anew })
             ...programs.map(
                 ({ name, port }) => `${pc.green("Ready")}: the server ${name}, on http://${address}:${port}.`,
             ),
-            ...nextStep(session),
+            ...nextStep(session, kernels),
         ].join("\n"),
         {
             home: home.dir,
@@ -90,9 +94,10 @@ const install: Handler<InstallFlags> = async (session, { kernel, python, anew })
 };
 
 /** How the workspace learns of it. */
-function nextStep(session: Session): string[] {
+function nextStep(session: Session, kernels: readonly string[]): string[] {
     const up = `./carbon up${session.stackFlag()}`;
-    return wantsHost(session.settings())
+    const settings = session.settings();
+    return settings.gpu === "host" || (kernels.length === 0 && wantsHost(settings))
         ? [`Hand it to the workspace: ${pc.bold(up)}`]
         : [`Set carbon:gpu to host in Pulumi.${session.stack}.yaml, and type: ${pc.bold(up)}`];
 }
@@ -100,8 +105,16 @@ function nextStep(session: Session): string[] {
 const start: Handler<unknown> = async (session) => {
     const host = await installedHost(session);
     await startHost(session, host);
-    const url = gatewayUrl(host.config);
-    session.output.result(`The gateway answers on ${url}, as a ${host.runner.title}.`, { url });
+    const { config, runner } = host;
+    const url = config.kernels.length > 0 ? gatewayUrl(config) : undefined;
+    const what = [
+        ...(url ? [`the gateway, which answers on ${url}`] : []),
+        ...config.programs.map(({ name, port }) => `the server ${name} on http://${config.address}:${port}`),
+    ];
+    session.output.result(`Started as a ${runner.title}: ${what.join("; ")}.`, {
+        url,
+        programs: config.programs.map(({ name }) => name),
+    });
 };
 
 const stop: Handler<unknown> = async (session) => {
@@ -110,8 +123,8 @@ const stop: Handler<unknown> = async (session) => {
     await runner.stop();
     session.output.result(
         stopped
-            ? "Stopped the gateway and its kernels; `./carbon gpu start` starts it again."
-            : "The gateway is stopped already.",
+            ? "Stopped what runs on this machine for the suite; `./carbon gpu start` starts it again."
+            : "It is stopped already.",
         { stopped },
     );
 };
@@ -156,7 +169,9 @@ const uninstall: Handler<unknown> = async (session) => {
             `Removed ${there.join(", ")}.`,
             ...(left.length > 0 ? [`Not the suite's, and left in ${home.dir}: ${left.join(", ")}.`] : []),
             ...(stacks.length > 0
-                ? [`Stacks that used it: ${stacks.join(", ")}. Set their carbon:gpu to off, and deploy them.`]
+                ? [
+                      `Stacks that used it: ${stacks.join(", ")}. Set their carbon:gpu to off and carbon:llm to service, and deploy them.`,
+                  ]
                 : []),
         ].join("\n"),
         { removed: there, left, stacks },

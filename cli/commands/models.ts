@@ -173,7 +173,9 @@ const pull: Handler<PullFlags> = async (session, flags, models) => {
     const place = await choosePlace(session, settings, flags.place);
     const { endpoint, environment, ...access } = await hubAccess(session, settings);
     session.output.note(`From ${new URL(endpoint).host} into ${place.words}.`);
-    warnOfMemory(session, settings, models);
+    if (place.kind === "volume") {
+        warnOfMemory(session, settings, models);
+    }
     const pulled = await pullFiles(session, place, {
         ...access,
         endpoint: place.reachable(endpoint),
@@ -238,29 +240,29 @@ async function servingAdvice(
     files: readonly FileToPull[],
 ): Promise<string[]> {
     const [name = ""] = files.map((file) => file.name).filter((name) => !name.startsWith("mmproj"));
-    if (place.kind === "host") {
+    const up = `./carbon up${session.stackFlag()}`;
+    const isHost = place.kind === "host";
+    if (!isHost && !settings.services.some((service) => service.name === llm.name)) {
+        return [`Nothing serves it yet: add llm to carbon:services, and type: ${up}`];
+    }
+    const served = await place.served();
+    if (!served && isHost) {
         return [
             "The server on this machine sees it within seconds; ./carbon gpu status tells whether it runs.",
         ];
     }
-    if (!settings.services.some((service) => service.name === llm.name)) {
-        return [
-            `Nothing serves it yet: add llm to carbon:services, and type: ./carbon up${session.stackFlag()}`,
-        ];
-    }
-    const served = await place.served();
-    if (!served || isServed(name, served)) {
+    if (!served || served.length === 0 || isServed(name, served)) {
         return [];
     }
-    const { llmModel } = settings;
-    return served.length > 0
-        ? [
-              `The service llm serves ${served.join(", ")}. ` +
-                  (llmModel === name
-                      ? `It takes ${name} at its next start: docker restart ${containerName(session.stack, llm.name)}`
-                      : `To have ${name} instead, set carbon:llmModel to it, and type: ./carbon up${session.stackFlag()}`),
-          ]
-        : [];
+    const serving = `${isHost ? "The server on this machine" : "The service llm"} serves ${served.join(", ")}.`;
+    if (settings.llmModel !== name) {
+        return [`${serving} To have ${name} instead, set carbon:llmModel to it, and type: ${up}`];
+    }
+    return isHost
+        ? [serving]
+        : [
+              `${serving} It takes ${name} at its next start: docker restart ${containerName(session.stack, llm.name)}`,
+          ];
 }
 
 const remove: Handler<ModelFlags> = async (session, flags, models) => {
@@ -279,7 +281,8 @@ const remove: Handler<ModelFlags> = async (session, flags, models) => {
     const request = { action: "remove", folder: place.folder, names: files };
     await askHelper(place.command, request, { signal, onMessage });
     const served = (await place.served()) ?? [];
-    const still = removed.filter((name) => isServed(name, served));
+    // The server on this machine lets go of a file that is gone.
+    const still = place.kind === "volume" ? removed.filter((name) => isServed(name, served)) : [];
     session.output.result(
         [
             `Removed: ${removed.join(", ")}`,

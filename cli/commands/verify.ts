@@ -4,6 +4,7 @@ import { type Command, Option } from "commander";
 import pc from "picocolors";
 import { workspace } from "../../catalogue";
 import { hostHome } from "../../host/home";
+import { hostPrograms } from "../../host/llm";
 import { SettingsError } from "../../settings/parse";
 import { action, type Handler } from "../action";
 import { acceleratorChecks } from "../checks/accelerators";
@@ -162,10 +163,11 @@ async function chosenChecks(session: Session, { target, only }: VerifyFlags): Pr
 
 async function hostChecks(session: Session): Promise<OutsideCheck[]> {
     const machine = await hostMachine();
+    const settings = readableSettings(session);
     return [
-        ...engineChecks(session.stack, readableSettings(session)),
+        ...engineChecks(session.stack, settings),
         ...acceleratorChecks(machine, hostHome()),
-        llmServerCheck(),
+        llmServerCheck({ wantsOwn: settings !== undefined && hostPrograms(settings).length > 0 }),
     ];
 }
 

@@ -48,7 +48,7 @@ export interface HostWishes {
 /** What of a stack's settings concerns this machine's side. */
 export type HostSettings = Pick<
     Settings,
-    "gpu" | "gpuPort" | "stack" | "workspaceDir" | "llm" | "llmUrl" | "llmHostPort"
+    "gpu" | "gpuPort" | "stack" | "workspaceDir" | "llm" | "llmUrl" | "llmHostPort" | "llmModel"
 >;
 
 /** What is to be there for a stack. */

@@ -4,7 +4,7 @@ import { workspace } from "../../catalogue";
 import { suiteImages } from "../../catalogue/images";
 import { llm } from "../../catalogue/llm";
 import { containerName, volumeName } from "../../catalogue/names";
-import { hostHome, inHome } from "../../host/home";
+import { type HostHome, hostHome, inHome, readConfig, readSecret } from "../../host/home";
 import type { Settings } from "../../settings/parse";
 import { reachable } from "../../settings/proxy";
 import { hasImage, serviceLabel, stackContainers } from "../docker";
@@ -100,6 +100,23 @@ async function servedInContainer(stack: string): Promise<string[] | undefined> {
     }
 }
 
+/** The answer of the suite's own server on this machine. */
+async function servedHere(home: HostHome): Promise<string[] | undefined> {
+    const config = readConfig(home);
+    const port = config?.programs.find(({ name }) => name === llm.name)?.port;
+    try {
+        const answer = await fetch(`http://${config?.address}:${port}/v1/models`, {
+            headers: { Authorization: `Bearer ${readSecret(home, "llm-key")}` },
+            redirect: "manual",
+            signal: AbortSignal.timeout(5_000),
+        });
+        return served.parse(await answer.json()).data.map(({ id }) => id);
+    } catch {
+        // It does not run, has no model yet, or is somebody else's: no reason to fail.
+        return undefined;
+    }
+}
+
 async function hostPlace(session: Session): Promise<ModelPlace> {
     const home = hostHome();
     const python = programOf(home, llm.name);
@@ -116,7 +133,6 @@ async function hostPlace(session: Session): Promise<ModelPlace> {
         command: [python, "-I", join(session.project.dir, programSource)],
         folder,
         reachable: (address) => address,
-        // Its key is the host server's own.
-        served: async () => undefined,
+        served: () => servedHere(home),
     };
 }

@@ -64,7 +64,8 @@ export async function ensureReady(
         throw new PreflightError(failures);
     }
     const neighbours = purpose === "deploy" && info ? await checkNeighbours(info) : undefined;
-    for (const found of [gpu, neighbours, llm]) {
+    // `up` starts the suite's own server.
+    for (const found of [gpu, neighbours, settings.llmUrl ? llm : undefined]) {
         if (found?.status === "warning") {
             output.warn(`${found.detail}. ${found.advice}`);
         }

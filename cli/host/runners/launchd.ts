@@ -1,10 +1,14 @@
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type HostHome, inHome, writePrivate } from "../../../host/home";
 import { UserError } from "../../errors";
 import { run } from "../../process";
 import { type Runner, runnerName, supervisorArgv } from "./index";
+
+/** More than the agent's own time to end, see ExitTimeOut. */
+const patienceMilliseconds = 35_000;
 
 /** Where launchd keeps what a user who is logged in runs. Over SSH alone there is none. */
 const domain = () => `gui/${process.getuid?.()}`;
@@ -23,6 +27,14 @@ export function launchd(home: HostHome): Runner {
     const file = path.join(homedir(), "Library", "LaunchAgents", `${label}.plist`);
     const service = `${domain()}/${label}`;
     const isRunning = async () => (await run("launchctl", ["print", service])).exitCode === 0;
+    // It returns before the agent has ended, and until then none can be started in its place.
+    const bootOut = async () => {
+        await run("launchctl", ["bootout", service]);
+        const end = Date.now() + patienceMilliseconds;
+        while ((await isRunning()) && Date.now() < end) {
+            await sleep(200);
+        }
+    };
     return {
         kind: "launchd",
         title: `launchd agent ${label}`,
@@ -36,12 +48,12 @@ export function launchd(home: HostHome): Runner {
                 await launchctl("kill", "SIGHUP", service);
                 return;
             }
-            await run("launchctl", ["bootout", service]);
+            await bootOut();
             writePrivate(file, wanted);
             await launchctl("bootstrap", domain(), file);
         },
         async stop() {
-            await run("launchctl", ["bootout", service]);
+            await bootOut();
             fs.rmSync(file, { force: true });
         },
     };

@@ -16,7 +16,7 @@ const started = (stderr: string): Rule => ({
 /** What concerns the machine's own kernels. */
 const own = {
     ...{ gpuPort: 9797, stack: "dev", workspaceDir: "/somewhere" },
-    ...({ llm: "service", llmUrl: "", llmHostPort: 8011 } as const),
+    ...({ llm: "service", llmUrl: "", llmHostPort: 8011, llmModel: "auto" } as const),
 };
 
 /** A stack that is quick to look at. */

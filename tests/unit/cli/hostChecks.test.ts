@@ -255,9 +255,9 @@ describe("LLM servers on the host", () => {
         await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
         return (server.address() as AddressInfo).port;
     };
-    const look = async (ports: Record<string, number>) => {
+    const look = async (ports: Record<string, number>, wantsOwn = false) => {
         const list = Object.entries(ports).map(([name, port]) => ({ name, port, path: "/v1" }));
-        const [result] = await runChecks([llmServerCheck(list)]);
+        const [result] = await runChecks([llmServerCheck({ servers: list, wantsOwn })]);
         return result;
     };
 
@@ -266,7 +266,7 @@ describe("LLM servers on the host", () => {
         const other = await listen(createHttpServer((_, answer) => answer.writeHead(401).end()));
         expect(await look({ Ollama: one, "the suite's own": other })).toMatchObject({
             status: "PASS",
-            observed: `Ollama on ${one}: 2 models; the suite's own on ${other}: answers 401`,
+            observed: `Ollama on ${one}: 2 models; the suite's own on ${other}: wants a key`,
         });
     });
 
@@ -279,11 +279,36 @@ describe("LLM servers on the host", () => {
         });
     });
 
-    it("are nobody's duty", async () => {
+    /** One that nobody listens on. */
+    async function freePort(): Promise<number> {
         const server = createServer();
         const port = await listen(server);
         await new Promise((closed) => server.close(closed));
-        expect(await look({ Ollama: port })).toMatchObject({ status: "SKIP" });
+        return port;
+    }
+
+    it("are nobody's duty", async () => {
+        expect(await look({ Ollama: await freePort() })).toMatchObject({ status: "SKIP" });
+    });
+
+    it.each([
+        [502, "no program listens here"],
+        [200, "<html></html>"],
+        [404, ""],
+    ])("are not what answers %i on their port and is another program", async (status, text) => {
+        const port = await listen(createHttpServer((_, answer) => answer.writeHead(status).end(text)));
+        expect(await look({ vLLM: port })).toMatchObject({ status: "SKIP" });
+    });
+
+    it("are a FAIL where the settings want the suite's own, which does not run", async () => {
+        const other = await listen(createHttpServer((_, answer) => answer.end('{"data": [{}]}')));
+        const ports = { Ollama: other, "the suite's own": await freePort() };
+        expect(await look(ports, true)).toMatchObject({ status: "FAIL", hint: "./carbon gpu start" });
+        const empty = await listen(createHttpServer((_, answer) => answer.writeHead(503).end()));
+        expect(await look({ "the suite's own": empty }, true)).toMatchObject({
+            status: "PASS",
+            observed: `the suite's own on ${empty}: has no model`,
+        });
     });
 });
 

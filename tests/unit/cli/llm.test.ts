@@ -38,7 +38,14 @@ async function serve(status: number, key?: string): Promise<number> {
 }
 
 /** Settings that concern this machine, of a stack that has no kernels on it. */
-const plain = { gpu: "off", gpuPort: 1, stack: "dev", workspaceDir: "/somewhere", llmHostPort: 1 } as const;
+const plain = {
+    gpu: "off",
+    gpuPort: 1,
+    stack: "dev",
+    workspaceDir: "/somewhere",
+    llmHostPort: 1,
+    llmModel: "auto",
+} as const;
 
 /** The host's folder; with a port, the suite's own server is installed and runs on it. */
 function installed(port?: number): string {
@@ -51,7 +58,7 @@ function installed(port?: number): string {
     }
     ensureHome(home);
     const key = renewSecret(home, "llm-key");
-    const programs = hostPrograms({ llm: "host", llmUrl: "", llmHostPort: port });
+    const programs = hostPrograms({ llm: "host", llmUrl: "", llmHostPort: port, llmModel: "auto" });
     const machine = machineKind(process.platform, process.arch) ?? "linux-amd64";
     const config = { address: "127.0.0.1", port: 1, workspaces: {}, kernels: [], programs };
     writeConfig(home, { schema: 1, machine, ...config });
@@ -178,11 +185,23 @@ describe("the suite's own LLM server", () => {
     });
 
     it("is told where its key lies, and never the key", () => {
-        const [program, ...others] = hostPrograms({ llm: "host", llmUrl: "", llmHostPort: 8011 });
+        const [program, ...others] = hostPrograms({
+            llm: "host",
+            llmUrl: "",
+            llmHostPort: 8011,
+            llmModel: "auto",
+        });
         expect(others).toEqual([]);
         expect(program?.arguments).toContain("{home}/llm-key");
-        expect(hostPrograms({ llm: "host", llmUrl: "http://127.0.0.1:1/v1", llmHostPort: 8011 })).toEqual([]);
-        expect(hostPrograms({ llm: "service", llmUrl: "", llmHostPort: 8011 })).toEqual([]);
+        expect(
+            hostPrograms({
+                llm: "host",
+                llmUrl: "http://127.0.0.1:1/v1",
+                llmHostPort: 8011,
+                llmModel: "auto",
+            }),
+        ).toEqual([]);
+        expect(hostPrograms({ llm: "service", llmUrl: "", llmHostPort: 8011, llmModel: "auto" })).toEqual([]);
     });
 
     it("hands its key to the workspace, and is missed by pulumi where there is none", () => {

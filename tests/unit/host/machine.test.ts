@@ -213,7 +213,7 @@ it("the screen before an installation says what it means, with every file that i
                 port: 9797,
                 workspaces: {},
                 kernels: ["mac-torch", "mac-mlx"],
-                programs: hostPrograms({ llm: "host", llmUrl: "", llmHostPort: 8011 }),
+                programs: hostPrograms({ llm: "host", llmUrl: "", llmHostPort: 8011, llmModel: "auto" }),
             },
         },
         ["gateway", "mac-torch", "mac-mlx", "llm"],
