@@ -45,11 +45,17 @@ const configSchema = z.object({
 });
 export type HostConfig = z.infer<typeof configSchema>;
 
+/** An empty file in a folder that is the suite's: nothing is removed where it is absent. */
+const marker = ".carbon-gpu";
+
 /** Everything that may lie in the folder, and goes with it. */
 const contents = [
     ...["cache", "config.json", "envs", "gateway", "kernels", "lib", "llm-key", "logs", "models"],
     ...["processes.json", "python", "run", "token", "uv"],
 ];
+
+/** What a command that was killed has left: unfinished files of {@link writePrivate}, and those of a check. */
+const leftover = /^(?:.+\.new|verify-[0-9a-f]{24})$/;
 
 /** The host's folder of whoever runs this. */
 export function hostHome(env: NodeJS.ProcessEnv = process.env, platform = process.platform): HostHome {
@@ -88,10 +94,21 @@ export function ensureHome({ dir, chosen }: HostHome): void {
             `${dir} is not a folder of yours. Move it away, or run this as its owner and without sudo.`,
         );
     }
+    if (!homeExists({ dir, chosen }) && fs.readdirSync(dir).length > 0) {
+        throw new HostError(
+            `${dir} has other files in it. Name a folder that is empty, or is not there yet, with CARBON_GPU_HOME.`,
+        );
+    }
     fs.chmodSync(dir, 0o700);
+    fs.writeFileSync(path.join(dir, marker), "", { mode: 0o600 });
     for (const name of ["envs", "kernels", "lib", "logs", "models", "run"]) {
         fs.mkdirSync(path.join(dir, name), { recursive: true, mode: 0o700 });
     }
+}
+
+/** Whether the folder is there, and was made by {@link ensureHome}. */
+export function homeExists({ dir }: HostHome): boolean {
+    return fs.lstatSync(path.join(dir, marker), { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
 /**
@@ -99,13 +116,19 @@ export function ensureHome({ dir, chosen }: HostHome): void {
  *
  * @returns names of what is somebody else's, and stays with the folder.
  */
-export function removeHome({ dir }: HostHome): string[] {
-    for (const name of contents) {
+export function removeHome(home: HostHome): string[] {
+    const { dir } = home;
+    if (!homeExists(home)) {
+        return [];
+    }
+    const own = fs.readdirSync(dir).filter((name) => contents.includes(name) || leftover.test(name));
+    // The mark last: what is interrupted here can be removed again.
+    for (const name of [...own, marker]) {
         fs.rmSync(path.join(dir, name), { recursive: true, force: true, maxRetries: 3 });
     }
-    const left = fs.existsSync(dir) ? fs.readdirSync(dir) : [];
+    const left = fs.readdirSync(dir);
     if (left.length === 0) {
-        fs.rmSync(dir, { recursive: true, force: true });
+        fs.rmdirSync(dir);
     }
     return left;
 }

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import type { Command } from "commander";
 import pc from "picocolors";
 import { pins } from "../../host/environments";
-import { hostHome, inHome, readConfig, renewSecret } from "../../host/home";
+import { homeExists, hostHome, inHome, readConfig, renewSecret } from "../../host/home";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { exitCodes } from "../errors";
@@ -153,7 +153,7 @@ const uninstall: Handler<unknown> = async (session) => {
     const home = hostHome();
     const config = readConfig(home);
     const { files } = await hostRunner(home);
-    const there = [home.dir, ...files].filter((file) => fs.existsSync(file));
+    const there = [...(homeExists(home) ? [home.dir] : []), ...files.filter((file) => fs.existsSync(file))];
     if (there.length === 0) {
         session.output.result("Nothing is installed.", { removed: [] });
         return;

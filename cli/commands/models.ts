@@ -22,6 +22,7 @@ import {
     renamed,
 } from "../models/references";
 import { formatBytes } from "../output";
+import { printableLine } from "../printable";
 import type { Session } from "../session";
 import { renderTable } from "../tables";
 
@@ -190,7 +191,7 @@ const pull: Handler<PullFlags> = async (session, flags, models) => {
 };
 
 function describePulled(name: string, fresh: boolean, bytes: number): string {
-    return `${name}: ${fresh ? "pulled and verified" : "is there, as the hub has it"} (${formatBytes(bytes)}).`;
+    return `${printableLine(name)}: ${fresh ? "pulled and verified" : "is there, as the hub has it"} (${formatBytes(bytes)}).`;
 }
 
 async function pullFiles(session: Session, place: ModelPlace, request: object): Promise<Pulled> {
@@ -254,7 +255,7 @@ async function servingAdvice(
     if (!served || served.length === 0 || isServed(name, served)) {
         return [];
     }
-    const serving = `${isHost ? "The server on this machine" : "The service llm"} serves ${served.join(", ")}.`;
+    const serving = `${isHost ? "The server on this machine" : "The service llm"} serves ${served.map(printableLine).join(", ")}.`;
     if (settings.llmModel !== name) {
         return [`${serving} To have ${name} instead, set carbon:llmModel to it, and type: ${up}`];
     }
@@ -285,10 +286,10 @@ const remove: Handler<ModelFlags> = async (session, flags, models) => {
     const still = place.kind === "volume" ? removed.filter((name) => isServed(name, served)) : [];
     session.output.result(
         [
-            `Removed: ${removed.join(", ")}`,
+            `Removed: ${removed.map(printableLine).join(", ")}`,
             ...(still.length > 0
                 ? [
-                      `The service llm serves ${still.join(", ")} until its next start: docker restart ` +
+                      `The service llm serves ${still.map(printableLine).join(", ")} until its next start: docker restart ` +
                           containerName(session.stack, llm.name),
                   ]
                 : []),

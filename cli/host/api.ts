@@ -1,3 +1,4 @@
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { type HostConfig, type HostHome, readSecret } from "../../host/home";
@@ -24,7 +25,7 @@ export function gatewayUrl({ address, port }: Pick<HostConfig, "address" | "port
     return `http://${address}:${port}`;
 }
 
-/** Asks the gateway for its kernels, with the token and without. */
+/** Asks the gateway for its kernels, with the token and without. It has to prove first that it knows the token. */
 export async function askGateway(home: HostHome, config: HostConfig): Promise<GatewayAnswer> {
     const token = readSecret(home, "token");
     const nothing = { answers: false, guarded: false, running: [] };
@@ -32,16 +33,27 @@ export async function askGateway(home: HostHome, config: HostConfig): Promise<Ga
         return { ...nothing, reason: "there is no token" };
     }
     try {
-        const url = `${gatewayUrl(config)}/api/kernels`;
-        const ask = (headers: Record<string, string>) =>
-            fetch(url, { headers, redirect: "error", signal: AbortSignal.timeout(timeoutMilliseconds) });
+        const ask = (headers: Record<string, string>, path = "/api/kernels") =>
+            fetch(`${gatewayUrl(config)}${path}`, {
+                headers,
+                redirect: "error",
+                signal: AbortSignal.timeout(timeoutMilliseconds),
+            });
+        const nonce = randomBytes(32).toString("hex");
+        const proof = await ask({}, `/carbon/proof?nonce=${nonce}`);
+        if (proof.status !== 200 || !proves(await proof.text(), token, nonce)) {
+            return {
+                ...nothing,
+                reason: "what answers there does not know the token: it is another program, or has another token",
+            };
+        }
         const [known, stranger] = await Promise.all([ask({ Authorization: `token ${token}` }), ask({})]);
         const guarded = stranger.status === 401;
         if (known.status !== 200) {
             return {
                 ...nothing,
                 guarded,
-                reason: `it answers with ${known.status}: it is another server, or has another token`,
+                reason: `it answers with ${known.status}`,
             };
         }
         return {
@@ -54,6 +66,12 @@ export async function askGateway(home: HostHome, config: HostConfig): Promise<Ga
         const cause = error instanceof Error && error.cause ? error.cause : error;
         return { ...nothing, reason: messageOf(cause) };
     }
+}
+
+/** Whether it is what carbon_gateway.py makes of the token and a number. */
+function proves(said: string, token: string, nonce: string): boolean {
+    const expected = createHmac("sha256", token).update(`carbon gateway ${nonce}`).digest("hex");
+    return said.length === expected.length && timingSafeEqual(Buffer.from(said), Buffer.from(expected));
 }
 
 /** Waits until the gateway answers; the last answer where it does not. */

@@ -32,7 +32,7 @@ import {
     removeKernel,
 } from "./install";
 import { engineFacts, gatewayAddress, type HostMachine, hostMachine } from "./machine";
-import { hostProcesses, writeProcesses } from "./processes";
+import { hasCurrentSupervisor, hostProcesses, isListedAsIs, writeProcesses } from "./processes";
 import { hostRunner, type Runner } from "./runners";
 
 /** What a command asks for. */
@@ -90,9 +90,19 @@ export async function planHost(
         ],
     };
     const others = Object.keys(before?.workspaces ?? {}).filter((stack) => stack !== settings.stack);
-    if (before && others.length > 0 && before.port !== config.port) {
+    const elsewhere = [
+        { key: "gpuPort", what: "the gateway", wanted: config.port, present: before?.port },
+        ...programs.map(({ name, port }) => ({
+            key: "llmHostPort",
+            what: `the server ${name}`,
+            wanted: port,
+            present: before?.programs.find((one) => one.name === name)?.port,
+        })),
+    ].find(({ wanted, present }) => present !== undefined && present !== wanted);
+    if (others.length > 0 && elsewhere) {
+        const { key, what, wanted, present } = elsewhere;
         throw new UserError(
-            `carbon:gpuPort is ${config.port}, and the gateway of this machine is on ${before.port} for ${others.join(", ")}. It is one for all stacks: give them the same port, or type: ./carbon gpu uninstall`,
+            `carbon:${key} is ${wanted}, and ${what} of this machine is on ${present} for ${others.join(", ")}. It is one for all stacks: give them the same port, or type: ./carbon gpu uninstall`,
         );
     }
     const plan = { home, machine, runner, config, before };
@@ -149,12 +159,16 @@ export function missingEnvironments({ home, machine, config }: HostPlan): string
 /** Whether all is as planned, and answers. */
 export async function isReady(plan: HostPlan): Promise<boolean> {
     const { home, config, before, runner } = plan;
-    return (
-        missingEnvironments(plan).length === 0 &&
-        JSON.stringify(before) === JSON.stringify(config) &&
-        (await runner.isRunning()) &&
-        (config.kernels.length === 0 || (await askGateway(home, config)).answers)
-    );
+    if (
+        missingEnvironments(plan).length > 0 ||
+        JSON.stringify(before) !== JSON.stringify(config) ||
+        !isListedAsIs(home, config) ||
+        !(await runner.isRunning())
+    ) {
+        return false;
+    }
+    const { answers, guarded } = await askGateway(home, config);
+    return config.kernels.length === 0 || (answers && guarded);
 }
 
 /** What it means to have programs on this machine, on one screen. */
@@ -224,6 +238,7 @@ export async function carryOut(
     }
     ensureHome(home);
     const { output, signal } = session;
+    const isOtherSupervisor = !hasCurrentSupervisor(home);
     await installEnvironments({ home, machine, output, signal, python }, missing, config.kernels);
     for (const name of otherKernels(home, config.kernels)) {
         removeKernel(home, name);
@@ -235,7 +250,9 @@ export async function carryOut(
     }
     writeConfig(home, config);
     const moved = !before || gatewayUrl(before) !== gatewayUrl(config);
-    await startHost(session, plan, { anew: moved || missing.includes(gatewayEnvironment) });
+    await startHost(session, plan, {
+        anew: moved || isOtherSupervisor || missing.includes(gatewayEnvironment),
+    });
     return missing;
 }
 
@@ -293,9 +310,9 @@ export async function startHost(
     if (session.signal.aborted) {
         throw new Interrupted();
     }
-    if (!answer.answers) {
+    if (!answer.answers || !answer.guarded) {
         throw new UserError(
-            `The gateway does not answer on ${gatewayUrl(config)}: ${answer.reason}. Its log ends with:\n${lastLines(home, "gateway")}`,
+            `The gateway is not as it should be on ${gatewayUrl(config)}: ${answer.reason}. Its log ends with:\n${lastLines(home, "gateway")}`,
         );
     }
 }

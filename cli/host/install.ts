@@ -8,7 +8,7 @@ import { UserError } from "../errors";
 import type { Output } from "../output";
 import { run, runInteractively } from "../process";
 import type { HostMachine } from "./machine";
-import { hostEnvironment, programOf } from "./processes";
+import { hostEnvironment, programFiles, programOf, programText, stampFile } from "./processes";
 
 /** What an installation works with. */
 export interface Installation {
@@ -31,10 +31,6 @@ export function isCurrent(home: HostHome, kind: MachineKind, environment: string
 /** Whether an environment is there at all. */
 export function isInstalled(home: HostHome, environment: string): boolean {
     return readStamp(home, environment) !== undefined;
-}
-
-function stampFile(home: HostHome, environment: string): string {
-    return path.join(path.dirname(path.dirname(programOf(home, environment))), ".carbon");
 }
 
 function readStamp(home: HostHome, environment: string): string | undefined {
@@ -87,18 +83,10 @@ export function removeEnvironment(home: HostHome, name: string): void {
     fs.rmSync(path.dirname(stampFile(home, name)), { recursive: true, force: true });
 }
 
-/** What the programs of the host are: the gateway's, and the server of language models that the image has, too. */
-export const programFiles = [
-    "host/gateway/carbon_gateway.py",
-    "host/gateway/supervise.py",
-    "dockerfiles/compute/rootfs/llm/usr/local/lib/carbon/llm_server.py",
-];
-
 /** What runs must not depend on where the clone lies. */
 function copyPrograms(home: HostHome): void {
-    for (const file of programFiles) {
-        const text = fs.readFileSync(path.join(__dirname, "../..", file), "utf8");
-        writePrivate(inHome(home, "lib", path.basename(file)), text);
+    for (const script of programFiles.map((file) => path.basename(file))) {
+        writePrivate(inHome(home, "lib", script), programText(script));
     }
 }
 
@@ -228,8 +216,10 @@ async function installEnvironment(
     if (!isInstalled(home, environment) || !fs.existsSync(path.join(folder, "lib", `python${version}`))) {
         fs.rmSync(folder, { recursive: true, force: true });
     }
-    // Without it, what is interrupted here is made anew.
-    fs.rmSync(stamp, { force: true });
+    if (isInstalled(home, environment)) {
+        // What is interrupted here goes on from where it stopped.
+        writePrivate(stamp, "incomplete\n");
+    }
     output.note(`Installing ${environments[environment]?.gives ?? "the gateway"} …`);
     const interpreter = path.join(folder, "bin", "python");
     const made =

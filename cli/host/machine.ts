@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import * as os from "node:os";
 import { type MachineKind, machineKind, pins } from "../../host/environments";
 import { UserError } from "../errors";
@@ -120,21 +121,17 @@ export async function engineFacts(env: NodeJS.ProcessEnv = process.env): Promise
         endpoint: typeof context === "string" ? context : context.stdout.trim() || "unix:",
         operatingSystem: info.stdout.split("|")[0],
         rootless: info.stdout.includes("name=rootless"),
-        bridge: bridge.stdout.split(/\s+/).find(isIpv4) ?? bridgeInterface(),
+        bridge: bridge.stdout.split(/\s+/).find((address) => isIPv4(address)) ?? bridgeInterface(),
     };
 }
 
 function checkedAddress(address: string): string {
-    if (!isIpv4(address) || address === "0.0.0.0") {
+    if (!isIPv4(address) || address === "0.0.0.0") {
         throw new UserError(
             `CARBON_GPU_ADDRESS is ${JSON.stringify(address)}. Allowed: one IPv4 address of this machine, not 0.0.0.0.`,
         );
     }
     return address;
-}
-
-function isIpv4(text: string): boolean {
-    return /^\d{1,3}(\.\d{1,3}){3}$/.test(text);
 }
 
 /** Docker leaves the address out of its answer until the first container has run. */

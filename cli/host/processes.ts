@@ -1,4 +1,6 @@
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import * as path from "node:path";
 import { z } from "zod";
 import { gatewayEnvironment } from "../../host/environments";
 import { type HostConfig, type HostHome, type HostProgram, inHome, writePrivate } from "../../host/home";
@@ -10,6 +12,53 @@ export interface HostProcess {
     argv: string[];
     /** All that it gets. */
     env: Record<string, string>;
+    /** Of its program and its packages, by which it is started anew when they change. */
+    digest: string;
+}
+
+/** The programs of the host: the gateway's, and the server of language models that the image has, too. */
+export const programFiles = [
+    "host/gateway/carbon_gateway.py",
+    "host/gateway/supervise.py",
+    "dockerfiles/compute/rootfs/llm/usr/local/lib/carbon/llm_server.py",
+];
+
+/** The text of one of them, as this clone has it. */
+export function programText(script: string): string {
+    const file = programFiles.find((name) => path.basename(name) === script) ?? script;
+    return readFileSync(path.join(__dirname, "../..", file), "utf8");
+}
+
+function digestOf(home: HostHome, script: string, environment: string): string {
+    const stamp = readOrEmpty(stampFile(home, environment));
+    return createHash("sha256").update(programText(script)).update(stamp).digest("hex");
+}
+
+/** What says of an environment, in its folder, which locks it was made from. */
+export function stampFile(home: HostHome, environment: string): string {
+    return path.join(path.dirname(path.dirname(programOf(home, environment))), ".carbon");
+}
+
+function readOrEmpty(file: string): string {
+    return existsSync(file) ? readFileSync(file, "utf8") : "";
+}
+
+/** Whether what starts the programs is as this clone has it. */
+export function hasCurrentSupervisor(home: HostHome): boolean {
+    const script = "supervise.py";
+    return readOrEmpty(inHome(home, "lib", script)) === programText(script);
+}
+
+/** Whether the list of what runs names the programs and packages that are there now. */
+export function isListedAsIs(home: HostHome, config: HostConfig): boolean {
+    const digests = (processes: readonly { digest?: unknown }[]) =>
+        String(processes.map(({ digest }) => digest));
+    try {
+        const listed = JSON.parse(readOrEmpty(inHome(home, "processes.json")));
+        return hasCurrentSupervisor(home) && digests(listed) === digests(hostProcesses(home, config));
+    } catch {
+        return false;
+    }
 }
 
 /** Variables that programs of the user's need, and that hold nothing secret. */
@@ -21,11 +70,14 @@ const handedOn = [
     ...["http_proxy", "https_proxy", "all_proxy", "no_proxy"],
 ];
 
+/** Variables that hold an address, in which a password can be. */
+const isAddress = /proxy$|^HF_ENDPOINT$/i;
+
 /** The environment of what runs on the host: of the command's own, what is needed. An address with a password is not. */
 export function hostEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
     const kept = handedOn.flatMap((name) => {
         const value = env[name];
-        return value && !/:\/\/[^/]*@/.test(value) ? [[name, value] as const] : [];
+        return value && !(isAddress.test(name) && value.includes("@")) ? [[name, value] as const] : [];
     });
     return Object.fromEntries(kept);
 }
@@ -49,6 +101,7 @@ export function gatewayProcess(home: HostHome): HostProcess {
         name: "gateway",
         argv: [programOf(home, gatewayEnvironment), inHome(home, "lib", "carbon_gateway.py"), home.dir],
         env: hostEnvironment(),
+        digest: digestOf(home, "carbon_gateway.py", gatewayEnvironment),
     };
 }
 
@@ -60,6 +113,7 @@ function programProcess(home: HostHome, address: string, program: HostProgram): 
         name: program.name,
         argv: [programOf(home, program.environment), "-I", script, ...place, ...filledIn],
         env: hostEnvironment(),
+        digest: digestOf(home, program.script, program.environment),
     };
 }
 

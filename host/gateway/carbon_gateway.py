@@ -6,8 +6,11 @@ each kernel in the machine's own folder for a folder of /workspace. No other con
 user's for gateways of their own could take the token away.
 """
 
+import hashlib
+import hmac
 import ipaddress
 import json
+import logging
 import os
 import re
 import sys
@@ -16,11 +19,18 @@ from pathlib import Path, PurePosixPath
 from jupyter_client.kernelspec import KernelSpecManager
 from kernel_gateway.gatewayapp import KernelGatewayApp
 from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
+from tornado import web
+from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import PeriodicCallback
 from traitlets import default
 from traitlets.config import Config
 
 WORKSPACE = PurePosixPath("/workspace")
+NAMES = ("host.docker.internal", "localhost", "127.0.0.1")
+"""What it may be called besides its address: a page of another name that leads here is somebody else's."""
+PROOF = "/carbon/proof"
+"""Tells whoever asks that the token is known here, and not the token: a client shows its own only after that, as another
+program can have the port while the gateway is away."""
 HOME = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path.cwd()
 
 
@@ -64,11 +74,53 @@ class WorkspaceKernels(SeedingMappingKernelManager):
         return await super().start_kernel(cwd=str(folder), **kwargs)
 
 
+class Proof(web.RequestHandler):
+    """HMAC-SHA256 of the caller's number, with the token as its key."""
+
+    def get(self) -> None:
+        nonce = self.get_query_argument("nonce", "")
+        if not re.fullmatch(r"[0-9a-f]{64}", nonce):
+            raise web.HTTPError(400)
+        token = self.settings["kg_auth_token"].encode()
+        self.finish(hmac.new(token, f"carbon gateway {nonce}".encode(), hashlib.sha256).hexdigest())
+
+
+def log_without_query(handler: web.RequestHandler) -> None:
+    """What was asked for, as Tornado logs it, but for the query: clients of the user's could put a token there."""
+    status, request = handler.get_status(), handler.request
+    level = logging.INFO if status < 400 else logging.WARNING
+    taken = 1000 * request.request_time()
+    summary = f"{status} {request.method} {request.path} ({request.remote_ip}) {taken:.0f} ms"
+    logging.getLogger("tornado.access").log(level, "%s", summary)
+
+
 class CarbonGateway(KernelGatewayApp):
     """Is configured here, and ends when whoever started it is gone: nothing would end it later."""
 
     def load_config_file(self, *_args, **_kwargs) -> None:
         pass
+
+    def init_webapp(self) -> None:
+        super().init_webapp()
+        app = self.web_app
+        find = app.find_handler
+
+        def find_handler(request: HTTPServerRequest, **options):
+            if status := self._refusal(request):
+                return app.get_handler_delegate(request, web.ErrorHandler, {"status_code": status})
+            if request.path == PROOF:
+                return app.get_handler_delegate(request, Proof)
+            return find(request, **options)
+
+        app.find_handler = find_handler
+        app.settings["log_function"] = log_without_query
+
+    def _refusal(self, request: HTTPServerRequest) -> int | None:
+        """The status of what is refused to everybody."""
+        if request.host_name not in (*NAMES, self.ip) or "token" in request.query_arguments:
+            return 403
+        # The description of the API asks for no token.
+        return 404 if request.path.startswith("/api/swagger") else None
 
     def start_app(self) -> None:
         super().start_app()

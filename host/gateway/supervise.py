@@ -1,6 +1,6 @@
 """Keeps programs running: `python supervise.py HOME`, for the gateway of kernels and the host's LLM server.
 
-HOME/processes.json lists them: {"name": …, "argv": […], "env": {…}}. Each runs in HOME with that environment and no
+HOME/processes.json lists them: {"name": …, "argv": […], "env": {…}, "digest": …}. Each runs in HOME with that environment and no
 other, and its output goes to HOME/logs/NAME.log, of which two files of 5 MB are kept. One that ends is started again,
 after a second at first, and after up to a minute where it keeps ending. SIGHUP reads the list again and leaves
 alone what is in it as before; SIGTERM ends all of them. HOME/run/state.json says what runs.

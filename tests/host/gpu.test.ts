@@ -11,6 +11,7 @@ import {
     symlinkSync,
     writeFileSync,
 } from "node:fs";
+import { createServer as createHttpServer, get } from "node:http";
 import { createServer } from "node:net";
 import { arch, platform, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -73,7 +74,7 @@ async function runCode(code: string, env: Record<string, string> = {}) {
 }
 
 /** Processes that have to do with the host's folder, as `ps` shows them to everybody. */
-async function processes(): Promise<string[]> {
+async function running(): Promise<string[]> {
     const { stdout } = await execa("ps", ["-eo", "pid=,args="]);
     return stdout.split("\n").filter((line) => line.includes(home));
 }
@@ -143,10 +144,10 @@ describe("kernels on this machine", () => {
     });
 
     it("are left as they are when nothing has changed", async () => {
-        const before = (await processes()).sort();
+        const before = (await running()).sort();
         const { stdout } = await done("gpu", "install", "--yes");
         expect(stdout).not.toContain("Installing");
-        expect((await processes()).sort()).toEqual(before);
+        expect((await running()).sort()).toEqual(before);
     });
 
     it("answer nobody without the token, and no page of another origin", async () => {
@@ -158,6 +159,23 @@ describe("kernels on this machine", () => {
         expect(await ask(foreign)).toBe(404);
         expect(await ask(foreign, "POST")).toBe(404);
         expect((await status()).kernels[0].running).toBe(0);
+    });
+
+    it("answer to no name but their own, describe themselves to nobody, and take no token in an address", async () => {
+        const named = (Host: string) =>
+            new Promise<number | undefined>((resolve, reject) => {
+                const options = { headers: { ...known(), Host } };
+                get(`${url}/api/kernels`, options, (answer) => resolve(answer.resume().statusCode)).on(
+                    "error",
+                    reject,
+                );
+            });
+        const { port } = new URL(url);
+        expect(await named(`host.docker.internal:${port}`)).toBe(200);
+        expect(await named(`evil.example:${port}`)).toBe(403);
+        expect((await fetch(`${url}/api/swagger.json`)).status).toBe(404);
+        expect((await fetch(`${url}/api/kernels?token=${token()}`)).status).toBe(403);
+        expect(readFileSync(join(home, "logs", "gateway.log"), "utf8")).not.toContain(token());
     });
 
     it("keep the token from other users, and out of arguments, environments and logs", async () => {
@@ -173,9 +191,9 @@ describe("kernels on this machine", () => {
         }
         const secret = token();
         expect(secret).toMatch(/^[A-Za-z0-9]{48}$/);
-        const running = await processes();
-        expect(running.length).toBeGreaterThanOrEqual(2);
-        for (const line of running) {
+        const seen = await running();
+        expect(seen.length).toBeGreaterThanOrEqual(2);
+        for (const line of seen) {
             expect(line).not.toContain(secret);
             const [pid] = line.trim().split(" ");
             if (platform() === "linux") {
@@ -234,22 +252,20 @@ describe("kernels on this machine", () => {
             body: JSON.stringify({ name: kernel }),
         });
         expect(started.status).toBe(201);
-        await eventually(async () => (await processes()).some((line) => line.includes("ipykernel_launcher")));
-        const [gateway = ""] = (await processes()).filter((line) => line.includes("carbon_gateway.py"));
+        await eventually(async () => (await running()).some((line) => line.includes("ipykernel_launcher")));
+        const [gateway = ""] = (await running()).filter((line) => line.includes("carbon_gateway.py"));
         process.kill(Number.parseInt(gateway, 10), "SIGKILL");
         await eventually(async () => (await ask(known()).catch(() => 0)) === 200);
         expect(await status()).toMatchObject({ exitCode: 0, kernels: [{ running: 0 }] });
-        await eventually(
-            async () => !(await processes()).some((line) => line.includes("ipykernel_launcher")),
-        );
+        await eventually(async () => !(await running()).some((line) => line.includes("ipykernel_launcher")));
         expect(await runCode("print(6 * 7)")).toBe("42");
     });
 
     it("are stopped, and started again", async () => {
         await done("gpu", "stop");
-        expect(await processes()).toEqual([]);
+        expect(await running()).toEqual([]);
         expect(await status()).toMatchObject({ exitCode: 1, answers: false, isRunning: false });
-        expect((await done("gpu", "stop")).stdout).toBe("The gateway is stopped already.");
+        expect((await done("gpu", "stop")).stdout).toBe("It is stopped already.");
         await done("gpu", "start");
         expect(await status()).toMatchObject({ exitCode: 0, isRunning: true });
     });
@@ -259,7 +275,7 @@ describe("kernels on this machine", () => {
         const before = readFileSync(list, "utf8");
         const state = () => JSON.parse(readFileSync(join(home, "run", "state.json"), "utf8"));
         const gateway = state().gateway.pid;
-        const [supervisor = ""] = (await processes()).filter((line) => line.includes("supervise.py"));
+        const [supervisor = ""] = (await running()).filter((line) => line.includes("supervise.py"));
         const reload = () => process.kill(Number.parseInt(supervisor, 10), "SIGHUP");
         const argv = [join(home, "gateway/bin/python"), "-c", "print('hello', flush=True); input()"];
         writeFileSync(list, JSON.stringify([...JSON.parse(before), { name: "extra", argv, env: {} }]));
@@ -276,11 +292,11 @@ describe("kernels on this machine", () => {
     });
 
     it("leave nothing running when what keeps them running is killed, and start again", async () => {
-        const [supervisor = ""] = (await processes()).filter((line) => line.includes("supervise.py"));
+        const [supervisor = ""] = (await running()).filter((line) => line.includes("supervise.py"));
         process.kill(Number.parseInt(supervisor, 10), "SIGKILL");
         const isDetached = JSON.parse((await carbon("gpu", "status", "--json")).stdout).runner === "detached";
         if (isDetached) {
-            await eventually(async () => (await processes()).length === 0);
+            await eventually(async () => (await running()).length === 0);
             await done("gpu", "start");
         }
         await eventually(async () => (await ask(known()).catch(() => 0)) === 200);
@@ -309,6 +325,52 @@ describe("kernels on this machine", () => {
         );
         expect(existsSync(own)).toBe(false);
         expect(await status()).toMatchObject({ exitCode: 0, kernels: [{ name: kernel, current: true }] });
+    });
+
+    it("are started anew with another program than the one that runs", async () => {
+        const program = join(home, "lib", "carbon_gateway.py");
+        const current = readFileSync(program, "utf8");
+        const state = () => JSON.parse(readFileSync(join(home, "run", "state.json"), "utf8")).gateway.pid;
+        await done("gpu", "install", "--yes");
+        const before = state();
+        // As an older clone has installed and started it.
+        writeFileSync(program, `${current}# before\n`);
+        const list = join(home, "processes.json");
+        const processes = JSON.parse(readFileSync(list, "utf8"));
+        writeFileSync(list, JSON.stringify(processes.map((one: object) => ({ ...one, digest: "older" }))));
+        const [supervisor = ""] = (await running()).filter((line) => line.includes("supervise.py"));
+        process.kill(Number.parseInt(supervisor, 10), "SIGHUP");
+        await eventually(async () => ![before, null].includes(state()));
+        const older = state();
+        await done("gpu", "upgrade", "--yes");
+        expect(readFileSync(program, "utf8")).toBe(current);
+        expect(state()).not.toBe(older);
+        expect(await status()).toMatchObject({ exitCode: 0 });
+    });
+
+    it("are not taken for another program that has their port, and it is not shown the token", async () => {
+        await done("gpu", "stop");
+        const shown: string[] = [];
+        const stranger = createHttpServer((request, answer) => {
+            shown.push(`${request.url} ${JSON.stringify(request.headers)}`);
+            answer.end("[]");
+        });
+        await new Promise<void>((ready) => stranger.listen(Number(new URL(url).port), "127.0.0.1", ready));
+        try {
+            expect(await status()).toMatchObject({
+                exitCode: 1,
+                answers: false,
+                reason: expect.stringContaining("does not know the token"),
+            });
+            expect((await carbon("gpu", "install", "--yes")).stderr).toContain("is taken by another program");
+        } finally {
+            stranger.closeAllConnections();
+            await new Promise((closed) => stranger.close(closed));
+        }
+        expect(shown.length).toBeGreaterThan(0);
+        expect(shown.join()).not.toContain(token());
+        await done("gpu", "start");
+        expect(await status()).toMatchObject({ exitCode: 0 });
     });
 
     it("take a new token, and refuse the old one", async () => {
@@ -356,9 +418,9 @@ describe("kernels on this machine", () => {
 
     it("are gone after uninstall, with every file and process", async () => {
         const { stdout } = await done("gpu", "uninstall", "--yes");
-        expect(stdout).toContain("Set their carbon:gpu to off, and deploy them.");
+        expect(stdout).toContain("Set their carbon:gpu to off and carbon:llm to service, and deploy them.");
         expect(existsSync(home)).toBe(false);
-        expect(await processes()).toEqual([]);
+        expect(await running()).toEqual([]);
         expect(readdirSync(folder)).toEqual(["project"]);
         expect((await done("gpu", "uninstall", "--yes")).stdout).toBe("Nothing is installed.");
     });

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import http.client
 import json
 import secrets
@@ -27,7 +29,8 @@ _ANSWER_LIMIT = 90.0
     needs=(gpu("host"),),
 )
 def gateway(env: Environment) -> Outcome:
-    """The gateway of the host's kernels answers the workspace, and only with the token.
+    """The gateway of the host's kernels answers the workspace, and only with the token; it is shown none before it has
+    proved that it knows it.
 
     Expected: Jupyter's REST API (jupyter-server.readthedocs.io, "REST API"): GET /api/kernelspecs lists kernels, and
     is refused with 401 or 403 without a login.
@@ -46,6 +49,14 @@ def gateway(env: Environment) -> Outcome:
                 f"the gateway answers {status} to {what}",
                 "everybody who reaches it runs programs as you: ./carbon gpu stop, then ./carbon gpu rotate",
             )
+    nonce = secrets.token_hex(32)
+    said = request(endpoint, f"/carbon/proof?nonce={nonce}")
+    expected = hmac.new(env.secret("gpu").encode(), f"carbon gateway {nonce}".encode(), hashlib.sha256).hexdigest()
+    if said.status != 200 or not hmac.compare_digest(said.body.encode(), expected.encode()):
+        raise CheckFailed(
+            "what answers there does not know the token: it is another program, or has another token",
+            "./carbon gpu status",
+        )
     answer = kernels(env.secret("gpu"))
     if answer.status != 200:
         raise CheckFailed(f"the gateway answers {answer.status} to its token", "./carbon up")

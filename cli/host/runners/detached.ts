@@ -9,7 +9,7 @@ import { hostEnvironment } from "../processes";
 import { type Runner, supervisorArgv } from "./index";
 
 /** A process, and when it started: its number alone may be another one's by now. */
-const pidSchema = z.object({ pid: z.int().positive(), started: z.string() });
+const pidSchema = z.object({ pid: z.int().positive(), started: z.string(), boot: z.string() });
 type StartedProcess = z.infer<typeof pidSchema>;
 
 const patienceMilliseconds = 25_000;
@@ -32,7 +32,7 @@ export function detached(home: HostHome): Runner {
                 process.kill(pid, "SIGHUP");
                 return;
             }
-            await endLeftOver(file);
+            await endLeftOver(readPid(file));
             const [command = "", ...args] = supervisorArgv(home);
             const log = fs.openSync(inHome(home, "logs", "supervise.log"), "w", 0o600);
             const child = spawn(command, args, {
@@ -52,9 +52,17 @@ export function detached(home: HostHome): Runner {
             if (!child.pid || !started) {
                 throw new UserError(`The supervisor of the gateway ended at once; see ${home.dir}/logs.`);
             }
-            writePrivate(file, JSON.stringify({ pid: child.pid, started } satisfies StartedProcess));
+            writePrivate(
+                file,
+                JSON.stringify({
+                    pid: child.pid,
+                    started,
+                    boot: await currentBoot(),
+                } satisfies StartedProcess),
+            );
         },
         async stop() {
+            const known = readPid(file);
             const pid = await running();
             if (pid) {
                 process.kill(pid, "SIGTERM");
@@ -63,21 +71,31 @@ export function detached(home: HostHome): Runner {
                     await sleep(100);
                 }
             }
-            await endLeftOver(file, pid);
+            await endLeftOver(known);
             fs.rmSync(file, { force: true });
         },
     };
 }
 
-/** Ends what a supervisor that was killed has left behind. Its group has its number, which is nobody else's as long. */
-async function endLeftOver(file: string, group = readPid(file)?.pid): Promise<void> {
-    if (group && (await startOf(group)) === undefined) {
+/**
+ * Ends what a supervisor that was killed has left behind. Its group has its number, which is nobody else's as long; after
+ * a start of the machine it may be.
+ */
+async function endLeftOver(known: StartedProcess | undefined): Promise<void> {
+    if (known && known.boot === (await currentBoot()) && (await startOf(known.pid)) === undefined) {
         try {
-            process.kill(-group, "SIGKILL");
+            process.kill(-known.pid, "SIGKILL");
         } catch {
             // Nothing is left.
         }
     }
+}
+
+/** What differs with each start of the machine. */
+async function currentBoot(): Promise<string> {
+    return process.platform === "linux"
+        ? readOrEmpty("/proc/sys/kernel/random/boot_id").trim()
+        : (await run("sysctl", ["-n", "kern.bootsessionuuid"])).stdout.trim();
 }
 
 function readPid(file: string): StartedProcess | undefined {

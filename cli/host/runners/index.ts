@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
+import * as fs from "node:fs";
 import { gatewayEnvironment } from "../../../host/environments";
 import { type HostHome, inHome } from "../../../host/home";
+import { UserError } from "../../errors";
 import { programOf } from "../processes";
 import { detached } from "./detached";
 import { hasLaunchd, launchd } from "./launchd";
@@ -20,12 +22,35 @@ export interface Runner {
     isRunning(): Promise<boolean>;
 }
 
-/** The machine's own way. */
+/**
+ * What runs it, or is to: what has started it before, else the machine's own way.
+ *
+ * @throws UserError where it was started by what cannot be reached from here, as over SSH or after su.
+ */
 export async function hostRunner(home: HostHome): Promise<Runner> {
-    if (await hasLaunchd()) {
-        return launchd(home);
+    const managers = [
+        { runner: launchd(home), isReachable: hasLaunchd },
+        { runner: systemd(home), isReachable: hasSystemd },
+    ];
+    const used = managers.find(({ runner }) => runner.files.some((file) => fs.existsSync(file)));
+    if (used) {
+        if (!(await used.isReachable())) {
+            throw new UserError(
+                `The ${used.runner.title} runs it (${used.runner.files.join(", ")}), and cannot be reached from this session. Log in on the machine itself, as yourself and without su, and type the same command.`,
+            );
+        }
+        return used.runner;
     }
-    return (await hasSystemd()) ? systemd(home) : detached(home);
+    const alone = detached(home);
+    if (await alone.isRunning()) {
+        return alone;
+    }
+    for (const { runner, isReachable } of managers) {
+        if (await isReachable()) {
+            return runner;
+        }
+    }
+    return alone;
 }
 
 /** What is run. */

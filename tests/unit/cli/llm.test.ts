@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { DockerInfo } from "../../../cli/docker";
-import { programFiles } from "../../../cli/host/install";
+import { programText } from "../../../cli/host/processes";
 import { checkLlm } from "../../../cli/preflight/llm";
 import { environmentDigest, machineKind, pins } from "../../../host/environments";
 import { ensureHome, renewSecret, writeConfig } from "../../../host/home";
@@ -73,7 +73,14 @@ function installed(port?: number): string {
     // What is said to run it is this very process.
     const stat = readFileSync("/proc/self/stat", "utf8");
     const started = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-    writeFileSync(join(home.dir, "run", "supervisor.json"), JSON.stringify({ pid: process.pid, started }));
+    writeFileSync(
+        join(home.dir, "run", "supervisor.json"),
+        JSON.stringify({
+            pid: process.pid,
+            started,
+            boot: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+        }),
+    );
     return key;
 }
 
@@ -166,10 +173,7 @@ describe("the suite's own LLM server", () => {
     });
 
     it("is the image's file, which imports its packages and Python's own modules alone", () => {
-        const source = readFileSync(
-            programFiles.find((file) => file.endsWith("llm_server.py")) ?? "",
-            "utf8",
-        );
+        const source = programText("llm_server.py");
         const imported = [...source.matchAll(/^\s*(?:from|import) ([a-z_]+)/gm)].map(([, name]) => name);
         const pythons = [
             ...["__future__", "argparse", "asyncio", "collections", "contextlib", "dataclasses", "functools"],

@@ -57,7 +57,7 @@ describe("the gateway's address", () => {
         expect(() => gatewayAddress("linux", facts)).toThrow(message);
     });
 
-    it.each(["0.0.0.0", "::", "everywhere"])("is never every address: %s", async (address) => {
+    it.each(["0.0.0.0", "00.0.0.0", "::", "everywhere"])("is never every address: %s", async (address) => {
         await expect(engineFacts({ CARBON_GPU_ADDRESS: address })).rejects.toThrow(
             /Allowed: one IPv4 address of this machine/,
         );
@@ -121,10 +121,23 @@ describe("the host's folder", () => {
         ensureHome(home);
         renewSecret(home, "token");
         writeFileSync(join(home.dir, "thesis.tex"), "");
+        // What commands that were killed have left.
+        writeFileSync(join(home.dir, "token.new"), "");
+        writeFileSync(join(home.dir, `verify-${"0a".repeat(12)}`), "");
         expect(removeHome(home)).toEqual(["thesis.tex"]);
         rmSync(join(home.dir, "thesis.tex"));
+        ensureHome(home);
         expect(removeHome(home)).toEqual([]);
         expect(statSync(home.dir, { throwIfNoEntry: false })).toBeUndefined();
+    });
+
+    it("is no folder that has other files in it, and of such a one nothing is removed", () => {
+        const home = temporaryHome();
+        mkdirSync(join(home.dir, "models"), { recursive: true });
+        writeFileSync(join(home.dir, "models", "my-own.gguf"), "");
+        expect(() => ensureHome(home)).toThrow(/has other files in it. Name a folder that is empty/);
+        expect(removeHome(home)).toEqual([]);
+        expect(statSync(join(home.dir, "models", "my-own.gguf")).isFile()).toBe(true);
     });
 
     it("holds a token of 48 letters and digits, another one each time", () => {
@@ -184,7 +197,7 @@ it("a process that has the number of a former supervisor is not ended", async ()
     ensureHome(home);
     writeFileSync(
         join(home.dir, "run", "supervisor.json"),
-        JSON.stringify({ pid: process.pid, started: "long ago" }),
+        JSON.stringify({ pid: process.pid, started: "long ago", boot: "another" }),
     );
     const runner = detached(home);
     expect(await runner.isRunning()).toBe(false);

@@ -1,19 +1,34 @@
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import socket
 import subprocess
 import sys
 from pathlib import Path
 from http.server import BaseHTTPRequestHandler
+from urllib.parse import parse_qs, urlsplit
 
 from verify.checks.end_to_end import completion, gateway
 
 from .fakes import SECRETS, WorkspaceTestCase, form, reply
 
 
+def proves(request: BaseHTTPRequestHandler) -> bool:
+    """Answers a request for a proof, as the gateway does."""
+    address = urlsplit(request.path)
+    if address.path == "/carbon/proof":
+        nonce = parse_qs(address.query)["nonce"][0]
+        text = hmac.new(SECRETS["gpu"].encode(), f"carbon gateway {nonce}".encode(), hashlib.sha256).hexdigest()
+        reply(request, 200, text)
+    return address.path == "/carbon/proof"
+
+
 def kernels(request: BaseHTTPRequestHandler) -> None:
     """A gateway that keeps its door shut."""
+    if proves(request):
+        return
     allowed = request.headers.get("Authorization") == f"token {SECRETS['gpu']}"
     specs = {"kernelspecs": {"mac-torch": {}, "mac-mlx": {}}}
     reply(request, 200 if allowed else 403, json.dumps(specs if allowed else {}))
@@ -40,12 +55,25 @@ class Gateway(WorkspaceTestCase):
         self.serve(lambda request: reply(request, 200 if request.headers.get("Authorization") else 401, "{}"))
         self.assertResult(self.run_check(gateway), "FAIL", "answers 200 to a wrong token")
 
+    def test_shows_the_token_to_none_that_does_not_know_it(self) -> None:
+        shown: list[str] = []
+
+        def stranger(request: BaseHTTPRequestHandler) -> None:
+            shown.append(str(request.headers))
+            reply(request, 200 if request.path.startswith("/carbon/proof") else 401, "0" * 64)
+
+        self.serve(stranger)
+        result = self.run_check(gateway)
+        self.assertResult(result, "FAIL", "does not know the token")
+        self.assertNotIn(SECRETS["gpu"], "".join(shown))
+
     def test_fails_where_it_refuses_its_own_token_or_has_no_kernel(self) -> None:
-        self.serve(lambda request: reply(request, 403))
+        self.serve(lambda request: proves(request) or reply(request, 403))
         self.assertResult(self.run_check(gateway), "FAIL", "answers 403 to its token")
         self.serve(
             lambda request: (
-                reply(request, 200, "{}") if SECRETS["gpu"] in str(request.headers) else reply(request, 401)
+                proves(request)
+                or (reply(request, 200, "{}") if SECRETS["gpu"] in str(request.headers) else reply(request, 401))
             )
         )
         self.assertResult(self.run_check(gateway), "FAIL", "has no kernel")

@@ -10,6 +10,8 @@ from unittest import mock
 
 from carbon_jupyter import gateway
 
+KERNEL = "01234567-89ab-cdef-0123-456789abcdef"
+
 
 class GatewayTestCase(unittest.TestCase):
     def setUp(self) -> None:
@@ -62,18 +64,27 @@ class Words(unittest.TestCase):
 class Notes(GatewayTestCase):
     def test_leaves_a_kernel_to_who_works_with_it(self) -> None:
         self.assertEqual(gateway.left_behind(), [])
-        with gateway.working_with("a-kernel"):
+        with gateway.working_with(KERNEL):
             self.assertEqual(gateway.left_behind(), [])
-        self.assertEqual(gateway.left_behind(), ["a-kernel"])
-        gateway.ended("a-kernel")
-        gateway.ended("a-kernel")
+        self.assertEqual(gateway.left_behind(), [KERNEL])
+        gateway.ended(KERNEL)
+        gateway.ended(KERNEL)
         self.assertEqual(gateway.left_behind(), [])
+
+    def test_takes_no_id_that_leads_to_another_file(self) -> None:
+        precious = self.root / "precious"
+        precious.write_text("mine")
+        for kernel_id in (str(precious), "../../precious", "", "."):
+            for act in (gateway.note, gateway.ended):
+                with self.assertRaises(ValueError):
+                    act(kernel_id)
+        self.assertEqual(precious.read_text(), "mine")
 
     def test_knows_a_kernel_whose_starter_was_killed(self) -> None:
         program = (
             "import sys; from pathlib import Path; from tests.unit.workspace import *; from carbon_jupyter import gateway;"
             "gateway.STARTED = Path(sys.argv[1])\n"
-            "with gateway.working_with('a-kernel'): print(flush=True); input()"
+            f"with gateway.working_with('{KERNEL}'): print(flush=True); input()"
         )
         with subprocess.Popen(
             [sys.executable, "-B", "-c", program, str(gateway.STARTED)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -81,4 +92,4 @@ class Notes(GatewayTestCase):
             process.stdout.readline()
             self.assertEqual(gateway.left_behind(), [])
             process.kill()
-        self.assertEqual(gateway.left_behind(), ["a-kernel"])
+        self.assertEqual(gateway.left_behind(), [KERNEL])

@@ -17,6 +17,7 @@ import threading
 import time
 from pathlib import Path
 from typing import NoReturn
+from urllib.error import HTTPError, URLError
 
 # The gateway is asked directly, whatever the network's proxy.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
@@ -77,7 +78,8 @@ class Gateway:
     """The one of this stack."""
 
     def __init__(self, found: gateway.Gateway) -> None:
-        """`found`: of the stack's document."""
+        """`found`: of the stack's document. It has to prove that it knows the token before it is shown."""
+        gateway.prove(found.url, LIMIT)
         self.url, self.stack = found.url, found.stack
         self.headers = {"Authorization": f"token {gateway.token()}"}
 
@@ -279,16 +281,20 @@ def main(arguments: list[str]) -> int:
             "this stack does not use your machine's GPU. On your machine, type "
             "pulumi config set gpu host or write carbon:gpu: host into Pulumi.<stack>.yaml, then ./carbon up."
         )
-    service = Gateway(found)
     try:
+        service = Gateway(found)
         for kernel_id in gateway.left_behind():
             end(service, kernel_id)
         if options.command == "status":
             return status(service)
         return run(service, options.kernel, python_arguments(options.command, options.arguments))
+    except gateway.Stranger:
+        die(gateway.explain(401))
+    except HTTPError as error:
+        die(gateway.explain(error.code))
     except requests.HTTPError as error:
         die(gateway.explain(error.response.status_code))
-    except requests.RequestException:
+    except (requests.RequestException, URLError, TimeoutError):
         die(gateway.explain(None))
     except BrokenPipeError:
         return 128 + signal.SIGPIPE

@@ -107,6 +107,8 @@ def _value(stream: BinaryIO, kind: int) -> Any:
     if kind != _ARRAY:
         raise ValueError("it has a value of an unknown type")
     of, count = _unpack(stream, "<IQ")
+    if of == _ARRAY:
+        raise ValueError("it has a list of lists, which no model has")
     if of in _NUMBERS:
         stream.seek(count * struct.calcsize(f"<{_NUMBERS[of]}"), os.SEEK_CUR)
     else:
@@ -182,7 +184,8 @@ class Folder:
     def look(self) -> None:
         """Sees what is there now."""
         models, waiting, broken, since = [], {}, {}, {}
-        for file in sorted(self.path.glob("*.gguf")):
+        # Who puts a file there need not be who may read what a link names.
+        for file in sorted(file for file in self.path.glob("*.gguf") if not file.is_symlink()):
             found = self._examine(file, since)
             if isinstance(found, Model):
                 models.append(found)
@@ -338,11 +341,15 @@ class Backend:
     async def _pass_on_log(self, stream: asyncio.StreamReader, say: Callable[[str], None]) -> None:
         """Its lines, of which the first error is remembered. A file's own texts are among them."""
         async for line in _lines(stream):
-            text = "".join(char if char.isprintable() else "?" for char in line.decode("utf-8", "replace").rstrip())
+            text = _printable(line.decode("utf-8", "replace").rstrip())
             say(f"{self.name}: {text}")
             error = re.match(r"[\d.]+ E (?:[^:]*\w: +)?(?:error loading model: )?(.{1,300})", text)
             if error and not self.ready:
                 self._errors.append(error[1])
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
@@ -369,7 +376,8 @@ class Server:
         self._said: dict[str, str] = {}
 
     def say(self, text: str) -> None:
-        print(text, flush=True)
+        """Names of files among it, which anybody can have chosen."""
+        print(_printable(text), flush=True)
 
     async def keep(self, _app: web.Application) -> AsyncIterator[None]:
         """While the server is there, starts what can be served and is not, and sees what comes into the folder."""

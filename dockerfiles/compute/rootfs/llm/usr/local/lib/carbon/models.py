@@ -198,13 +198,16 @@ def remove_models(models: int, request: dict[str, Any]) -> None:
 class Part:
     """The part of a file that has come, as the hub's client writes to it; refuses at once what is no GGUF."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self.file, self.name = file, name
+    def __init__(self, file: BinaryIO, name: str, size: int) -> None:
+        """`size`: bytes that the hub has told of; the disk was looked at for as many."""
+        self.file, self.name, self.size = file, name, size
         self.tell, self.seek, self.truncate = file.tell, file.seek, file.truncate
 
     def write(self, chunk: bytes) -> int:
         if self.tell() == 0:
             ensure_gguf(chunk, self.name)
+        if self.tell() + len(chunk) > self.size:
+            raise Worthless(f"{self.name} is longer than the hub has said.")
         return self.file.write(chunk)
 
 
@@ -295,7 +298,7 @@ class Hub:
         from huggingface_hub.utils import build_hf_headers
 
         # By its commit, so that all parts are of one version. A signed address that the hub leads to would run out.
-        url, part = self.url(spec, found.commit_hash), Part(file, spec["file"])
+        url, part = self.url(spec, found.commit_hash), Part(file, spec["file"], found.size)
         failures = 0
         while (done := file.tell()) < found.size:
             headers = build_hf_headers(token=self.token)
