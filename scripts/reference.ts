@@ -91,7 +91,7 @@ export function reference(): string {
         "| `images` | `ref`, `digest` and `platforms` of `base` and `compute` |",
         "| `containers` | `name` and `id` of each container, by service |",
         "| `verification` | the check's JSON document; `null` where `verify` is `off` |",
-        "| `gpu` | `route` to a GPU; `none`: a Linux container on a Mac has no Metal |",
+        "| `gpu` | `route` to a GPU, and `found`: what was seen of it; route `none` where `gpu` is off: a Linux container on a Mac has no Metal |",
         "| `credentials` | logins by what they open; a secret |",
         "",
     ].join("\n");

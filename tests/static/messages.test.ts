@@ -19,6 +19,8 @@ const foreign = [
     "This site can't be reached",
     "Error loading webview",
     "SSL certificate error",
+    // macOS.
+    "Operation not permitted",
     // gdb, sudo, man.
     "Error disabling address space randomization",
     "a terminal is required to read the password",

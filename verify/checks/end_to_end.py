@@ -29,8 +29,9 @@ _ANSWER_LIMIT = 90.0
     needs=(gpu("host"),),
 )
 def gateway(env: Environment) -> Outcome:
-    """The gateway of the host's kernels answers the workspace, and only with the token; it is shown none before it has
-    proved that it knows it.
+    """The gateway of the host's kernels answers the workspace, and only with the token.
+
+    It is shown the token once it has proved that it knows it, as any client of the suite's does.
 
     Expected: Jupyter's REST API (jupyter-server.readthedocs.io, "REST API"): GET /api/kernelspecs lists kernels, and
     is refused with 401 or 403 without a login.
@@ -69,7 +70,7 @@ def gateway(env: Environment) -> Outcome:
 @check(
     "completion",
     expected="words of a model, by the address and the key that the workspace's programs use",
-    hint="docker logs {llm}; carbon:llm host or url: is the server there up?",
+    hint="the service: docker logs {llm}; with carbon:llm host: ./carbon gpu status",
     limit=_ANSWER_LIMIT + 10,
 )
 def completion(env: Environment) -> Outcome:
