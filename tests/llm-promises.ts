@@ -143,15 +143,13 @@ export function itKeepsItsPromises(llm: () => TestedLlm): void {
     });
 
     it("answers several at a time, and none waits for the other's end", async () => {
-        const ended: number[] = [];
-        const read = async (tokens: number, onBegin?: () => void) => {
-            await readStream(tokens, undefined, onBegin);
-            ended.push(tokens);
-        };
-        let long: Promise<void> | undefined;
-        await new Promise<void>((begun) => {
-            long = read(2000, begun);
-        });
+        const streams = await Promise.all(Array.from({ length: 4 }, () => readStream(1000)));
+        expect(streams.map(({ written }) => written)).toEqual(Array(4).fill(1000));
+        // One after the other it would be 1.
+        const metrics = await (await ask("/metrics")).text();
+        const busy = /^llamacpp:n_busy_slots_per_decode (\S+)$/m.exec(metrics)?.[1];
+        expect(Number(busy)).toBeGreaterThan(1);
+    });
         await Promise.all([long, read(20), read(20), read(20)]);
         expect(ended).toEqual([20, 20, 20, 2000]);
     });
