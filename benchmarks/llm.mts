@@ -7,12 +7,12 @@
  * of them needs gguf and numpy, too, where no model is given: then it is one of random weights, 100 MB of them.
  */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { execa } from "execa";
+import { freePort } from "../tests/ports.js";
 
 const project = resolve(import.meta.dirname, "..");
 const server = join(project, "dockerfiles/compute/rootfs/llm/usr/local/lib/carbon/llm_server.py");
@@ -37,15 +37,6 @@ interface Answer {
     /** Milliseconds after the start at which each piece of text came. */
     arrivals: number[];
     isWhole: boolean;
-}
-
-function freePort(): Promise<number> {
-    return new Promise((found) => {
-        const probe = createServer().listen(0, "127.0.0.1", () => {
-            const address = probe.address();
-            probe.close(() => found(typeof address === "object" && address ? address.port : 0));
-        });
-    });
 }
 
 /** Runs a server while something is measured at its address. */

@@ -119,6 +119,11 @@ export class Session {
 
     /** ` --stack name`, to end a command with that a user is told to type. */
     stackFlag(): string {
-        return this.stack === "dev" ? "" : ` --stack ${this.stack}`;
+        return stackFlag(this.stack);
     }
+}
+
+/** The same for another stack. */
+export function stackFlag(stack: string): string {
+    return stack === "dev" ? "" : ` --stack ${stack}`;
 }

@@ -103,6 +103,11 @@ export function environmentDigest(kind: MachineKind, environment: string): strin
     return hash.digest("hex");
 }
 
+/** The kernel for PyTorch. */
+export function torchKernel(isMac: boolean): string {
+    return isMac ? "mac-torch" : "host-torch";
+}
+
 /** The kernels of a machine that are installed unless others are asked for. */
 export function usualKernels(kind: MachineKind): string[] {
     return kernelNames(kind).filter((name) => !pins.machines[kind].environments[name]?.optional);

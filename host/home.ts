@@ -144,7 +144,7 @@ export function writePrivate(file: string, text: string): void {
 /** What the gateway was set to; undefined before it is installed. */
 export function readConfig(home: HostHome): HostConfig | undefined {
     const file = inHome(home, "config.json");
-    const text = read(file);
+    const text = readIfThere(file);
     if (text === undefined) {
         return undefined;
     }
@@ -170,7 +170,7 @@ const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 /** The secret without which a server answers nobody; undefined where there is none. */
 export function readSecret(home: HostHome, name: HostSecret): string | undefined {
-    const secret = read(inHome(home, name))?.trim();
+    const secret = readIfThere(inHome(home, name))?.trim();
     return secret && /^[A-Za-z0-9]{48}$/.test(secret) ? secret : undefined;
 }
 
@@ -181,7 +181,12 @@ export function renewSecret(home: HostHome, name: HostSecret): string {
     return secret;
 }
 
-function read(file: string): string | undefined {
+/**
+ * The text of a file; undefined where there is none.
+ *
+ * @throws HostError where it cannot be read.
+ */
+export function readIfThere(file: string): string | undefined {
     try {
         return fs.readFileSync(file, "utf8");
     } catch (error) {

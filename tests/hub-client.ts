@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import { lockFile, parseLock } from "../scripts/lock";
+import { lockedRequirements } from "./locked";
 import { succeeds } from "./setup/packages";
 
 const folder = join(__dirname, "..", ".carbon", "tools", "hub-client");
@@ -20,13 +20,7 @@ export function canHaveHubClient(): boolean {
 
 /** A Python that has the hub's client in the version and with the hashes of the compute image's locks. */
 export async function hubClient(): Promise<string> {
-    const pins = ["core", "llm"].flatMap((lock) => parseLock(readFileSync(lockFile(lock), "utf8")));
-    const requirements = pins
-        .filter(({ name }) => packages.includes(name))
-        .map(({ name, version, hashes }) =>
-            [`${name}==${version}`, ...hashes.map((hash) => `--hash=${hash}`)].join(" "),
-        )
-        .join("\n");
+    const requirements = lockedRequirements(packages);
     const python = join(folder, "bin", "python");
     if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== requirements) {
         rmSync(folder, { recursive: true, force: true });

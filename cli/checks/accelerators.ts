@@ -1,12 +1,15 @@
 import * as path from "node:path";
 import { z } from "zod";
+import { torchKernel } from "../../host/environments";
 import type { HostHome } from "../../host/home";
+import { lines } from "../docker";
 import { checkDocument } from "../documents";
 import { kernelPython } from "../host/processes";
 import {
     CheckFailed,
     type Outcome,
     type OutsideCheck,
+    once,
     type Probe,
     passed,
     skipped,
@@ -40,7 +43,13 @@ const mlxReport = z.object({ version: text, device: text, equal: z.boolean() });
 export function acceleratorChecks(machine: HostMachine, home: HostHome): OutsideCheck[] {
     const { expected, kind, title } = machine;
     const isMac = machine.macos !== undefined;
-    const torchKernel = isMac ? "mac-torch" : "host-torch";
+    const askTorch = once((probe: Probe) =>
+        ask({ kernel: torchKernel(isMac), script: "torch_probe.py", schema: torchReport }, home, probe),
+    );
+    const byTorch = (judge: (report: TorchReport) => Outcome) => async (probe: Probe) => {
+        const report = await askTorch(probe);
+        return "status" in report ? report : judge(report);
+    };
     return [
         {
             id: "host-machine",
@@ -53,16 +62,7 @@ export function acceleratorChecks(machine: HostMachine, home: HostHome): Outside
             expected: "a matrix product equal to NumPy's",
             hint: "./carbon gpu install --anew",
             limit: slow,
-            look: async (probe) => {
-                const report = await askTorch(torchKernel, home, probe);
-                if ("status" in report) {
-                    return report;
-                }
-                if (!report.equal) {
-                    throw new CheckFailed(`torch ${report.version}: its product differs from NumPy's`);
-                }
-                return passed(`torch ${report.version}, product equal to NumPy's`);
-            },
+            look: byTorch(judgeTorch),
         },
         {
             id: "host-mps",
@@ -72,20 +72,14 @@ export function acceleratorChecks(machine: HostMachine, home: HostHome): Outside
                     : `not there: ${title}`,
             hint: "macOS 14 or later; then ./carbon gpu install --anew",
             limit: slow,
-            look: async (probe) => {
-                const report = await askTorch(torchKernel, home, probe);
-                return "status" in report ? report : judgeMps(report, machine);
-            },
+            look: byTorch((report) => judgeMps(report, machine)),
         },
         {
             id: "host-cuda",
             expected: kind === "nvidia" ? "a product on cuda equal to the CPU's" : `not there: ${title}`,
             hint: "nvidia-smi; then ./carbon gpu install --anew, which takes PyTorch's CUDA build where that answers",
             limit: slow,
-            look: async (probe) => {
-                const report = await askTorch(torchKernel, home, probe);
-                return "status" in report ? report : judgeCuda(report, machine);
-            },
+            look: byTorch((report) => judgeCuda(report, machine)),
         },
         {
             id: "host-nvidia-smi",
@@ -174,7 +168,7 @@ async function ask<Schema extends z.ZodType>(
     return checkDocument(
         `What ${kernel}'s probe says`,
         schema,
-        parsed(ended.stdout.trim().split("\n").at(-1) ?? ""),
+        parsed(lines(ended.stdout).at(-1) ?? ""),
         "./carbon gpu install --anew makes it anew.",
     );
 }
@@ -187,8 +181,11 @@ function parsed(line: string): unknown {
     }
 }
 
-function askTorch(kernel: string, home: HostHome, probe: Probe): Promise<TorchReport | Outcome> {
-    return ask({ kernel, script: "torch_probe.py", schema: torchReport }, home, probe);
+function judgeTorch({ version, equal }: TorchReport): Outcome {
+    if (!equal) {
+        throw new CheckFailed(`torch ${version}: its product differs from NumPy's`);
+    }
+    return passed(`torch ${version}, product equal to NumPy's`);
 }
 
 /** Available alone proves nothing: the product has to be right, and made without the CPU. */
@@ -238,7 +235,7 @@ async function lookAtNvidia(probe: Probe): Promise<Outcome> {
     if (missing) {
         return unsupported("nvidia-smi is not installed");
     }
-    const gpus = stdout.split("\n").filter((line) => line.trim());
+    const gpus = lines(stdout);
     if (exitCode !== 0 || gpus.length === 0) {
         throw new CheckFailed(`nvidia-smi lists no GPU: ${reason}`);
     }

@@ -51,6 +51,17 @@ export type Probe = (
     options?: Parameters<typeof run>[2],
 ) => Promise<ProcessResult>;
 
+/** What several checks of a run ask for is made once, with what the first one hands over. */
+export function once<Given extends unknown[], T>(
+    make: (...given: Given) => Promise<T>,
+): (...given: Given) => Promise<T> {
+    let made: Promise<T> | undefined;
+    return (...given) => {
+        made ??= make(...given);
+        return made;
+    };
+}
+
 /** Runs checks side by side. One that throws, whatever it throws, or takes longer than its limit is a FAIL. */
 export function runChecks(checks: readonly OutsideCheck[], signal?: AbortSignal): Promise<Check[]> {
     return Promise.all(checks.map((check) => runCheck(check, signal)));

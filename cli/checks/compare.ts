@@ -4,8 +4,10 @@ import { workspace } from "../../catalogue";
 import { llm } from "../../catalogue/llm";
 import { containerName } from "../../catalogue/names";
 import { fillIn } from "../../catalogue/urls";
+import { torchKernel } from "../../host/environments";
 import { hostHome } from "../../host/home";
 import type { Settings } from "../../settings/parse";
+import { lines } from "../docker";
 import { parseDocument } from "../documents";
 import { messageOf, UserError } from "../errors";
 import { kernelPython } from "../host/processes";
@@ -107,7 +109,7 @@ function measuredRoutes(stack: string, { gpu }: Pick<Settings, "gpu">): Measured
             ...["-I", "-B", `${workspaceProbes}/compare_probe.py`, device],
         ],
     });
-    const kernel = process.platform === "darwin" ? "mac-torch" : "host-torch";
+    const kernel = torchKernel(process.platform === "darwin");
     const python = kernelPython(hostHome(), kernel);
     return [
         inside(baseRoute, "cpu"),
@@ -131,7 +133,7 @@ async function measured(command: string, args: string[], signal: AbortSignal) {
         return { error: ended.reason };
     }
     try {
-        return parseDocument("What was measured", report, lastLine(ended.stdout), "");
+        return parseDocument("What was measured", report, lines(ended.stdout).at(-1) ?? "", "");
     } catch (error) {
         return { error: messageOf(error).trim() };
     }
@@ -152,7 +154,7 @@ async function tokensPerSecond(
     const own = services
         .filter(({ name }) => name === llm.name)
         .flatMap(({ name, ports: [port] }) => (port ? [fillIn(port.url, name, port.port)] : []));
-    const addresses = [...new Set([...own, ...chosen.stdout.split("\n").filter(Boolean)])];
+    const addresses = [...new Set([...own, ...lines(chosen.stdout)])];
     if (addresses.length === 0) {
         return [];
     }
@@ -168,11 +170,12 @@ async function tokensPerSecond(
         return addresses.map((address) => ({ address, error: ended.reason }));
     }
     const advice = "`./carbon up` makes the workspace anew.";
-    return parseDocument("What the workspace has measured", tokenReport, lastLine(ended.stdout), advice);
-}
-
-function lastLine(text: string): string {
-    return text.trim().split("\n").at(-1) ?? "";
+    return parseDocument(
+        "What the workspace has measured",
+        tokenReport,
+        lines(ended.stdout).at(-1) ?? "",
+        advice,
+    );
 }
 
 /** Each measurement of each route against the same one, of the same size, on the container's CPU. */

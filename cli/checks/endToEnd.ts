@@ -4,6 +4,7 @@ import { z } from "zod";
 import { workspace } from "../../catalogue";
 import { containerName } from "../../catalogue/names";
 import { type HostHome, inHome } from "../../host/home";
+import { lines } from "../docker";
 import { CheckFailed, type Outcome, type OutsideCheck, type Probe, passed, skipped } from "./check";
 
 /** What a cell on the host's kernel is asked to print, as JSON in one line. */
@@ -65,10 +66,10 @@ async function runCell(stack: string, file: string, proof: string, probe: Probe)
     );
     if (exitCode !== 0) {
         throw new CheckFailed(
-            `carbon-gpu in the workspace ended with ${exitCode}: ${sentence(stderr) || reason}`,
+            `carbon-gpu in the workspace ended with ${exitCode}: ${lines(stderr).slice(-5).join(" ") || reason}`,
         );
     }
-    const said = answer.safeParse(parsed(stdout.trim().split("\n").at(-1) ?? "")).data;
+    const said = answer.safeParse(parsed(lines(stdout).at(-1) ?? "")).data;
     if (!said) {
         throw new CheckFailed("the cell printed something else than it was told to");
     }
@@ -83,11 +84,6 @@ async function runCell(stack: string, file: string, proof: string, probe: Probe)
         throw new CheckFailed(`${claim}; this machine is ${systems[process.platform]}, ${process.arch}`);
     }
     return passed(`${claim}, and reads a file that only this machine's user has`);
-}
-
-/** What was said on several lines. */
-function sentence(text: string): string {
-    return text.trim().split("\n").slice(-5).join(" ");
 }
 
 function parsed(line: string): unknown {

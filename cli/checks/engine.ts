@@ -3,7 +3,7 @@ import type { Settings } from "../../settings/parse";
 import { type DockerInfo, dockerInfo, serviceLabel, stackContainers } from "../docker";
 import { formatBytes } from "../output";
 import { freeDisk } from "../preflight/imageNeeds";
-import { CheckFailed, type Outcome, type OutsideCheck, passed, skipped } from "./check";
+import { CheckFailed, type Outcome, type OutsideCheck, once, passed, skipped } from "./check";
 
 /** The suite's own checklist of what Docker should have. With less most of it works, so that it is a warning. */
 const wanted = { version: 23, memory: 8e9, cpus: 4, disk: 40e9, swap: 2e9 };
@@ -101,12 +101,4 @@ function atLeast(
         `${format(found)} ${what}`,
         isEnough ? undefined : `The suite's checklist asks for ${format(least)} of ${name}; ${raise}.`,
     );
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-    let made: Promise<T> | undefined;
-    return () => {
-        made ??= make();
-        return made;
-    };
 }

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { type HostHome, hostHome, readConfig, readSecret } from "../../host/home";
-import { type KnownServer, knownServers } from "../llmServers";
+import { fetchModels, type KnownServer, knownServers } from "../llmServers";
 import { CheckFailed, type OutsideCheck, passed, skipped } from "./check";
 
 /** A server of this machine's that speaks the OpenAI API. */
@@ -74,11 +74,7 @@ async function askServer({ name, address = "127.0.0.1", port, path, key }: LlmSe
         return { name, port, said: undefined };
     }
     try {
-        const answer = await fetch(`http://${address}:${port}${path}/models`, {
-            headers: key ? { Authorization: `Bearer ${key}` } : {},
-            signal: AbortSignal.timeout(patience),
-            redirect: "manual",
-        });
+        const answer = await fetchModels(`http://${address}:${port}${path}`, key, patience);
         return { name, port, said: await described(answer) };
     } catch {
         return { name, port, said: "silent" };

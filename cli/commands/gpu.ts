@@ -6,7 +6,7 @@ import { homeExists, hostHome, inHome, readConfig, renewSecret } from "../../hos
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { exitCodes } from "../errors";
-import { askGateway, gatewayUrl } from "../host/api";
+import { askGateway, gatewayUrl, isWell } from "../host/api";
 import {
     carryOut,
     describeRunning,
@@ -24,7 +24,7 @@ import { processStates } from "../host/processes";
 import { hostRunner } from "../host/runners";
 import { plural } from "../output";
 import { printableLine } from "../printable";
-import type { Session } from "../session";
+import { type Session, stackFlag } from "../session";
 import { renderTable } from "../tables";
 
 interface InstallFlags {
@@ -192,7 +192,7 @@ const rotate: Handler<unknown> = async (session) => {
     await startHost(session, host, { anew: true });
     const stacks = Object.keys(host.config.workspaces);
     session.output.result(
-        `The token is new. Hand it to the workspace: ${stacks.map((stack) => pc.bold(`./carbon up${stack === "dev" ? "" : ` --stack ${stack}`}`)).join(", ")}`,
+        `The token is new. Hand it to the workspace: ${stacks.map((stack) => pc.bold(`./carbon up${stackFlag(stack)}`)).join(", ")}`,
         { rotated: true, stacks },
     );
 };
@@ -226,7 +226,7 @@ const status: Handler<unknown> = async (session) => {
     }));
     const hasKernels = kernels.length > 0;
     const well =
-        (!hasKernels || (answer.answers && answer.guarded)) &&
+        (!hasKernels || isWell(answer)) &&
         kernels.every(({ installed }) => installed) &&
         programs.every(({ pid }) => pid !== undefined);
     const url = gatewayUrl(config);

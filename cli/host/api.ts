@@ -18,6 +18,11 @@ export interface GatewayAnswer {
     reason?: string;
 }
 
+/** Whether it answers whoever has the token, and nobody else. */
+export function isWell({ answers, guarded }: GatewayAnswer): boolean {
+    return answers && guarded;
+}
+
 const timeoutMilliseconds = 5_000;
 
 /** Address of the gateway on this machine. */

@@ -9,6 +9,7 @@ import {
     hostHome,
     inHome,
     readConfig,
+    readIfThere,
     readSecret,
     removeHome,
     renewSecret,
@@ -22,7 +23,7 @@ import { plural } from "../output";
 import { whyNotFree } from "../preflight/ports";
 import { printableLine } from "../printable";
 import type { Session } from "../session";
-import { askGateway, awaitGateway, gatewayUrl } from "./api";
+import { askGateway, awaitGateway, gatewayUrl, isWell } from "./api";
 import {
     installEnvironments,
     isCurrent,
@@ -167,8 +168,7 @@ export async function isReady(plan: HostPlan): Promise<boolean> {
     ) {
         return false;
     }
-    const { answers, guarded } = await askGateway(home, config);
-    return config.kernels.length === 0 || (answers && guarded);
+    return config.kernels.length === 0 || isWell(await askGateway(home, config));
 }
 
 /** What it means to have programs on this machine, on one screen. */
@@ -310,7 +310,7 @@ export async function startHost(
     if (session.signal.aborted) {
         throw new Interrupted();
     }
-    if (!answer.answers || !answer.guarded) {
+    if (!isWell(answer)) {
         throw new UserError(
             `The gateway is not as it should be on ${gatewayUrl(config)}: ${answer.reason}. Its log ends with:\n${lastLines(home, "gateway")}`,
         );
@@ -319,8 +319,7 @@ export async function startHost(
 
 /** The end of a log. */
 function lastLines(home: HostHome, name: string): string {
-    const file = inHome(home, "logs", `${name}.log`);
-    const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+    const text = readIfThere(inHome(home, "logs", `${name}.log`)) ?? "";
     const lines = text.trimEnd().split("\n").slice(-5);
     return lines.map((line) => `    ${printableLine(line)}`).join("\n");
 }

@@ -3,12 +3,12 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { unzipSync } from "fflate";
 import { cudaLock, environmentDigest, hostLock, type MachineKind, pins } from "../../host/environments";
-import { type HostHome, inHome, writePrivate } from "../../host/home";
+import { type HostHome, inHome, readIfThere, writePrivate } from "../../host/home";
 import { UserError } from "../errors";
 import type { Output } from "../output";
 import { run, runInteractively } from "../process";
 import type { HostMachine } from "./machine";
-import { hostEnvironment, programFiles, programOf, programText, stampFile } from "./processes";
+import { hostEnvironment, programOf, programText, scripts, stampFile } from "./processes";
 
 /** What an installation works with. */
 export interface Installation {
@@ -36,9 +36,7 @@ export function isInstalled(home: HostHome, environment: string): boolean {
 function readStamp(home: HostHome, environment: string): string | undefined {
     const file = stampFile(home, environment);
     // A Python of the system's that is gone takes the environment with it.
-    return fs.existsSync(file) && fs.existsSync(programOf(home, environment))
-        ? fs.readFileSync(file, "utf8").trim()
-        : undefined;
+    return fs.existsSync(programOf(home, environment)) ? readIfThere(file)?.trim() : undefined;
 }
 
 /**
@@ -85,7 +83,7 @@ export function removeEnvironment(home: HostHome, name: string): void {
 
 /** What runs must not depend on where the clone lies. */
 function copyPrograms(home: HostHome): void {
-    for (const script of programFiles.map((file) => path.basename(file))) {
+    for (const script of scripts) {
         writePrivate(inHome(home, "lib", script), programText(script));
     }
 }
@@ -95,7 +93,7 @@ async function ensureUv({ home, machine, output, signal }: Installation): Promis
     const { url, sha256 } = pins.uv[machine.kind];
     const program = inHome(home, "uv", "uv");
     const stamp = inHome(home, "uv", "sha256");
-    if (fs.existsSync(stamp) && fs.readFileSync(stamp, "utf8") === sha256) {
+    if (readIfThere(stamp) === sha256) {
         return;
     }
     output.note(`Downloading uv ${pins.uv.version}, which makes the Python environments …`);

@@ -115,13 +115,13 @@ export async function engineFacts(env: NodeJS.ProcessEnv = process.env): Promise
     const [context, info, bridge] = await Promise.all([
         env.DOCKER_HOST ?? told("context", "inspect", "--format", "{{.Endpoints.docker.Host}}"),
         told("info", "--format", "{{.OperatingSystem}}|{{json .SecurityOptions}}"),
-        told("network", "inspect", "bridge", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}"),
+        bridgeAddress(),
     ]);
     return {
         endpoint: typeof context === "string" ? context : context.stdout.trim() || "unix:",
         operatingSystem: info.stdout.split("|")[0],
         rootless: info.stdout.includes("name=rootless"),
-        bridge: bridge.stdout.split(/\s+/).find((address) => isIPv4(address)) ?? bridgeInterface(),
+        bridge,
     };
 }
 
@@ -134,7 +134,13 @@ function checkedAddress(address: string): string {
     return address;
 }
 
-/** Docker leaves the address out of its answer until the first container has run. */
-function bridgeInterface(): string | undefined {
-    return os.networkInterfaces().docker0?.find(({ family }) => family === "IPv4")?.address;
+/** This machine's address on Docker's default bridge; undefined where it has none. */
+export async function bridgeAddress(): Promise<string | undefined> {
+    const format = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
+    const told = await run("docker", ["network", "inspect", "bridge", "--format", format], {
+        timeout: 20_000,
+    });
+    // Docker leaves it out until the first container has run.
+    const own = os.networkInterfaces().docker0?.find(({ family }) => family === "IPv4");
+    return told.stdout.split(/\s+/).find((address) => isIPv4(address)) ?? own?.address;
 }

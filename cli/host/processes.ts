@@ -3,7 +3,14 @@ import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { z } from "zod";
 import { gatewayEnvironment } from "../../host/environments";
-import { type HostConfig, type HostHome, type HostProgram, inHome, writePrivate } from "../../host/home";
+import {
+    type HostConfig,
+    type HostHome,
+    type HostProgram,
+    inHome,
+    readIfThere,
+    writePrivate,
+} from "../../host/home";
 
 /** A program that runs on this machine as long as its user is there; supervise.py starts it again when it ends. */
 export interface HostProcess {
@@ -16,21 +23,23 @@ export interface HostProcess {
     digest: string;
 }
 
-/** The programs of the host: the gateway's, and the server of language models that the image has, too. */
-export const programFiles = [
-    "host/gateway/carbon_gateway.py",
-    "host/gateway/supervise.py",
-    "dockerfiles/compute/rootfs/llm/usr/local/lib/carbon/llm_server.py",
-];
+/** The folder of each program of the host: the gateway's, and the server of language models that the image has, too. */
+const programFolders: Record<string, string> = {
+    "carbon_gateway.py": "host/gateway",
+    "supervise.py": "host/gateway",
+    "llm_server.py": "dockerfiles/compute/rootfs/llm/usr/local/lib/carbon",
+};
+
+/** Names of the host's programs. */
+export const scripts = Object.keys(programFolders);
 
 /** The text of one of them, as this clone has it. */
 export function programText(script: string): string {
-    const file = programFiles.find((name) => path.basename(name) === script) ?? script;
-    return readFileSync(path.join(__dirname, "../..", file), "utf8");
+    return readFileSync(path.join(__dirname, "../..", programFolders[script] ?? "", script), "utf8");
 }
 
 function digestOf(home: HostHome, script: string, environment: string): string {
-    const stamp = readOrEmpty(stampFile(home, environment));
+    const stamp = readIfThere(stampFile(home, environment)) ?? "";
     return createHash("sha256").update(programText(script)).update(stamp).digest("hex");
 }
 
@@ -39,14 +48,10 @@ export function stampFile(home: HostHome, environment: string): string {
     return path.join(path.dirname(path.dirname(programOf(home, environment))), ".carbon");
 }
 
-function readOrEmpty(file: string): string {
-    return existsSync(file) ? readFileSync(file, "utf8") : "";
-}
-
 /** Whether what starts the programs is as this clone has it. */
 export function hasCurrentSupervisor(home: HostHome): boolean {
     const script = "supervise.py";
-    return readOrEmpty(inHome(home, "lib", script)) === programText(script);
+    return readIfThere(inHome(home, "lib", script)) === programText(script);
 }
 
 /** Whether the list of what runs names the programs and packages that are there now. */
@@ -54,7 +59,7 @@ export function isListedAsIs(home: HostHome, config: HostConfig): boolean {
     const digests = (processes: readonly { digest?: unknown }[]) =>
         String(processes.map(({ digest }) => digest));
     try {
-        const listed = JSON.parse(readOrEmpty(inHome(home, "processes.json")));
+        const listed = JSON.parse(readIfThere(inHome(home, "processes.json")) ?? "");
         return hasCurrentSupervisor(home) && digests(listed) === digests(hostProcesses(home, config));
     } catch {
         return false;

@@ -10,6 +10,7 @@ import { reachable } from "../../settings/proxy";
 import { hasImage, serviceLabel, stackContainers } from "../docker";
 import { UserError } from "../errors";
 import { programOf } from "../host/processes";
+import { fetchModels } from "../llmServers";
 import { run } from "../process";
 import type { Session } from "../session";
 import { served } from "./documents";
@@ -105,11 +106,7 @@ async function servedHere(home: HostHome): Promise<string[] | undefined> {
     const config = readConfig(home);
     const port = config?.programs.find(({ name }) => name === llm.name)?.port;
     try {
-        const answer = await fetch(`http://${config?.address}:${port}/v1/models`, {
-            headers: { Authorization: `Bearer ${readSecret(home, "llm-key")}` },
-            redirect: "manual",
-            signal: AbortSignal.timeout(5_000),
-        });
+        const answer = await fetchModels(`http://${config?.address}:${port}/v1`, readSecret(home, "llm-key"));
         return served.parse(await answer.json()).data.map(({ id }) => id);
     } catch {
         // It does not run, has no model yet, or is somebody else's: no reason to fail.

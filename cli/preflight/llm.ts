@@ -3,8 +3,8 @@ import { readSecret } from "../../host/home";
 import type { Settings } from "../../settings/parse";
 import type { DockerInfo } from "../docker";
 import { type HostSettings, missingEnvironments } from "../host/control";
-import { type KnownServer, knownServers } from "../llmServers";
-import { run } from "../process";
+import { bridgeAddress } from "../host/machine";
+import { fetchModels, type KnownServer, knownServers } from "../llmServers";
 import { type Finding, ok, warning } from "./finding";
 import { planOrRefuse } from "./hostPlan";
 
@@ -82,19 +82,13 @@ async function addressForContainers(info: DockerInfo | undefined): Promise<strin
     if (process.platform !== "linux" || !info || info.OperatingSystem?.includes("Docker Desktop")) {
         return loopback;
     }
-    const format = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
-    const { stdout } = await run("docker", ["network", "inspect", "bridge", "--format", format]);
-    return stdout.split(/\s+/).find((address) => /^\d+(?:\.\d+){3}$/.test(address)) ?? loopback;
+    return (await bridgeAddress()) ?? loopback;
 }
 
 /** Whether a server lists its models there, or wants a key or a model first. */
 async function answers(address: string, key = ""): Promise<boolean> {
     try {
-        const { status } = await fetch(`${address}/models`, {
-            headers: key ? { Authorization: `Bearer ${key}` } : {},
-            redirect: "manual",
-            signal: AbortSignal.timeout(probeTimeout),
-        });
+        const { status } = await fetchModels(address, key, probeTimeout);
         return [200, 401, 503].includes(status);
     } catch {
         return false;

@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
+import { freePort } from "../ports";
 
 const root = join(__dirname, "../..");
 
@@ -67,13 +67,4 @@ export async function startHostGateway(): Promise<HostGateway> {
             rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
         },
     };
-}
-
-function freePort(): Promise<number> {
-    return new Promise((resolve) => {
-        const server = createServer().listen(0, () => {
-            const address = server.address();
-            server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-        });
-    });
 }

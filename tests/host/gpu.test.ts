@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../ports";
 
 const root = join(__dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "carbon-host-"));
@@ -86,15 +87,6 @@ async function eventually(what: () => Promise<boolean>, seconds = 30): Promise<v
         await sleep(200);
     }
 }
-
-const freePort = () =>
-    new Promise<number>((resolve) => {
-        const server = createServer();
-        server.listen(0, "127.0.0.1", () => {
-            const address = server.address();
-            server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-        });
-    });
 
 beforeAll(async () => {
     const port = await freePort();

@@ -1,13 +1,13 @@
 // The LLM server as it runs on the user's machine: the image's file, with the same packages, and nothing of the image.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa, execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { lockFile, parseLock } from "../../scripts/lock";
 import { itKeepsItsPromises, type TestedLlm } from "../llm-promises";
+import { lockedRequirements } from "../locked";
+import { freePort } from "../ports";
 
 const root = join(__dirname, "../..");
 const server = join(root, "dockerfiles/compute/rootfs/llm/usr/local/lib/carbon/llm_server.py");
@@ -34,27 +34,11 @@ function findPython(): string | undefined {
 }
 
 async function makeEnvironment(program: string): Promise<void> {
-    const pins = ["core", "llm"].flatMap((name) => parseLock(readFileSync(lockFile(name), "utf8")));
-    const lines = pins
-        .filter(({ name }) => packages.includes(name))
-        .map(
-            ({ name, version, hashes }) =>
-                `${name}==${version} ${hashes.map((hash) => `--hash=${hash}`).join(" ")}`,
-        );
     const requirements = join(folder, "requirements.txt");
-    writeFileSync(requirements, lines.join("\n"));
+    writeFileSync(requirements, lockedRequirements(packages));
     await execa(program, ["-m", "venv", venv]);
     const options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"];
     await execa(python, ["-m", "pip", "install", ...options, "--requirement", requirements]);
-}
-
-function freePort(): Promise<number> {
-    return new Promise((resolve) => {
-        const probe = createServer().listen(0, "127.0.0.1", () => {
-            const address = probe.address();
-            probe.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-        });
-    });
 }
 
 const program = findPython();

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type HostHome, inHome, writePrivate } from "../../../host/home";
+import { type HostHome, inHome, readIfThere, writePrivate } from "../../../host/home";
 import { UserError } from "../../errors";
 import { run } from "../../process";
 import { type Runner, runnerName, supervisorArgv } from "./index";
@@ -43,8 +43,7 @@ export function launchd(home: HostHome): Runner {
         async start() {
             fs.mkdirSync(path.dirname(file), { recursive: true });
             const wanted = agentPlist(label, home);
-            const isAsWanted = fs.existsSync(file) && fs.readFileSync(file, "utf8") === wanted;
-            if (isAsWanted && (await isRunning())) {
+            if (readIfThere(file) === wanted && (await isRunning())) {
                 await launchctl("kill", "SIGHUP", service);
                 return;
             }

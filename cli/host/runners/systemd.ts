@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
-import { type HostHome, writePrivate } from "../../../host/home";
+import { type HostHome, readIfThere, writePrivate } from "../../../host/home";
 import { UserError } from "../../errors";
 import { run } from "../../process";
 import { type Runner, runnerName, supervisorArgv } from "./index";
@@ -27,8 +27,7 @@ export function systemd(home: HostHome): Runner {
         async start() {
             fs.mkdirSync(path.dirname(file), { recursive: true });
             const wanted = unitFile(home);
-            const isAsWanted = fs.existsSync(file) && fs.readFileSync(file, "utf8") === wanted;
-            if (isAsWanted && (await isRunning())) {
+            if (readIfThere(file) === wanted && (await isRunning())) {
                 await systemctl("reload", unit);
                 return;
             }

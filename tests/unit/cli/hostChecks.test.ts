@@ -12,6 +12,7 @@ import { junitXml } from "../../../cli/checks/junit";
 import { llmServerCheck } from "../../../cli/checks/llmServers";
 import { type MachineKind, machineOf } from "../../../cli/checks/machine";
 import { verificationOf } from "../../../cli/documents";
+import { freePort } from "../../ports";
 
 const lying = join(__dirname, "lying");
 const python = execFileSync("python3", ["-c", "import sys; print(sys.executable)"], {
@@ -278,14 +279,6 @@ describe("LLM servers on the host", () => {
             hint: expect.stringContaining("Restart the server"),
         });
     });
-
-    /** One that nobody listens on. */
-    async function freePort(): Promise<number> {
-        const server = createServer();
-        const port = await listen(server);
-        await new Promise((closed) => server.close(closed));
-        return port;
-    }
 
     it("are nobody's duty", async () => {
         expect(await look({ Ollama: await freePort() })).toMatchObject({ status: "SKIP" });
