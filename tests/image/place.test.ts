@@ -3,7 +3,7 @@
 import type Docker from "dockerode";
 import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exec, hostPort, logs, removeAll, run, secrets, ssh, startHealthy } from "./base-container";
+import { exec, hostPort, logs, removeAll, run, secrets, ssh, startHealthy, untilHealthy } from "./base-container";
 import { baseImage, onlyListed, readImageJson } from "./base-image";
 import { computeImage } from "./compute-image";
 
@@ -176,6 +176,7 @@ describe("a network's own authority", () => {
 
     it("survives a restart, and says nothing in the log", async () => {
         await container.restart({ t: 20 });
+        await untilHealthy(container, 120);
         expect(await run(container, ["bash", "-c", "ls /usr/local/share/ca-certificates/carbon"])).toBe(
             "1.crt",
         );
