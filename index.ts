@@ -12,7 +12,7 @@ import { loadSettings } from "./settings";
 const settings = loadSettings();
 const host = hostRoute(settings);
 const foreignSecrets = { ...llmSecrets(settings), ...host?.secrets };
-const { stack, dockerContext, caCertificates } = settings;
+const { stack, user, dockerContext, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.
 const { platforms, builder, push } = settings;
@@ -25,11 +25,11 @@ const image = (compute ?? base).tag;
 // Containers: the services, and the workspace that knows their passwords.
 const provider = new docker.Provider("docker", dockerContext === "default" ? {} : { context: dockerContext });
 const opts = { providers: { docker: provider } };
-const network = new SuiteNetwork("suite", { stack, subnet: settings.subnet }, opts).networkName;
-const keys = new Keys("keys", { stack }, opts).volumeName;
+const network = new SuiteNetwork("suite", { stack, user, subnet: settings.subnet }, opts).networkName;
+const keys = new Keys("keys", { stack, user }, opts).volumeName;
 const { bindAddress, ports, tlsNames, workspaceDir, environment, gpu: route } = settings;
 const hosted = { bindAddress, ports, tlsNames, workspaceDir, caCertificates, environment, gpu: route };
-const common = { stack, choice: settings, values: settings, ...hosted, network, keys };
+const common = { stack, user, choice: settings, values: settings, ...hosted, network, keys };
 const services: Service[] = [];
 for (const spec of settings.services) {
     const from = settings.serviceImages[spec.name] ?? (spec.image === "base" ? base.tag : image);

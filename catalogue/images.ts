@@ -24,7 +24,7 @@ export interface ImageChoice {
  * Label of an image with what stands for its content. The embedded engine takes an image that has it instead of building
  * it again.
  */
-const contentLabel = "carbon.content";
+export const contentLabel = "carbon.content";
 
 /** How one of the two images is built. The build context is the project's folder. */
 export interface ImageBuild {

@@ -21,6 +21,27 @@ export function containerName(stack: string, service: string): string {
     return `carbon-${stack}-${service}`;
 }
 
+/**
+ * Labels of what belongs to a stack: by them a clone that has lost the stack's state knows its own again.
+ *
+ * @param service What it is, or belongs to.
+ */
+export function stackLabels(stack: string, service: string): { label: string; value: string }[] {
+    return [
+        { label: "carbon.stack", value: stack },
+        { label: "carbon.service", value: service },
+    ];
+}
+
+/** The same for what stays when the stack goes down, with the user who made it. */
+export function lastingLabels(
+    stack: string,
+    service: string,
+    user: string,
+): { label: string; value: string }[] {
+    return [...stackLabels(stack, service), { label: "carbon.user", value: user }];
+}
+
 /** A named volume; `volume` is the catalogue's short name (`home`, `postgres`, …). */
 export function volumeName(stack: string, volume: string): string {
     return `carbon-${stack}-${volume}`;

@@ -25,12 +25,22 @@ export interface BuiltImage {
  * Builds the suite's images as the program does, with the same arguments and tags, so that a later `up` finds
  * everything in the cache; one after the other, as two builds would write over one another in a terminal.
  *
+ * @param folders Those to build; both when absent.
  * @throws UserError when a build fails; Docker has shown why.
  */
-export async function buildImages(settings: Settings, session: Session): Promise<BuiltImage[]> {
+export async function buildImages(
+    settings: Settings,
+    session: Session,
+    folders: readonly ImageBuild["folder"][] = ["base", "compute"],
+): Promise<BuiltImage[]> {
     const { base, compute } = suiteImages(settings);
-    const built = [await buildImage(base, settings, session)];
-    return compute ? [...built, await buildImage(compute, settings, session)] : built;
+    const built: BuiltImage[] = [];
+    for (const image of [base, compute]) {
+        if (image && folders.includes(image.folder)) {
+            built.push(await buildImage(image, settings, session));
+        }
+    }
+    return built;
 }
 
 async function buildImage(image: ImageBuild, settings: Settings, session: Session): Promise<BuiltImage> {

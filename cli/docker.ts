@@ -18,6 +18,8 @@ export type { ContainerDetails, DockerInfo };
 export const stackLabel = "carbon.stack";
 /** Label with the service's name. */
 export const serviceLabel = "carbon.service";
+/** Label with the name of the user who made it. */
+export const userLabel = "carbon.user";
 
 /**
  * Runs the `docker` command, which knows the user's context, host and logins.
@@ -89,9 +91,9 @@ export function everyContainer(): Promise<ContainerDetails[]> {
     return inspectContainers();
 }
 
-/** Every container that is running, whoever made it. */
+/** Every container that is running or paused, and so holds its ports, whoever made it. */
 export function runningContainers(): Promise<ContainerDetails[]> {
-    return inspectContainers("status=running");
+    return inspectContainers("status=running", "status=paused");
 }
 
 async function inspectContainers(...filters: string[]): Promise<ContainerDetails[]> {

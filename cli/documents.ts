@@ -87,17 +87,42 @@ export const dockerInfo = z.object({
 });
 export type DockerInfo = z.infer<typeof dockerInfo>;
 
+/** What `docker update` can change on a container; 0 or nothing where it has no such limit. Memory in bytes. */
+const limits = z.object({
+    Memory: optional(z.number()),
+    MemorySwap: optional(z.number()),
+    MemoryReservation: optional(z.number()),
+    NanoCpus: optional(z.number()),
+    CpuShares: optional(z.number()),
+    CpuPeriod: optional(z.number()),
+    CpuQuota: optional(z.number()),
+    CpuRealtimePeriod: optional(z.number()),
+    CpuRealtimeRuntime: optional(z.number()),
+    CpusetCpus: optional(z.string()),
+    CpusetMems: optional(z.string()),
+    BlkioWeight: optional(z.number()),
+    PidsLimit: optional(z.number()),
+    RestartPolicy: optional(z.object({ Name: z.string() })),
+});
+export type ContainerLimits = z.infer<typeof limits>;
+
 const portBinding = z.object({ HostIp: z.string(), HostPort: z.string() });
 
 /** What `docker inspect` says of a container, as far as it is shown. */
 const containerDetails = z.object({
     Id: z.string().min(1),
     Name: z.string(),
+    /** When it was made (ISO 8601). */
+    Created: optional(z.string()),
+    HostConfig: optional(limits),
     State: z.object({
         Status: z.string(),
         StartedAt: optional(z.string()),
         FinishedAt: optional(z.string()),
-        Health: optional(z.object({ Status: z.string() })),
+        ExitCode: optional(z.number()),
+        Health: optional(
+            z.object({ Status: z.string(), Log: optional(z.array(z.object({ Output: z.string() }))) }),
+        ),
         /** True where Linux ended its main process for want of memory. */
         OOMKilled: optional(z.boolean()),
     }),
@@ -113,10 +138,24 @@ const containerDetails = z.object({
             .record(z.string(), z.array(portBinding).nullable())
             .nullish()
             .transform((ports) => ports ?? {}),
+        /** By network name. */
+        Networks: optional(
+            z.record(z.string(), z.object({ NetworkID: z.string(), Aliases: optional(z.array(z.string())) })),
+        ),
     }),
 });
 export const containers = z.array(containerDetails);
 export type ContainerDetails = z.infer<typeof containerDetails>;
+
+/** What `docker network inspect` says of a network, as far as it is shown. */
+export const networks = z.array(
+    z.object({
+        Id: z.string().min(1),
+        Name: z.string(),
+        Created: optional(z.string()),
+        IPAM: optional(z.object({ Config: optional(z.array(z.object({ Subnet: optional(z.string()) }))) })),
+    }),
+);
 
 /** What a stack's state file says of its last deployment. */
 export const checkpoint = z.object({

@@ -103,7 +103,12 @@ function depth(service: string): number {
     return needs ? depth(needs) + 1 : 0;
 }
 
-async function untilHealthy(session: Session, group: readonly ContainerDetails[]): Promise<void> {
+/**
+ * Waits until each of the containers is healthy.
+ *
+ * @throws UserError naming the service that does not get well; Interrupted at Ctrl-C.
+ */
+export async function untilHealthy(session: Session, group: readonly ContainerDetails[]): Promise<void> {
     const deadline = Date.now() + patienceMilliseconds;
     for (;;) {
         const all = await stackContainers(session.stack);

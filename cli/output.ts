@@ -55,6 +55,21 @@ export function formatDuration(milliseconds: number): string {
     return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
+/** How long ago: `5 min`, `3 h`, `2 d`: the largest unit is enough. */
+export function formatAge(since: string, now: number): string {
+    const minutes = (now - Date.parse(since)) / 60_000;
+    if (!Number.isFinite(minutes)) {
+        return "-";
+    }
+    if (minutes < 2) {
+        return formatDuration(minutes * 60_000);
+    }
+    if (minutes < 120) {
+        return `${Math.floor(minutes)} min`;
+    }
+    return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 60 / 24)} d`;
+}
+
 /** `1.5 GB`, in units of 1000 as Docker and disk vendors count. */
 export function formatBytes(bytes: number): string {
     return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;

@@ -21,7 +21,14 @@ import {
 import { type AppPort, memoryLimit } from "../catalogue/chosen";
 import { documentPath, launcherCards, servicesDocument } from "../catalogue/document";
 import { type GpuAccess, type GpuRoute, gpuAccess, type HostGateway, isPassedIn } from "../catalogue/gpu";
-import { containerName, machineName, passwordName, volumeName } from "../catalogue/names";
+import {
+    containerName,
+    lastingLabels,
+    machineName,
+    passwordName,
+    stackLabels,
+    volumeName,
+} from "../catalogue/names";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
 const secretsFolder = "/run/carbon/secrets";
@@ -41,6 +48,8 @@ export interface MountedVolume {
 /** What the containers of a stack have in common. */
 export interface StackArgs {
     stack: string;
+    /** Name of the user who deploys. */
+    user: string;
     /** Decides which ports and secrets there are. */
     choice: Choice;
     /** Values of the settings that the catalogue refers to. */
@@ -116,7 +125,7 @@ export class Service extends pulumi.ComponentResource {
 
     constructor(name: string, args: ServiceArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:Service", name, {}, opts);
-        const { spec, stack } = args;
+        const { spec, stack, user } = args;
         this.spec = spec;
         this.secrets = spec.secrets
             .filter((secret) => isIncluded(secret, args.choice))
@@ -124,8 +133,9 @@ export class Service extends pulumi.ComponentResource {
         const volumes = spec.volumes.map((volume) => {
             const { name: created } = new docker.Volume(
                 `${name}-${volume.name}-volume`,
-                { name: volumeName(stack, volume.name) },
-                { parent: this, retainOnDelete: true },
+                { name: volumeName(stack, volume.name), labels: lastingLabels(stack, spec.name, user) },
+                // Docker changes no volume's labels: one that has others is the stack's all the same.
+                { parent: this, retainOnDelete: true, ignoreChanges: ["labels"] },
             );
             return { volumeName: created, containerPath: volume.path, shared: volume.shared };
         });
@@ -141,10 +151,7 @@ export class Service extends pulumi.ComponentResource {
                 command: spec.command,
                 envs: environment(args),
                 uploads: this.uploads(args),
-                labels: [
-                    { label: "carbon.stack", value: stack },
-                    { label: "carbon.service", value: spec.name },
-                ],
+                labels: stackLabels(stack, spec.name),
                 networkMode: "bridge",
                 networksAdvanced: [{ name: args.network, aliases: [spec.name] }],
                 // Docker's word for the address.

@@ -1,10 +1,12 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { gatewayOf, networkName } from "../catalogue/names";
+import { gatewayOf, lastingLabels, networkName } from "../catalogue/names";
 
 /** Arguments of {@link SuiteNetwork}. */
 export interface SuiteNetworkArgs {
     stack: string;
+    /** Name of the user who deploys. */
+    user: string;
     /** Its address range in CIDR form; Docker chooses when absent. */
     subnet?: string;
 }
@@ -16,16 +18,18 @@ export class SuiteNetwork extends pulumi.ComponentResource {
 
     constructor(name: string, args: SuiteNetworkArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:SuiteNetwork", name, {}, opts);
-        const { stack, subnet } = args;
+        const { stack, user, subnet } = args;
         const network = new docker.Network(
             `${name}-network`,
             {
                 name: networkName(stack),
                 driver: "bridge",
+                labels: lastingLabels(stack, "network", user),
                 // Docker's choice of the gateway is the same, but would read back as a difference.
                 ipamConfigs: subnet === undefined ? undefined : [{ subnet, gateway: gatewayOf(subnet) }],
             },
-            { parent: this, deleteBeforeReplace: true },
+            // Docker changes no network's labels: one that has others is the stack's all the same.
+            { parent: this, deleteBeforeReplace: true, ignoreChanges: ["labels"] },
         );
         this.networkName = network.name;
         this.registerOutputs({ networkName: this.networkName });

@@ -8,7 +8,7 @@ import {
     realpathSync,
     statSync,
 } from "node:fs";
-import { homedir, hostname } from "node:os";
+import { homedir, hostname, userInfo } from "node:os";
 import * as path from "node:path";
 
 /** The machine as far as the settings depend on it; tests hand in one of their own. */
@@ -16,6 +16,8 @@ export interface Machine {
     env: Record<string, string | undefined>;
     /** Home folder of the user. */
     home: string;
+    /** Name of the user, or the number where it has none. */
+    user: string;
     /** Folder of Pulumi.yaml. */
     projectDir: string;
     /** Node's name of the processor: `arm64`, `x64`, … */
@@ -58,6 +60,7 @@ export function thisMachine(projectDir: string): Machine {
     return {
         env: process.env,
         home: homedir(),
+        user: userName(),
         projectDir,
         arch: process.arch,
         hostname: () => (process.platform === "darwin" ? bonjourName() : undefined) ?? hostname(),
@@ -69,6 +72,15 @@ export function thisMachine(projectDir: string): Machine {
         dockerMemory: dockerMemoryOnce,
         gitIdentity: gitIdentityOnce,
     };
+}
+
+function userName(): string {
+    try {
+        return userInfo().username;
+    } catch {
+        // A user without an entry, as in some containers.
+        return String(process.getuid?.());
+    }
 }
 
 /** A function that looks only once, as programs take their time and the machine stays the same. */

@@ -40,6 +40,8 @@ export interface Settings extends Answers, Choices {}
 /** The same without what programs have to be asked for. */
 export interface Choices extends Omit<SettingValues, Resolved> {
     stack: string;
+    /** Name of the user who deploys. */
+    user: string;
     platforms: Platform[];
     /** Docker context that the containers run in; `default` is the plain one. */
     dockerContext: string;
@@ -90,6 +92,7 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
     return {
         ...asChosen,
         stack,
+        user: machine.user,
         platforms: [...new Set(values.platforms.map((platform) => nativeResolved(platform, machine.arch)))],
         dockerContext,
         builder: builder === "auto" ? dockerContext : builder,

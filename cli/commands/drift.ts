@@ -1,34 +1,63 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import { action, type Handler } from "../action";
-import { nameOf } from "../docker";
+import { findDrift } from "../drift";
+import type { Difference } from "../drift/difference";
+import type { ResourceDifference } from "../engines/types";
 import { exitCodes } from "../errors";
-import { serviceNames, stoppedContainers } from "../lifecycle";
+import { renderTable } from "../tables";
 
 /** `carbon drift`. */
 export function addDrift(program: Command): void {
     program
         .command("drift")
-        .description("compare the stack with what is really there; a preview that expects no changes")
+        .description("compare the stack with what is really there; exit code 3 where something differs")
         .action(action(drift));
 }
 
+/** A row of the table. */
+type Row = Pick<Difference, "what" | "property" | "expected" | "found">;
+
 const drift: Handler<unknown> = async (session) => {
     const settings = session.settings();
-    const stopped = await stoppedContainers(session);
-    if (stopped.length > 0) {
-        const names = serviceNames(stopped);
-        session.output.result(
-            `${pc.yellow("Stopped:")} ${names}. \`./carbon start${session.stackFlag()}\` starts them; then the rest can be compared.`,
-            { stack: session.stack, clean: false, stopped: stopped.map(nameOf) },
-        );
-        return exitCodes.drift;
-    }
     const engine = await session.announcedEngine();
-    const { clean, changes, differences } = await engine.drift(session.request(settings));
+    const own = (await findDrift(session, engine)).differences;
+    // What differs is found already, and an engine's look may change it: the Docker provider deletes what is stopped.
+    const rest = await engine.drift(session.request(settings), { refresh: own.length === 0 });
+    const rows: Row[] = [...own, ...rest.differences.flatMap(rowsOf)];
+    const clean = rows.length === 0;
+    const table = renderTable(
+        ["What", "Property", "Expected", "Found"],
+        rows.map(({ what, property, expected, found }) => [
+            what,
+            property,
+            expected,
+            { text: found, colour: pc.red },
+        ]),
+        session.width,
+    );
     const text = clean
         ? `${pc.green("No drift:")} the stack ${session.stack} is what it was deployed as.`
-        : `${pc.red("Drift:")} what differs is listed above. \`./carbon up${session.stackFlag()}\` puts it right.`;
-    session.output.result(text, { stack: session.stack, engine: engine.name, clean, changes, differences });
+        : `\n${table}\n\n${pc.red("Drift:")} \`./carbon up${session.stackFlag()}\` puts it right.`;
+    session.output.result(text, {
+        stack: session.stack,
+        engine: engine.name,
+        clean,
+        changes: rest.changes,
+        differences: [
+            ...own.map(({ kind, what, property, expected, found }) => ({
+                ...{ kind, what, property, expected, found },
+            })),
+            ...rest.differences,
+        ],
+    });
     return clean ? 0 : exitCodes.drift;
 };
+
+/** What an engine would do, by the name that the program gives a resource. */
+function rowsOf({ urn, operation, properties }: ResourceDifference): Row[] {
+    const what = urn.split("::").slice(3).join("::") || urn;
+    return properties.length > 0
+        ? properties.map(({ name, expected, found }) => ({ what, property: name, expected, found }))
+        : [{ what, property: "resource", expected: "as deployed", found: `up would ${operation} it` }];
+}

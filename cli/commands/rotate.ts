@@ -28,7 +28,7 @@ const rotate: Handler<unknown> = async (session, _options, [what]) => {
     session.output.note(
         `New passwords for ${keys.join(", ")}: what knows the old ones, such as keychains, scripts and open sessions, has to learn them.`,
     );
-    await bringUp(session, chosen);
+    await bringUp(session, { changing: chosen });
 };
 
 /** @throws UserError listing what there is. */

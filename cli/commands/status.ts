@@ -6,7 +6,7 @@ import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "..
 import { exitCodes } from "../errors";
 import { serviceNames, stoppedOf } from "../lifecycle";
 import { type Memory, memorySetting, readMemory } from "../memory";
-import { formatDuration, plural } from "../output";
+import { formatAge, plural } from "../output";
 import { printableLine } from "../printable";
 import { lastUpdate } from "../project";
 import type { Session } from "../session";
@@ -132,19 +132,4 @@ function describeKill({ service, memory }: ServiceStatus): string {
     const what = memory?.killed ? plural(memory.killed, "program") : "the service";
     const limit = memory?.limit ? `, of which it may use ${mebibytes(memory.limit)} MiB` : "";
     return `\n${pc.yellow("!")} ${printableLine(service)}: Linux has ended ${what} for want of memory${limit}. ${memorySetting(service)} raises the limit.`;
-}
-
-/** `5 min`, `3 h`, `2 d`: the largest unit is enough. */
-function formatAge(since: string, now: number): string {
-    const minutes = (now - Date.parse(since)) / 60_000;
-    if (!Number.isFinite(minutes)) {
-        return "-";
-    }
-    if (minutes < 2) {
-        return formatDuration(minutes * 60_000);
-    }
-    if (minutes < 120) {
-        return `${Math.floor(minutes)} min`;
-    }
-    return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 60 / 24)} d`;
 }

@@ -5,6 +5,8 @@ import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, removeOutdated } from "../deployedImages";
 import { stackOutputs } from "../documents";
+import { findDrift } from "../drift";
+import { askForOthers, heal, type Permissions } from "../drift/heal";
 import type { DeploymentEngine, DeploymentRequest, Outcome } from "../engines/types";
 import { messageOf, UserError } from "../errors";
 import { describeExposure } from "../exposure";
@@ -25,12 +27,22 @@ export function addUp(program: Command): void {
     program
         .command("up")
         .description("build what has changed, launch it, check it, and say where everything is")
+        .option(
+            "--replace-foreign",
+            "remove containers and networks that have the stack's names and are not the stack's",
+            false,
+        )
+        .option(
+            "--take-over",
+            "take over a stack of this name that another user has made, with its data",
+            false,
+        )
         .action(action(up));
 }
 
-const up: Handler<unknown> = async (session) => {
+const up: Handler<Permissions> = async (session, permissions) => {
     ensureAnswerable(session, "up");
-    await bringUp(session);
+    await bringUp(session, { permissions });
 };
 
 /** A password of the stack's. */
@@ -44,10 +56,14 @@ export interface Password {
 /**
  * Deploys, checks, and says where everything is.
  *
- * @param changing Passwords that are made anew.
+ * @param options.changing Passwords that are made anew.
+ * @param options.permissions To take away what is not the stack's; none when absent.
  */
-export async function bringUp(session: Session, changing: readonly Password[] = []): Promise<void> {
-    const replace = changing.map(({ resource }) => resource);
+export async function bringUp(
+    session: Session,
+    { changing = [], permissions }: { changing?: readonly Password[]; permissions?: Permissions } = {},
+): Promise<void> {
+    const passwords = changing.map(({ resource }) => resource);
     const started = Date.now();
     const settings = session.settings();
     await ensureReady(settings, "deploy", session.output);
@@ -57,9 +73,12 @@ export async function bringUp(session: Session, changing: readonly Password[] = 
     if (exposure) {
         session.output.note(`${pc.yellow("!")} ${exposure}`);
     }
+    const drift = await findDrift(session, engine);
+    await askForOthers(session, drift, permissions ?? { replaceForeign: false, takeOver: false });
     await ensureHost(session, settings);
     await startStopped(session);
-    await askAfterPreview(session, engine, request, settings, replace);
+    await askAfterPreview(session, engine, request, settings, passwords);
+    const replace = [...passwords, ...(await heal(session, settings, drift.differences))];
     if (ensureWorkspaceFolder(settings)) {
         session.output.note(`Made the folder ${settings.workspaceDir}; it is /workspace in the containers.`);
     }
@@ -69,7 +88,7 @@ export async function bringUp(session: Session, changing: readonly Password[] = 
     if (removed.length > 0) {
         session.output.note(`Removed what this stack no longer needs: ${removed.join(", ")}`);
     }
-    if (replace.length > 0) {
+    if (passwords.length > 0) {
         forgetLogin(session.project);
     }
     await renewKnownHosts(session);

@@ -2,11 +2,13 @@ import {
     createDisplay,
     type Display,
     destroy,
+    formatPath,
     preview,
     refresh,
     type StackLocation,
     stackConfig,
     stackOutputs,
+    stackResources,
     type UpdateOptions,
     up,
 } from "@carbon/engine";
@@ -18,6 +20,8 @@ import {
     type Outcome,
     type PreviewOptions,
     passwordType,
+    type ResourceDifference,
+    type StateResource,
 } from "./types";
 
 type StackRequest = Pick<DeploymentRequest, "project" | "stack">;
@@ -45,12 +49,16 @@ export class EmbeddedEngine implements DeploymentEngine {
         return destroy({ ...updateOptions(request), spare: passwords ? [] : [passwordType] });
     }
 
-    async drift(request: DeploymentRequest): Promise<Drift> {
-        const differences: NonNullable<Drift["differences"]> = [];
-        const options = updateOptions(request);
-        const display = collectDifferences(options.display, differences);
-        const { changes } = await preview({ ...options, display, refresh: true });
+    async drift(request: DeploymentRequest, { refresh }: { refresh: boolean }): Promise<Drift> {
+        const differences: ResourceDifference[] = [];
+        const display = collectDifferences(differences, updateOptions(request).display);
+        const { changes } = await preview({ ...updateOptions(request), display, refresh });
         return { clean: differences.length === 0, changes, differences };
+    }
+
+    async resources({ project, stack }: StackRequest): Promise<StateResource[]> {
+        const { dir: projectDir, stateDir } = project;
+        return [...stackResources({ projectDir, stateDir, stack })];
     }
 
     async outputs(
@@ -80,14 +88,26 @@ function updateOptions(request: DeploymentRequest): UpdateOptions {
     return { ...location(request), display: createDisplay({ stream: output.progress }), signal };
 }
 
-/** Notes every resource that a preview would change, and shows it as before. */
-function collectDifferences(display: Display, differences: NonNullable<Drift["differences"]>): Display {
+/** Notes every resource that a preview would change. Of the rest, messages alone are shown. */
+function collectDifferences(differences: ResourceDifference[], display: Display): Display {
     return {
         show(event) {
             if (event.kind === "planned") {
-                differences.push({ urn: event.subject.urn, operation: event.operation });
+                const { subject, operation, changes } = event;
+                const properties = changes.map(({ path, old, new: now }) => ({
+                    name: formatPath(path),
+                    expected: asText(now),
+                    found: asText(old),
+                }));
+                differences.push({ urn: subject.urn, operation, properties });
+            } else if (event.kind === "message" || event.kind === "failed") {
+                display.show(event);
             }
-            display.show(event);
         },
     };
+}
+
+/** A value in a table. Secrets and what is not known yet are JSON as their names in brackets. */
+function asText(value: unknown): string {
+    return typeof value === "string" ? value : (JSON.stringify(value) ?? "-");
 }

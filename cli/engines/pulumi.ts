@@ -14,10 +14,9 @@ import {
     type Outcome,
     type PreviewOptions,
     passwordType,
+    type ResourceDifference,
+    type StateResource,
 } from "./types";
-
-/** Exit code of `pulumi preview --expect-no-changes` when there are changes. */
-const unexpectedChanges = 7;
 
 const changes = z.record(z.string(), z.number());
 /** What is used of the document that `pulumi preview --json` prints. */
@@ -27,7 +26,10 @@ const plan = z.object({
             z.object({
                 op: z.string(),
                 urn: z.string(),
-                oldState: z.object({ retainOnDelete: z.boolean().nullish() }).nullish(),
+                oldState: z.looseObject({ retainOnDelete: z.boolean().nullish() }).nullish(),
+                newState: z.looseObject({}).nullish(),
+                /** By property path. */
+                detailedDiff: z.record(z.string(), z.unknown()).nullish(),
             }),
         )
         .nullish(),
@@ -38,7 +40,17 @@ const exported = z.object({
     deployment: z
         .object({
             resources: z
-                .array(z.object({ urn: z.string(), retainOnDelete: z.boolean().nullish() }))
+                .array(
+                    z.object({
+                        urn: z.string(),
+                        type: z.string(),
+                        id: z.string().optional(),
+                        inputs: z.record(z.string(), z.unknown()).nullish(),
+                        delete: z.boolean().nullish(),
+                        pendingReplacement: z.boolean().nullish(),
+                        retainOnDelete: z.boolean().nullish(),
+                    }),
+                )
                 .nullish(),
         })
         .nullish(),
@@ -100,21 +112,21 @@ export class PulumiCli implements DeploymentEngine {
         return this.countingKept(request, () => this.mustSucceed(request, "destroy", args));
     }
 
-    async drift(request: DeploymentRequest): Promise<Drift> {
+    async drift(request: DeploymentRequest, { refresh }: { refresh: boolean }): Promise<Drift> {
         await this.select(request);
-        if (request.output.json) {
-            const { steps, changes } = await this.plan(request, ["--refresh"]);
-            const differences = steps
-                .filter(({ op }) => op !== "same" && op !== "refresh")
-                .map(({ op, urn }) => ({ urn, operation: op }));
-            return { clean: differences.length === 0, changes, differences };
+        const { steps, changes } = await this.plan(request, refresh ? ["--refresh"] : []);
+        const differences = steps
+            .filter(({ op }) => op !== "same" && op !== "refresh")
+            .map((step) => ({ urn: step.urn, operation: step.op, properties: propertiesOf(step) }));
+        return { clean: differences.length === 0, changes, differences };
+    }
+
+    async resources(request: Pick<DeploymentRequest, "project" | "stack">): Promise<StateResource[]> {
+        if (!(await this.exists(request))) {
+            return [];
         }
-        const args = ["--refresh", "--diff", "--expect-no-changes"];
-        const exitCode = await this.interact(request, "preview", args);
-        if (exitCode !== 0 && exitCode !== unexpectedChanges) {
-            throw new UserError("pulumi preview failed; what went wrong is above.");
-        }
-        return { clean: exitCode === 0 };
+        const { deployment } = await this.document(request, exported, ["stack", "export"]);
+        return deployment?.resources ?? [];
     }
 
     async outputs(
@@ -228,6 +240,30 @@ export class PulumiCli implements DeploymentEngine {
             env: pulumiEnv(project, process.env, false),
         });
     }
+}
+
+/** The properties of a preview's step, by the first name of their paths: of lists and objects the whole is shown. */
+function propertiesOf({
+    detailedDiff,
+    oldState,
+    newState,
+}: NonNullable<z.infer<typeof plan>["steps"]>[number]): ResourceDifference["properties"] {
+    const names = Object.keys(detailedDiff ?? {}).map((path) => path.replace(/[.[].*/, ""));
+    const value = (state: typeof oldState, name: string, places: string[]) =>
+        places
+            .map((place) => (state?.[place] as Record<string, unknown> | undefined)?.[name])
+            .find((found) => found !== undefined);
+    return [...new Set(names)].map((name) => ({
+        name,
+        expected: asText(value(newState, name, ["inputs"])),
+        found: asText(value(oldState, name, ["outputs", "inputs"])),
+    }));
+}
+
+/** As a table shows it. Pulumi writes a secret as an object that begins with this key. */
+function asText(value: unknown): string {
+    const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "-");
+    return text.includes("4dabf18193072939515e22adb298388d") ? "[secret]" : text;
 }
 
 /** Resources by their names, which are the ends of their URNs. */

@@ -30,8 +30,29 @@ export interface Drift {
     clean: boolean;
     /** Absent where the engine does not say. */
     changes?: Changes;
-    /** Resources that differ, by URN, with what would happen to each. Absent where they were shown instead. */
-    differences?: { urn: string; operation: string }[];
+    /** Resources that differ, by URN, with what would happen to each. */
+    differences: ResourceDifference[];
+}
+
+/** A resource that a deployment would put right. */
+export interface ResourceDifference {
+    urn: string;
+    /** What would happen to it: `create`, `update`, `replace`, `delete`, `keep`. */
+    operation: string;
+    /** The properties that differ, as far as the engine says, as text; "[secret]" for a secret. */
+    properties: { name: string; expected: string; found: string }[];
+}
+
+/** A resource of the stack's state. */
+export interface StateResource {
+    urn: string;
+    type: string;
+    id?: string;
+    inputs?: Record<string, unknown> | null;
+    /** Replaced already; waits for its deletion. */
+    delete?: boolean | null;
+    /** Deleted already; waits for its replacement. */
+    pendingReplacement?: boolean | null;
 }
 
 /** How a preview is made. */
@@ -55,8 +76,14 @@ export interface DeploymentEngine {
     refresh(request: DeploymentRequest): Promise<Outcome>;
     /** @param options.passwords Whether the passwords go, too, or stay for the next `up`. */
     destroy(request: DeploymentRequest, options: { passwords: boolean }): Promise<Outcome>;
-    /** Compares the program and the stack's state with what is really there, showing what differs. */
-    drift(request: DeploymentRequest): Promise<Drift>;
+    /**
+     * Compares the program with the stack's state.
+     *
+     * @param options.refresh Compare them with what is really there, too.
+     */
+    drift(request: DeploymentRequest, options: { refresh: boolean }): Promise<Drift>;
+    /** The resources of the stack's state, with their secrets closed; none where there is no state. */
+    resources(request: Pick<DeploymentRequest, "project" | "stack">): Promise<StateResource[]>;
     /** The stack's outputs, or undefined where it is not deployed. */
     outputs(
         request: Pick<DeploymentRequest, "project" | "stack">,

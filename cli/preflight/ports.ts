@@ -1,4 +1,5 @@
 import * as net from "node:net";
+import { containerName } from "../../catalogue/names";
 import type { Settings } from "../../settings/parse";
 import { type ContainerDetails, nameOf, stackLabel } from "../docker";
 import { type Finding, failure, ok } from "./finding";
@@ -54,7 +55,10 @@ async function checkPort(
     containers: readonly ContainerDetails[],
 ): Promise<Finding | undefined> {
     const holder = containers.find((container) => publishes(container, address, port));
-    if (holder?.Config.Labels[stackLabel] === settings.stack) {
+    // What has the stack's names is the stack's, or is asked about apart.
+    const names = ["workspace", ...settings.services.map((one) => one.name)];
+    const isNamesake = names.some((one) => holder && nameOf(holder) === containerName(settings.stack, one));
+    if (holder?.Config.Labels[stackLabel] === settings.stack || isNamesake) {
         return undefined;
     }
     const problem = holder ? `is taken by the container ${nameOf(holder)}` : await whyNotFree(address, port);

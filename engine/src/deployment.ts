@@ -161,8 +161,9 @@ export class Deployment implements MonitorHandler {
         const { type, version } = registration;
         const { contexts } = this.stack;
         const provider = isProviderType(type) ? undefined : await this.providerOf(registration);
-        const given =
+        const asked =
             isProviderType(type) && version ? { ...registration.inputs, version } : registration.inputs;
+        const given = keepIgnored(asked, known, registration.ignoreChanges);
         const inputs = driverFor(type).check(given, contexts.for({ urn, type, provider }));
         const deleted = this.deletedFirst.get(urn);
         const old = deleted ? undefined : known;
@@ -281,7 +282,7 @@ export class Deployment implements MonitorHandler {
 
     private stateFor(
         urn: string,
-        { name, version, aliases, deleteBeforeReplace, ...recorded }: Registration,
+        { name, version, aliases, deleteBeforeReplace, ignoreChanges, ...recorded }: Registration,
         old: ResourceState | undefined,
     ): ResourceState {
         const now = new Date().toISOString();
@@ -309,6 +310,13 @@ export async function removeLeftovers({ contexts, state }: OpenStack): Promise<v
         }
         await snapshot.settle(undefined, undefined, operation);
     }
+}
+
+/** The option `ignoreChanges`: the properties named keep the value that they had, or stay absent. */
+function keepIgnored(inputs: Props, old: ResourceState | undefined, ignored: readonly string[] = []): Props {
+    const kept = Object.entries(old?.inputs ?? {}).filter(([name]) => ignored.includes(name));
+    const others = Object.entries(inputs).filter(([name]) => !old || !ignored.includes(name));
+    return Object.fromEntries([...others, ...kept]);
 }
 
 /** What asks for a replacement beside the resource's own inputs. */

@@ -1,4 +1,6 @@
 // The one entry: nothing outside this package imports anything else of it.
+
+export { formatPath } from "./diff";
 export { createDisplay } from "./display";
 export { attestationEnvironment, buildxArguments } from "./drivers/buildx";
 export { EngineError, messageOf } from "./engine-error";
@@ -11,6 +13,7 @@ export {
     refresh,
     stackConfig,
     stackOutputs,
+    stackResources,
     type UpdateOptions,
     type UpdateResult,
     up,

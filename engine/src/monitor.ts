@@ -23,6 +23,8 @@ export interface Registration
     /** Version of the SDK package; part of its default provider's name. */
     version?: string;
     deleteBeforeReplace?: boolean;
+    /** Names of properties that keep their old value. */
+    ignoreChanges?: string[];
     /** URNs that the resource had before. */
     aliases: string[];
 }
@@ -253,6 +255,7 @@ function readRegistration(request: resource.RegisterResourceRequest): Registrati
             options.propertydependenciesMap.map(([key, { urnsList }]) => [key, urnsList]),
         ),
         deleteBeforeReplace: options.deletebeforereplacedefined ? options.deletebeforereplace : undefined,
+        ignoreChanges: options.ignorechangesList,
         replaceOnChanges: unlessEmpty(options.replaceonchangesList),
         additionalSecretOutputs: unlessEmpty(options.additionalsecretoutputsList),
         aliases: options.aliasurnsList,
@@ -267,7 +270,6 @@ const REFUSED: Partial<Record<keyof Options, string>> = {
     remote: "a remote component (remote: true)",
     importid: "import",
     customtimeouts: "customTimeouts",
-    ignorechangesList: "ignoreChanges",
     deletedwith: "deletedWith",
     replaceWithList: "replaceWith",
     hasTrigger: "replacementTrigger",
@@ -280,6 +282,13 @@ const REFUSED: Partial<Record<keyof Options, string>> = {
 
 /** @throws EngineError naming an option that the engine does not carry out. */
 function refuseOptions(options: Options): void {
+    const nested = options.ignorechangesList.find((path) => !/^\w+$/.test(path));
+    if (nested) {
+        throw new EngineError(
+            `The embedded engine supports ignoreChanges of whole properties only, and ${options.name} ` +
+                `[${options.type}] names ${nested}: name the property, or install the Pulumi CLI.`,
+        );
+    }
     const refused = Object.entries(REFUSED).find(([field]) => isSet(options[field as keyof Options]));
     if (refused) {
         throw new EngineError(

@@ -3,9 +3,10 @@ import { EngineError } from "./engine-error";
 import type { Counts, Display } from "./events";
 import { Monitor } from "./monitor";
 import { type OpenStack, openStack, type StackLocation } from "./open-stack";
-import { resolveConfig } from "./pulumi-files";
+import { readProject, resolveConfig } from "./pulumi-files";
 import { refreshSnapshot } from "./refresh";
 import { runProgram } from "./run-program";
+import { CheckpointFile, checkpointPath, type RecordedResource } from "./state";
 import { STACK_TYPE } from "./urn";
 import { type Props, reveal } from "./values";
 
@@ -83,6 +84,15 @@ export async function stackConfig(location: StackLocation): Promise<Record<strin
     } finally {
         stack.close();
     }
+}
+
+/** The resources that the stack's state records, in the order of their making, with their secrets closed. */
+export function stackResources({
+    projectDir,
+    stateDir,
+    stack,
+}: Omit<StackLocation, "passphrase">): readonly RecordedResource[] {
+    return new CheckpointFile(checkpointPath(stateDir, readProject(projectDir).name, stack)).recorded;
 }
 
 /** The outputs of the last `up`, secrets as "[secret]" unless they are to be shown. */

@@ -36,6 +36,10 @@ const resourceSchema = z.object({
     modified: text,
 });
 type Recorded = z.infer<typeof resourceSchema>;
+/** A resource as a checkpoint records it. */
+export type RecordedResource = Pick<Recorded, "urn" | "type" | "id" | "inputs" | "outputs" | "delete"> & {
+    pendingReplacement?: boolean;
+};
 const latestSchema = z.looseObject({
     secrets_providers: z
         .looseObject({
@@ -97,6 +101,11 @@ export class CheckpointFile {
             );
         }
         return provider?.state?.salt;
+    }
+
+    /** The resources as they are recorded, with their secrets closed. */
+    get recorded(): readonly RecordedResource[] {
+        return this.latest.resources ?? [];
     }
 
     /** The resources, and the creations that an interrupted run began and never recorded, their secrets opened. */

@@ -7,6 +7,7 @@ import { healthyDocker, portOffset, sandbox } from "./harness";
 const machine = {
     env: {},
     home: "/home/me",
+    user: "me",
     projectDir: "/project",
     arch: "arm64",
     readFile: () => undefined,

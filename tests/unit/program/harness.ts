@@ -52,7 +52,7 @@ export async function runProgram(
         // What Docker and git say differs, too, and so does the time zone.
         vi.doMock("../../../settings/machine.js", async (original) => {
             const actual = await original<typeof import("../../../settings/machine")>();
-            const asked = { dockerMemory: () => 8000, gitIdentity: () => ({}), ...machine };
+            const asked = { dockerMemory: () => 8000, gitIdentity: () => ({}), user: "ada", ...machine };
             return { ...actual, thisMachine: (dir: string) => ({ ...actual.thisMachine(dir), ...asked }) };
         });
         const program = await import("../../../index.js");

@@ -12,6 +12,7 @@ import { isTimezone, machineTimezone } from "../../../settings/timezone";
 const machine: Machine = {
     env: {},
     home: "/home/ada",
+    user: "ada",
     projectDir: "/home/ada/carbon",
     arch: "x64",
     readFile: () => undefined,

@@ -19,6 +19,7 @@ const certificate = readFileSync(`${__dirname}/ca.pem`, "utf8");
 const mac: Machine = {
     env: {},
     home: "/Users/ada",
+    user: "ada",
     projectDir: "/Users/ada/carbon",
     arch: "arm64",
     readFile: (file) => ({ "/ca.pem": certificate, "/empty.pem": "" })[file],

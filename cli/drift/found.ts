@@ -1,0 +1,85 @@
+import { contentLabel } from "../../catalogue/images";
+import { networkName } from "../../catalogue/names";
+import { type ContainerDetails, docker, everyContainer, lines, stackLabel, userLabel } from "../docker";
+import { networks as networksSchema, parseDocument } from "../documents";
+import { run } from "../process";
+import type { Expected } from "./expected";
+
+/** A network that is the stack's by its label, or has its name. */
+export interface FoundNetwork {
+    id: string;
+    name: string;
+    /** Value of the label with the stack's name; empty where it has none. */
+    stack: string;
+    /** Value of the label with the user's name; empty where it has none. */
+    user: string;
+    /** Only of one with the stack's name: when it was made (ISO 8601), and its address range. */
+    created?: string;
+    subnet?: string;
+}
+
+/** What Docker has. */
+export interface Found {
+    /** Every container, whoever made it. */
+    containers: ContainerDetails[];
+    networks: FoundNetwork[];
+    /** Names of all volumes. */
+    volumes: string[];
+    /** Of each image of {@link Expected}, by tag; absent where Docker does not say. */
+    images: Map<string, "there" | "moved" | "missing">;
+}
+
+/** Looks at what Docker has of a stack. */
+export async function look(stack: string, { images }: Expected): Promise<Found> {
+    const [containers, networks, volumes, states] = await Promise.all([
+        everyContainer(),
+        findNetworks(stack),
+        docker("volume", "ls", "--quiet").then(lines),
+        Promise.all(images.map(imageState)),
+    ]);
+    return { containers, networks, volumes, images: new Map(states) };
+}
+
+async function findNetworks(stack: string): Promise<FoundNetwork[]> {
+    const format = `{{.ID}}\t{{.Name}}\t{{.Label "${stackLabel}"}}\t{{.Label "${userLabel}"}}`;
+    const networks = lines(await docker("network", "ls", "--no-trunc", "--format", format))
+        .map((line) => line.split("\t"))
+        .map(([id = "", name = "", owner = "", user = ""]) => ({ id, name, stack: owner, user }))
+        .filter(({ name, stack: owner }) => owner === stack || name === networkName(stack));
+    if (networks.length === 0) {
+        return [];
+    }
+    const text = await docker("network", "inspect", ...networks.map(({ id }) => id));
+    const details = parseDocument(
+        "What `docker network inspect` says",
+        networksSchema,
+        text,
+        "`docker version` shows whether `docker` on PATH is Docker's own command.",
+    );
+    return networks.map((network) => {
+        const detail = details.find(({ Id }) => Id === network.id);
+        return { ...network, created: detail?.Created, subnet: detail?.IPAM?.Config?.[0]?.Subnet };
+    });
+}
+
+/** Whether the image under the tag is the one that the tag says, as its label has it: a tag can be moved. */
+async function imageState({
+    tags,
+    labels,
+}: Expected["images"][number]): Promise<[string, "there" | "moved" | "missing"]> {
+    const [tag = ""] = tags;
+    const filter = `label=${contentLabel}=${labels[contentLabel] ?? ""}`;
+    const [same, any] = await Promise.all(
+        [["--filter", filter], []].map((args) =>
+            run("docker", ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", ...args]),
+        ),
+    );
+    // Docker lists images of Docker Hub by their short names.
+    const short = (name: string) => name.replace(/^docker\.io\//, "");
+    const lists = (result: typeof same) =>
+        lines(result?.stdout ?? "")
+            .map(short)
+            .includes(short(tag));
+    // Where Docker does not say, nothing is known to be wrong.
+    return [tag, same?.exitCode !== 0 || lists(same) ? "there" : lists(any) ? "moved" : "missing"];
+}

@@ -1,0 +1,165 @@
+import { catalogueName, everyService } from "../../catalogue";
+import { suiteImages } from "../../catalogue/images";
+import type { Settings } from "../../settings/parse";
+import { buildImages } from "../buildImages";
+import { confirm } from "../confirm";
+import { docker, lines, stackContainers, stackLabel, stackVolumes, userLabel } from "../docker";
+import { messageOf, UserError } from "../errors";
+import { stopStack, untilHealthy } from "../lifecycle";
+import { plural } from "../output";
+import { run } from "../process";
+import type { Session } from "../session";
+import { type Difference, ofKind } from "./difference";
+import type { Drift } from "./index";
+
+/** What may be taken away for the stack's sake, beyond what is its own. */
+export interface Permissions {
+    /** What has the stack's name and is not the stack's. */
+    replaceForeign: boolean;
+    /** What another user has made. */
+    takeOver: boolean;
+}
+
+/**
+ * Refuses, or asks about, what stands in the stack's way and is not its own: things with its name that somebody made by
+ * hand, and a stack of this name that another user has made. Says so where a stack is taken over.
+ *
+ * @throws UserError naming each with its age and what it is made from; Declined.
+ */
+export async function askForOthers(session: Session, drift: Drift, permissions: Permissions): Promise<void> {
+    const foreign = ofKind(drift.differences, "foreign-container", "foreign-network");
+    if (foreign.length > 0 && !permissions.replaceForeign) {
+        const list = foreign.map(({ what, found }) => `  ${what}: ${found}`).join("\n");
+        const problem = `What is not the stack's stands in its way:\n${list}\n`;
+        await allow(session, problem, "Remove them?", "--replace-foreign removes them");
+    }
+    if (drift.isKnown) {
+        return;
+    }
+    const volumes = await stackVolumes(session.stack);
+    const unknown = ofKind(drift.differences, "unknown-container", "unknown-network");
+    if (volumes.length + unknown.length === 0) {
+        return;
+    }
+    const others = (await owners(session.stack)).filter((user) => user !== session.settings().user);
+    if (others.length > 0 && !permissions.takeOver) {
+        const problem = `There is a stack ${session.stack} already, which the user ${others.join(", ")} has made, and this clone has no state of it.\n`;
+        await allow(
+            session,
+            problem,
+            "Take it over with its data?",
+            "--take-over takes it over with its data",
+        );
+    }
+    session.output.note(
+        `This clone has no state of the stack ${session.stack}, and Docker has parts of it: it is taken over. ` +
+            `Its data stay (${plural(volumes.length, "volume")}); containers and passwords are made anew.`,
+    );
+}
+
+/** Asks where somebody is there to be asked; `--yes` is no answer to this. */
+async function allow(session: Session, problem: string, question: string, flag: string): Promise<void> {
+    if (!session.interactive || session.options.yes) {
+        throw new UserError(`${problem}Nothing was changed. ./carbon up${session.stackFlag()} ${flag}.`);
+    }
+    session.output.note(problem.trimEnd());
+    await confirm(session, question);
+}
+
+/** Users who have made volumes and networks of the stack, as their labels say. */
+async function owners(stack: string): Promise<string[]> {
+    const args = ["--filter", `label=${stackLabel}=${stack}`, "--format", `{{.Label "${userLabel}"}}`];
+    const texts = await Promise.all(["volume", "network"].map((kind) => docker(kind, "ls", ...args)));
+    return [...new Set(texts.flatMap(lines))];
+}
+
+/**
+ * Mends what no engine does: takes away what stands in the way, leaves networks that were joined, sets limits of
+ * processes, starts what is ill anew, and builds images that are gone. It does again what a run before it did not end.
+ *
+ * @returns names of the resources that have to be replaced, as they cannot be mended.
+ */
+export async function heal(
+    session: Session,
+    settings: Settings,
+    differences: readonly Difference[],
+): Promise<string[]> {
+    await removeContainers(session, differences);
+    for (const { id = "", what } of ofKind(differences, "foreign-network", "unknown-network")) {
+        session.output.note(`Removing the ${what}`);
+        await removeNetwork(id);
+    }
+    for (const { id = "", what, network = "" } of ofKind(differences, "joined-network")) {
+        session.output.note(`Taking ${what} off the network ${network}`);
+        await docker("network", "disconnect", network, id);
+    }
+    for (const { id = "", what } of ofKind(differences, "processes")) {
+        const limit = everyService.find(({ name }) => name === catalogueName(what))?.processes;
+        await docker("update", "--pids-limit", String(limit), id);
+    }
+    await rebuildImages(session, settings, differences);
+    const incurable = [...(await restartIll(session, differences)), ...ofKind(differences, "fixed-limit")];
+    return [...new Set(incurable.flatMap(({ resource }) => resource ?? []))];
+}
+
+/** Containers of the stack's are given the time to end that they have; what is not the stack's is not asked. */
+async function removeContainers(session: Session, differences: readonly Difference[]): Promise<void> {
+    const unknown = ofKind(differences, "unknown-container").map(({ id }) => id);
+    const own = (await stackContainers(session.stack)).filter(({ Id }) => unknown.includes(Id));
+    await stopStack(session, own);
+    for (const { id = "", what } of ofKind(differences, "unknown-container", "foreign-container")) {
+        session.output.note(`Removing the container of ${what} that is not this clone's`);
+        await docker("rm", "--force", id);
+    }
+}
+
+async function removeNetwork(id: string): Promise<void> {
+    const format = "{{range $id, $_ := .Containers}}{{$id}}\n{{end}}";
+    for (const container of lines(await docker("network", "inspect", "--format", format, id))) {
+        await docker("network", "disconnect", "--force", id, container);
+    }
+    await docker("network", "rm", id);
+}
+
+/** Those of the images that the deployment is going to use again: others are built by it anyway. */
+async function rebuildImages(
+    session: Session,
+    settings: Settings,
+    differences: readonly Difference[],
+): Promise<void> {
+    const gone = ofKind(differences, "missing-image", "moved-image").map(({ what }) => what);
+    const wanted = Object.values(suiteImages(settings))
+        .filter(({ tag }) => gone.includes(`image ${tag}`))
+        .map(({ folder }) => folder);
+    if (wanted.length > 0 && !settings.push) {
+        session.output.note(`Building what is gone: ${wanted.join(", ")}`);
+        await buildImages(settings, session, wanted);
+    }
+}
+
+/** @returns those that a restart does not cure. */
+async function restartIll(session: Session, differences: readonly Difference[]): Promise<Difference[]> {
+    const ill = ofKind(differences, "unhealthy");
+    const cured = await Promise.all(
+        ill.map(async ({ id = "", what }) => {
+            session.output.note(`Starting ${what} anew, as it is not healthy`);
+            return (await run("docker", ["restart", id])).exitCode === 0;
+        }),
+    );
+    const restarted = ill.filter((_, index) => cured[index]);
+    const containers = await stackContainers(session.stack);
+    const incurable = ill.filter((_, index) => !cured[index]);
+    for (const one of restarted) {
+        try {
+            await untilHealthy(
+                session,
+                containers.filter(({ Id }) => Id === one.id),
+            );
+        } catch (error) {
+            session.signal.throwIfAborted();
+            session.output.warn(messageOf(error));
+            incurable.push(one);
+        }
+    }
+    return incurable;
+}
