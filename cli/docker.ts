@@ -102,8 +102,14 @@ async function inspectContainers(...filters: string[]): Promise<ContainerDetails
     if (ids.length === 0) {
         return [];
     }
-    const text = await docker("inspect", "--type", "container", ...ids);
-    return parseDocument("What `docker inspect` says of the containers", containers, text, strangeDocker);
+    const args = ["inspect", "--type", "container", ...ids];
+    const result = await run("docker", args);
+    // It shows the others where one is gone since it was listed.
+    if (result.exitCode !== 0 && !/no such (container|object)/i.test(result.stderr)) {
+        throw new UserError(describeFailure(args, result));
+    }
+    const source = "What `docker inspect` says of the containers";
+    return parseDocument(source, containers, result.stdout, strangeDocker);
 }
 
 const strangeDocker = "Is `docker` on PATH Docker's own command? `docker version` shows it.";

@@ -43,7 +43,7 @@ const exported = z.object({
                 .array(
                     z.object({
                         urn: z.string(),
-                        type: z.string(),
+                        type: z.string().default(""),
                         id: z.string().optional(),
                         inputs: z.record(z.string(), z.unknown()).nullish(),
                         delete: z.boolean().nullish(),

@@ -314,7 +314,9 @@ export async function removeLeftovers({ contexts, state }: OpenStack): Promise<v
 
 /** The option `ignoreChanges`: the properties named keep the value that they had, or stay absent. */
 function keepIgnored(inputs: Props, old: ResourceState | undefined, ignored: readonly string[] = []): Props {
-    const kept = Object.entries(old?.inputs ?? {}).filter(([name]) => ignored.includes(name));
+    const kept = Object.entries(withoutBookkeeping(old?.inputs ?? {})).filter(([name]) =>
+        ignored.includes(name),
+    );
     const others = Object.entries(inputs).filter(([name]) => !old || !ignored.includes(name));
     return Object.fromEntries([...others, ...kept]);
 }

@@ -320,44 +320,66 @@ describe("the images of former deployments", () => {
 });
 
 describe("drift", () => {
-    const drift = (code: number): Rule[] => [{ match: "^preview ", code }, ...obedientPulumi];
-
-    it.each([
-        [0, 0, "No drift: the stack dev is what it was deployed as."],
-        [7, 3, "Drift: what differs is listed above. `./carbon up` puts it right."],
-    ])("turns pulumi's code %i into %i", async (code, expected, message) => {
+    const all = ["workspace", "postgres", "redis", "mosquitto"].map((name) => container(name));
+    const drift = async (answer: Omit<Rule, "match">, args: string[] = []) => {
         const box = sandbox();
-        box.install("pulumi", drift(code));
-        const { exitCode, stdout } = await box.carbon(["drift"]);
-        expect(exitCode).toBe(expected);
-        expect(stdout).toContain(message);
-        expect(box.commands("pulumi")).toContain("preview --stack dev --refresh --diff --expect-no-changes");
+        box.install("docker", [...running(...all), ...healthyDocker]);
+        box.install("pulumi", [{ match: "^preview ", ...answer }, ...obedientPulumi]);
+        return { ...(await box.carbon(["drift", ...args])), commands: box.commands("pulumi") };
+    };
+    const memory = { memory: { kind: "UPDATE", inputDiff: false } };
+    const plan = {
+        steps: [
+            { op: "same", urn: "urn:a" },
+            { op: "refresh", urn: "urn:a" },
+            {
+                op: "update",
+                urn: "urn:pulumi:dev::carbon::docker:index/container:Container::redis-container",
+                detailedDiff: { ...memory, "envs[0]": {} },
+                oldState: { outputs: { memory: 256 } },
+                newState: {
+                    inputs: {
+                        memory: 512,
+                        envs: { "4dabf18193072939515e22adb298388d": "1", ciphertext: "v1" },
+                    },
+                },
+            },
+            { op: "delete", urn: "urn:pulumi:dev::carbon::docker:index/volume:Volume::old-volume" },
+        ],
+        changeSummary: { same: 1, update: 1, delete: 1 },
+    };
+
+    it("is none where neither Docker nor the engine sees any", async () => {
+        const { exitCode, stdout, commands } = await drift({ stdout: JSON.stringify({ steps: [] }) });
+        expect(exitCode).toBe(0);
+        expect(stdout).toContain("No drift: the stack dev is what it was deployed as.");
+        expect(commands).toContain("preview --json --refresh --stack dev --non-interactive");
     });
 
-    it("does not call a failure drift", async () => {
-        const box = sandbox();
-        box.install("pulumi", drift(255));
-        expect(await box.carbon(["drift"])).toMatchObject({
+    it("is a table of what the engine would change, secrets by name", async () => {
+        const { exitCode, stdout } = await drift({ stdout: JSON.stringify(plan) });
+        expect(exitCode).toBe(3);
+        expect(stdout).toMatch(/What +Property +Expected +Found/);
+        expect(stdout).toMatch(/redis-container +memory +512 +256/);
+        expect(stdout).toMatch(/redis-container +envs +\[secret\] +-/);
+        expect(stdout).toMatch(/old-volume +resource +as deployed +up would delete it/);
+        expect(stdout).toContain("Drift: `./carbon up` puts it right.");
+    });
+
+    it("is no failure of the engine's", async () => {
+        expect(await drift({ code: 255, stderr: "no such thing" })).toMatchObject({
             exitCode: 1,
-            stderr: "error: pulumi preview failed; what went wrong is above.",
+            stderr: expect.stringContaining("pulumi preview --json failed"),
         });
     });
 
-    it("lists what differs with --json", async () => {
-        const box = sandbox();
-        const plan = {
-            steps: [
-                { op: "same", urn: "urn:a" },
-                { op: "replace", urn: "urn:b" },
-            ],
-            changeSummary: { same: 1, replace: 1 },
-        };
-        box.install("pulumi", [{ match: "^preview ", stdout: JSON.stringify(plan) }, ...obedientPulumi]);
-        const { exitCode, stdout } = await box.carbon(["drift", "--json"]);
+    it("is a document with --json", async () => {
+        const { exitCode, stdout } = await drift({ stdout: JSON.stringify(plan) }, ["--json"]);
         expect(exitCode).toBe(3);
         expect(JSON.parse(stdout)).toMatchObject({
             clean: false,
-            differences: [{ urn: "urn:b", operation: "replace" }],
+            changes: { delete: 1 },
+            differences: [{ operation: "update" }, { operation: "delete" }],
         });
     });
 });

@@ -85,13 +85,14 @@ describe("stop and start", () => {
         async (args) => {
             const box = sandbox();
             box.install("docker", [...running(container("redis", {}, exited)), ...healthyDocker]);
-            box.install("pulumi", obedientPulumi);
+            box.install("pulumi", [{ match: "^preview --json", stdout: "{}" }, ...obedientPulumi]);
             const { exitCode, stdout, stderr } = await box.carbon(args);
             expect(exitCode).toBe(args[0] === "drift" ? 3 : 1);
-            expect(stdout + stderr).toContain("Stopped: redis");
-            expect(box.commands("pulumi").filter((command) => /^(preview|refresh) /.test(command))).toEqual(
-                [],
-            );
+            expect(stdout + stderr).toMatch(/Stopped: redis|redis +state +running +stopped/);
+            const looks = box
+                .commands("pulumi")
+                .filter((command) => /^(preview .*--refresh|refresh) /.test(command));
+            expect(looks).toEqual([]);
         },
     );
 
@@ -242,12 +243,17 @@ describe("what is kept", () => {
         ];
         const plan = { steps, changeSummary: { delete: 2, same: 1 } };
         box.install("docker", healthyDocker);
-        box.install("pulumi", [{ match: "^preview ", stdout: JSON.stringify(plan) }, ...obedientPulumi]);
+        const nothing = { match: "^stack export ", stdout: "{}" };
+        box.install("pulumi", [
+            nothing,
+            { match: "^preview ", stdout: JSON.stringify(plan) },
+            ...obedientPulumi,
+        ]);
         const { stdout } = await box.carbon(["preview", "--json"]);
         expect(JSON.parse(stdout).changes).toEqual({ delete: 1, keep: 1, same: 1 });
         expect(JSON.parse((await box.carbon(["drift", "--json"])).stdout).differences).toEqual([
-            { urn: "urn:a", operation: "keep" },
-            { urn: "urn:b", operation: "delete" },
+            { urn: "urn:a", operation: "keep", properties: [] },
+            { urn: "urn:b", operation: "delete", properties: [] },
         ]);
     });
 

@@ -99,6 +99,7 @@ export const healthyDocker: Rule[] = [
         stdout: "Name: default\nPlatforms: linux/amd64, linux/amd64/v2, linux/arm64*\n",
     },
     { match: "^image inspect ", stdout: "sha256:0\n" },
+    { match: "^image ls ", stdout: "" },
     { match: "^ps ", stdout: "" },
     { match: "^volume ls ", stdout: "" },
     { match: "^network ls ", stdout: "" },
@@ -135,6 +136,17 @@ export function container(
     };
 }
 
+/** What `pulumi stack export` prints of a stack with these {@link container}s. */
+export function stateOf(...names: string[]): string {
+    const resources = names.map((name) => ({
+        urn: `urn:pulumi:dev::carbon::carbon:components:Service$docker:index/container:Container::${name}-container`,
+        type: "docker:index/container:Container",
+        id: `id-of-${name}`,
+        inputs: { name: `carbon-dev-${name}`, labels: [{ label: "carbon.service", value: name }] },
+    }));
+    return JSON.stringify({ version: 3, deployment: { resources } });
+}
+
 /** Rules for an engine that runs these containers. */
 export function running(...containers: ReturnType<typeof container>[]): Rule[] {
     return [
@@ -169,7 +181,7 @@ export const obedientPulumi: Rule[] = [
         stdout: JSON.stringify({ ...stackOutputs, credentials: logins() }),
     },
     { match: "^stack output ", stdout: JSON.stringify(stackOutputs) },
-    { match: "^stack export ", stdout: JSON.stringify({ version: 3, deployment: {} }) },
+    { match: "^stack export ", stdout: stateOf("workspace", "postgres", "redis", "mosquitto") },
     { match: "^stack history ", stdout: JSON.stringify([{ resourceChanges: { create: 20 } }]) },
     { match: "^(up|preview|refresh|destroy) ", stdout: "Updating (dev)\n" },
 ];
