@@ -3,6 +3,7 @@ export { createDisplay } from "./display";
 export { attestationEnvironment, buildxArguments } from "./drivers/buildx";
 export { EngineError, messageOf } from "./engine-error";
 export type { Counts, Display, EngineEvent } from "./events";
+export { type LockedStack, removeDeadLocks, removeLocks, type StackLock } from "./lock";
 export type { StackLocation } from "./open-stack";
 export {
     type DestroyOptions,
