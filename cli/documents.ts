@@ -118,13 +118,6 @@ const containerDetails = z.object({
 export const containers = z.array(containerDetails);
 export type ContainerDetails = z.infer<typeof containerDetails>;
 
-/** What a stack's state file says of its last deployment. */
-export const checkpoint = z.object({
-    checkpoint: z.object({
-        latest: z.object({ manifest: z.object({ time: z.iso.datetime({ offset: true }) }) }).nullish(),
-    }),
-});
-
 /** What buildx writes down of an image that it built. */
 export const buildMetadata = z.object({ "containerimage.digest": z.string() });
 

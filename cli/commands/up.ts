@@ -50,6 +50,7 @@ export async function bringUp(session: Session, changing: readonly Password[] = 
     const replace = changing.map(({ resource }) => resource);
     const started = Date.now();
     const settings = session.settings();
+    (await session.engine()).ensureFree(session);
     await ensureReady(settings, "deploy", session.output);
     const engine = await session.announcedEngine();
     const request = session.request(settings);

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { sync as writeFileAtomic } from "write-file-atomic";
@@ -41,10 +41,11 @@ function machineId(): string | undefined {
     return id && createHash("sha256").update(`carbon-engine ${id}`).digest("hex").slice(0, 32);
 }
 
+/** Containers of one image share its id, and neither sees the other's processes. */
 function linuxId(): string | undefined {
     try {
-        // Empty in images of systems that have not been started yet.
-        return readFileSync("/etc/machine-id", "utf8").trim();
+        const id = readFileSync("/etc/machine-id", "utf8").trim();
+        return id && `${id} ${readlinkSync("/proc/self/ns/pid")}`;
     } catch {
         return undefined;
     }

@@ -1,4 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
@@ -154,7 +155,8 @@ export function prepareState(stateDir: string, project: string, stack: string): 
     if (!existsSync(meta)) {
         writeFileSync(meta, "version: 1\n", { mode: 0o600 });
     }
-    for (const file of [meta, checkpointPath(stateDir, project, stack)].filter(existsSync)) {
+    const checkpoint = checkpointPath(stateDir, project, stack);
+    for (const file of [meta, checkpoint, backupPath(checkpoint)].filter(existsSync)) {
         narrow(file, 0o600);
     }
 }
@@ -167,7 +169,16 @@ export interface CheckpointTarget {
     crypter: Crypter;
 }
 
-/** Writes a whole checkpoint in one move, so that a reader or a crash sees the old one or the new one. */
+/** The copy of the checkpoint before the last write, as the real CLI keeps it (pkg/backend/diy/state.go). */
+export function backupPath(checkpoint: string): string {
+    return `${checkpoint}.bak`;
+}
+
+/**
+ * Writes a whole checkpoint in one move, so that a reader or a crash sees the old one or the new one. The old one is
+ * kept beside it.
+ * @throws EngineError naming the file, which is then as it was.
+ */
 export async function writeCheckpoint(
     { path, stack, crypter }: CheckpointTarget,
     resources: ResourceState[],
@@ -184,9 +195,18 @@ export async function writeCheckpoint(
         ),
         metadata: {},
     };
-    await writeFileAtomic(path, JSON.stringify({ version: 3, checkpoint: { stack, latest } }), {
-        mode: 0o600,
-    });
+    try {
+        if (existsSync(path)) {
+            await writeFileAtomic(backupPath(path), await readFile(path), { mode: 0o600 });
+        }
+        await writeFileAtomic(path, JSON.stringify({ version: 3, checkpoint: { stack, latest } }), {
+            mode: 0o600,
+        });
+    } catch (error) {
+        throw new EngineError(
+            `The stack's state ${path} cannot be written, and is as it was before: ${messageOf(error)}`,
+        );
+    }
 }
 
 function readResource(json: JsonObject, crypter: Crypter): ResourceState {
