@@ -54,7 +54,7 @@ export function ensureWholeState(of: StackOf, newest: number = newestStates.pulu
     throw new UserError(
         backup
             ? `The state file ${file} ${fault}. Type: ./carbon state restore${flag} (it puts back the backup of ${backup.time})`
-            : `The state file ${file} ${fault}, and there is no backup of it. ${wayWithout(flag)}`,
+            : `The state file ${file} ${fault}, and there is no backup of it. Type: ${wayWithout(flag)}`,
     );
 }
 
@@ -70,7 +70,7 @@ export async function passphraseFault(of: StackOf): Promise<UserError | undefine
     }
     return new UserError(
         `The passphrase in ${passphraseSource(of.project, process.env)} does not open the state file ${file}: put the one ` +
-            `that it was made with there, or set PULUMI_CONFIG_PASSPHRASE to it. Where it is lost: ${wayWithout(stackFlag(of.stack))}`,
+            `that it was made with there, or set PULUMI_CONFIG_PASSPHRASE to it. Where it is lost, type: ${wayWithout(stackFlag(of.stack))}`,
     );
 }
 
@@ -103,7 +103,7 @@ function wayOut({ owner }: StackLock, stack: string): string {
 
 /** What to type where a state is lost for good. */
 export function wayWithout(flag: string): string {
-    return `Type: ./carbon state forget${flag} (it sets the file aside), then: ./carbon up${flag}`;
+    return `./carbon state forget${flag} (it sets the file aside), then: ./carbon up${flag}`;
 }
 
 /** A copy of a stack's state. */

@@ -31,7 +31,7 @@ const restore: Handler<unknown> = async (session) => {
     const backup = await newestThatOpens(session);
     if (!backup) {
         throw new UserError(
-            `There is no backup of the state file ${file} that is whole and that the passphrase opens. ${wayWithout(session.stackFlag())}`,
+            `There is no backup of the state file ${file} that is whole and that the passphrase opens. Type: ${wayWithout(session.stackFlag())}`,
         );
     }
     await confirm(session, `Put the backup of ${backup.time} in the place of the state file ${file}?`);

@@ -19,8 +19,9 @@ class Detour {
     private server?: Server;
 
     async connect(): Promise<void> {
-        this.server = createServer((near) => {
-            const far = connect("/var/run/docker.sock");
+        this.server = createServer({ allowHalfOpen: true }, (near) => {
+            // `docker exec` closes its half first and still waits for the answer.
+            const far = connect({ path: "/var/run/docker.sock", allowHalfOpen: true });
             for (const [one, other] of [
                 [near, far],
                 [far, near],
@@ -120,7 +121,7 @@ describe.each([
             const { exitCode, json, said } = await up({
                 stopWhen: /redis/,
                 times: 0,
-                then: () => detour.cut(),
+                atMatch: () => detour.cut(),
             });
             expect(exitCode, said).toBe(1);
             expect(json.error).toMatch(

@@ -55,13 +55,13 @@ export class Stack {
 
     /**
      * Runs `carbon` for this stack. `stopWhen` presses Ctrl-C as soon as what was said matches it, `times` times, and
-     * `then` is called once the first time.
+     * `atMatch` is called first.
      */
     async carbon(
         command: string[],
-        options: { stopWhen?: RegExp; times?: number; then?: () => void; env?: NodeJS.ProcessEnv } = {},
+        options: { stopWhen?: RegExp; times?: number; atMatch?: () => void; env?: NodeJS.ProcessEnv } = {},
     ): Promise<Result> {
-        const { times = 1, then, env } = options;
+        const { times = 1, atMatch, env } = options;
         const run = execa("node", ["cli/carbon.js", ...command, "--stack", this.name, "--json", "--yes"], {
             cwd: project,
             reject: false,
@@ -86,7 +86,7 @@ export class Stack {
             said += chunk.toString();
             if (options.stopWhen?.test(said)) {
                 options.stopWhen = undefined;
-                then?.();
+                atMatch?.();
                 press(times);
             }
         });

@@ -10,13 +10,10 @@ const anything = [{ match: "", stdout: "as pulumi says it\n" }];
 const gone = 2 ** 22 + 1;
 
 /** A lock of the Pulumi CLI's, as its file backend writes it. */
-function lock(box: Sandbox, content: unknown, stack = "dev"): string {
+function lock(box: Sandbox, content: string | object, stack = "dev"): string {
     const folder = join(box.dir, ".carbon", "state", ".pulumi", "locks", "organization", "carbon", stack);
     mkdirSync(folder, { recursive: true });
-    writeFileSync(
-        join(folder, "0d0c.json"),
-        typeof content === "string" ? content : JSON.stringify({ ...lockOf(1, "x"), ...content }),
-    );
+    writeFileSync(join(folder, "0d0c.json"), typeof content === "string" ? content : JSON.stringify(content));
     writeFileSync(join(folder, "0d0c.json.attrs"), "{}");
     return folder;
 }
@@ -66,18 +63,13 @@ describe("carbon pulumi", () => {
         expect(box.calls("pulumi")).toMatchObject([{ args, env: { PULUMI_STACK: "second" } }]);
     });
 
-    it("takes the stack from the environment, too", async () => {
+    it("takes the stack from the environment, too, and leaves a backend of the user's alone", async () => {
         const box = sandbox();
         box.install("pulumi", anything);
-        await box.carbon(["pulumi", "whoami"], { STACK: "second" });
-        expect(box.calls("pulumi")).toMatchObject([{ env: { PULUMI_STACK: "second" } }]);
-    });
-
-    it("leaves a backend of the user's alone", async () => {
-        const box = sandbox();
-        box.install("pulumi", anything);
-        await box.carbon(["pulumi", "whoami"], { PULUMI_BACKEND_URL: "s3://mine" });
-        expect(box.calls("pulumi")).toMatchObject([{ env: { PULUMI_BACKEND_URL: "s3://mine" } }]);
+        await box.carbon(["pulumi", "whoami"], { STACK: "second", PULUMI_BACKEND_URL: "s3://mine" });
+        expect(box.calls("pulumi")).toMatchObject([
+            { env: { PULUMI_STACK: "second", PULUMI_BACKEND_URL: "s3://mine" } },
+        ]);
     });
 
     it("has the CLI's exit code, and passes Ctrl-C on", async () => {
@@ -118,8 +110,6 @@ describe("carbon pulumi", () => {
 describe("a lock of a killed `pulumi up`", () => {
     it.each([
         ["up", ["up", "--yes"]],
-        ["down", ["down", "--yes"]],
-        ["refresh", ["refresh"]],
         ["pulumi up", ["pulumi", "up"]],
         ["pulumi stack rm", ["pulumi", "stack", "rm"]],
     ])("is gone before %s calls the CLI", async (_, args) => {
@@ -142,7 +132,7 @@ describe("a lock of a killed `pulumi up`", () => {
 });
 
 describe("a lock of a run that may live", () => {
-    const attempt = async (content: unknown, args: string[], ...engine: string[]) => {
+    const attempt = async (content: string | object, args: string[], ...engine: string[]) => {
         const box = sandbox();
         box.install("docker", healthyDocker);
         box.install("pulumi", [...obedientPulumi, ...anything]);
@@ -188,8 +178,8 @@ describe("a lock of a run that may live", () => {
         );
     });
 
-    it.each(["", "{", "null"])("is one that cannot be read: %j", async (text) => {
-        const { exitCode, stderr, folder } = await attempt(text, ["up", "--yes"]);
+    it("is one that cannot be read", async () => {
+        const { exitCode, stderr, folder } = await attempt("", ["up", "--yes"]);
         expect(exitCode).toBe(1);
         expect(stderr).toBe(
             `error: The lock file ${join(folder, "0d0c.json")} is unreadable, so that nobody knows who holds stack 'dev'. ` +
@@ -224,7 +214,6 @@ describe("carbon pulumi cancel", () => {
         const { exitCode, stdout } = await box.carbon(["pulumi", ...args]);
         expect([exitCode, stdout]).toEqual([0, `The stack ${stack} is unlocked; removed 1 lock.`]);
         expect(readdirSync(folder)).toEqual([]);
-        expect((await box.carbon(["pulumi", ...args])).stdout).toBe(`The stack ${stack} is not locked.`);
     });
 
     it("asks first", async () => {
