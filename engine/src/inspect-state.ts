@@ -1,9 +1,9 @@
 import { linkSync, readFileSync, renameSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { Crypter } from "./crypto";
 import { CheckpointFile } from "./state";
+import { writeWhole } from "./write-whole";
 
 /** The newest version of checkpoints that this engine reads. */
 export const newestCheckpoint = 3;
@@ -98,7 +98,7 @@ export async function replaceCheckpoint(path: string, from: string): Promise<str
     } else if (there) {
         aside = setAside(path);
     }
-    await writeFileAtomic(path, text, { mode: 0o600 });
+    await writeWhole(path, text);
     return aside;
 }
 

@@ -1,9 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { createHash, randomUUID } from "node:crypto";
+import { existsSync, readFileSync, readlinkSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { sync as writeFileAtomic } from "write-file-atomic";
 import { z } from "zod";
 
 /** Names that each machine has had, by a hash of its own id. */
@@ -21,7 +20,9 @@ export function machineNames(stateDir: string, machine = machineId(), name = hos
     const all = readNames(path);
     const former = (all[machine] ?? []).filter((other) => other !== name);
     if (all[machine]?.[0] !== name) {
-        writeFileAtomic(path, JSON.stringify({ ...all, [machine]: [name, ...former] }), { mode: 0o600 });
+        const draft = `${path}.${randomUUID()}`;
+        writeFileSync(draft, JSON.stringify({ ...all, [machine]: [name, ...former] }), { mode: 0o600 });
+        renameSync(draft, path);
     }
     return [name, ...former];
 }

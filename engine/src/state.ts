@@ -1,12 +1,12 @@
-import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import type { Crypter } from "./crypto";
 import { EngineError, messageOf } from "./engine-error";
 import { mapping, readDocument } from "./read-document";
 import { fromJson, type Json, type Props, toJson, unlessEmpty } from "./values";
+import { writeWhole } from "./write-whole";
 
 const flag = z.boolean().optional();
 const text = z.string().optional();
@@ -149,7 +149,12 @@ function narrow(path: string, mode: number): void {
 
 /** Makes ready what a stack's checkpoint is written to. */
 export function prepareState(stateDir: string, project: string, stack: string): void {
-    privateFolder(stateDir, ".pulumi", "stacks", project);
+    const folder = privateFolder(stateDir, ".pulumi", "stacks", project);
+    // What a run that was killed was writing.
+    const isDraft = (file: string) => file.startsWith(`${stack}.json.`) && file.endsWith(".tmp");
+    for (const draft of readdirSync(folder).filter(isDraft)) {
+        rmSync(join(folder, draft), { force: true });
+    }
     // `meta.yaml` tells the CLI that stacks lie in a folder per project.
     const meta = join(stateDir, ".pulumi", "meta.yaml");
     if (!existsSync(meta)) {
@@ -197,11 +202,9 @@ export async function writeCheckpoint(
     };
     try {
         if (existsSync(path)) {
-            await writeFileAtomic(backupPath(path), await readFile(path), { mode: 0o600 });
+            await writeWhole(backupPath(path), await readFile(path));
         }
-        await writeFileAtomic(path, JSON.stringify({ version: 3, checkpoint: { stack, latest } }), {
-            mode: 0o600,
-        });
+        await writeWhole(path, JSON.stringify({ version: 3, checkpoint: { stack, latest } }));
     } catch (error) {
         throw new EngineError(
             `The stack's state ${path} cannot be written, and is as it was before: ${messageOf(error)}`,

@@ -1,11 +1,20 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+    existsSync,
+    mkdirSync,
+    mkdtempSync,
+    readdirSync,
+    readFileSync,
+    rmSync,
+    statSync,
+    writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Crypter } from "../../src/crypto";
-import { type ResourceState, writeCheckpoint } from "../../src/state";
+import { prepareState, type ResourceState, writeCheckpoint } from "../../src/state";
 
 let dir: string;
 let path: string;
@@ -38,6 +47,16 @@ const names = (file: string): string[] =>
     );
 
 describe("a checkpoint", () => {
+    it("that a killed run was writing is removed by the next, this stack's alone", () => {
+        const stacks = join(dir, ".pulumi", "stacks", "demo");
+        mkdirSync(stacks, { recursive: true });
+        for (const file of ["dev.json.0-1.tmp", "dev.json.bak", "dev.json", "other.json.0-1.tmp"]) {
+            writeFileSync(join(stacks, file), "");
+        }
+        prepareState(dir, "demo", "dev");
+        expect(readdirSync(stacks).sort()).toEqual(["dev.json", "dev.json.bak", "other.json.0-1.tmp"]);
+    });
+
     it("keeps the one before it beside it, for its user alone", async () => {
         await write("first");
         expect(existsSync(`${path}.bak`)).toBe(false);
