@@ -157,13 +157,6 @@ export const networks = z.array(
     }),
 );
 
-/** What a stack's state file says of its last deployment. */
-export const checkpoint = z.object({
-    checkpoint: z.object({
-        latest: z.object({ manifest: z.object({ time: z.iso.datetime({ offset: true }) }) }).nullish(),
-    }),
-});
-
 /** What buildx writes down of an image that it built. */
 export const buildMetadata = z.object({ "containerimage.digest": z.string() });
 

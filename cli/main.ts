@@ -1,4 +1,5 @@
 import { CommanderError } from "commander";
+import { forPulumi, runPulumi } from "./commands/pulumi";
 import { exitCodes } from "./errors";
 import { createProgram } from "./program";
 
@@ -6,6 +7,11 @@ async function main(): Promise<void> {
     // States, their backups and whatever else this command and its children make is for its user alone.
     process.umask(0o077);
     try {
+        const call = forPulumi(process.argv.slice(2));
+        if (call) {
+            process.exitCode = await runPulumi(call);
+            return;
+        }
         await createProgram().parseAsync();
     } catch (error) {
         if (!(error instanceof CommanderError)) {

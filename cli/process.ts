@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { execa, type Options } from "execa";
 import { Interrupted } from "./errors";
 
@@ -35,4 +36,23 @@ export async function runInteractively(
         throw new Interrupted();
     }
     return result.exitCode ?? 128;
+}
+
+/**
+ * Runs a program that has this command's terminal to itself, as if its user had started it. Signals are passed on; those
+ * that a terminal sends to both are not sent twice.
+ *
+ * @returns its exit code, or 128 and the signal's number where one ended it, as shells count.
+ */
+export async function shareTerminal(
+    command: string,
+    args: readonly string[],
+    options: Options,
+): Promise<number> {
+    const child = execa(command, [...args], { ...options, stdio: "inherit", reject: false, cleanup: false });
+    process.on("SIGINT", () => !process.stdin.isTTY && child.kill("SIGINT"));
+    process.on("SIGTERM", () => child.kill("SIGTERM"));
+    process.on("SIGHUP", () => child.kill("SIGHUP"));
+    const { exitCode, signal } = await child;
+    return exitCode ?? 128 + (signal ? constants.signals[signal] : 0);
 }

@@ -13,8 +13,10 @@ import { addModels } from "./commands/models";
 import { addOpen } from "./commands/open";
 import { addOutputs } from "./commands/outputs";
 import { addPreview } from "./commands/preview";
+import { addPulumi } from "./commands/pulumi";
 import { addRefresh } from "./commands/refresh";
 import { addSshConfig } from "./commands/sshConfig";
+import { addState } from "./commands/state";
 import { addStatus } from "./commands/status";
 import { addStop } from "./commands/stop";
 import { addUp } from "./commands/up";
@@ -74,6 +76,8 @@ export function createProgram(): Command {
     addVerify(program);
     addLogs(program);
     addDoctor(program);
+    addState(program);
+    addPulumi(program);
     return program;
 }
 

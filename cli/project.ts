@@ -1,8 +1,11 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { checkpoint, parseDocument } from "./documents";
 import { messageOf, UserError } from "./errors";
+import { stackFlag } from "./stackFlag";
+
+/** The project's name in Pulumi.yaml, by which Pulumi files its states. */
+export const projectName = "carbon";
 
 /** Where a project keeps what the command needs. */
 export interface Project {
@@ -47,14 +50,47 @@ function narrow(folder: string): void {
 /**
  * File with the passphrase that encrypts the stacks' secrets, made at first need and readable by its owner alone.
  * Whoever sets PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE does without it.
+ *
+ * @throws UserError where it is gone and a state needs it: with another one that state could not be opened.
  */
 function passphraseFile(project: Project): string {
     const file = ownFile(project, "passphrase");
     if (!fs.existsSync(file)) {
+        ensureNoneNeeded(project, file);
         // "wx": two commands started at once must not each make one of their own.
         fs.writeFileSync(file, `${randomBytes(24).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
     }
     return file;
+}
+
+function ensureNoneNeeded(project: Project, file: string): void {
+    const folder = statesFolder(project);
+    const states = fs.existsSync(folder)
+        ? fs.readdirSync(folder).filter((name) => name.endsWith(".json"))
+        : [];
+    const needing = states.find((name) => isEncrypted(path.join(folder, name)));
+    if (needing) {
+        const flag = stackFlag(path.basename(needing, ".json"));
+        throw new UserError(
+            `The passphrase file ${file} is gone, and the state file ${path.join(folder, needing)} is encrypted with it: put a copy ` +
+                `of it back, or set PULUMI_CONFIG_PASSPHRASE. Where it is lost, type: ./carbon state forget${flag} (it sets the ` +
+                `file aside), then: ./carbon up${flag}`,
+        );
+    }
+}
+
+/** By a word, as a state that is cut short needs its passphrase, too. */
+function isEncrypted(file: string): boolean {
+    try {
+        return fs.readFileSync(file, "utf8").includes('"salt"');
+    } catch {
+        return false;
+    }
+}
+
+/** Where the passphrase comes from, to be named in a sentence. */
+export function passphraseSource(project: Project, env: NodeJS.ProcessEnv): string {
+    return passphraseEnv(project, env).PULUMI_CONFIG_PASSPHRASE_FILE ?? "PULUMI_CONFIG_PASSPHRASE";
 }
 
 /** The variables that tell Pulumi the passphrase: the user's own, or else the project's file. */
@@ -88,20 +124,5 @@ export function readPassphrase(project: Project, env: NodeJS.ProcessEnv): string
 
 /** Folder of the file backend's states, `<stack>.json` each; absent before the first deployment. */
 export function statesFolder(project: Project): string {
-    return path.join(project.stateDir, ".pulumi", "stacks", "carbon");
-}
-
-/** When the stack was last deployed, as its checkpoint says; undefined where there is none in the project. */
-export function lastUpdate(project: Project, stack: string): string | undefined {
-    const file = path.join(statesFolder(project), `${stack}.json`);
-    if (!fs.existsSync(file)) {
-        return undefined;
-    }
-    const state = parseDocument(
-        `The state file ${file}`,
-        checkpoint,
-        fs.readFileSync(file, "utf8"),
-        "Put a copy of it back; the Pulumi CLI keeps some in .carbon/state/.pulumi/backups.",
-    );
-    return state.checkpoint.latest?.manifest.time;
+    return path.join(project.stateDir, ".pulumi", "stacks", projectName);
 }

@@ -3,12 +3,15 @@ import type { Settings } from "../settings/parse";
 import { stackContainers, stackVolumes } from "./docker";
 import { checkDocument } from "./documents";
 import { chooseEngine } from "./engines";
-import type { DeploymentEngine, DeploymentRequest } from "./engines/types";
+import type { CheckedEngine, DeploymentRequest } from "./engines/types";
 import { UserError } from "./errors";
 import type { CommonOptions } from "./options";
 import { Output } from "./output";
 import { findProject, type Project } from "./project";
+import { stackFlag } from "./stackFlag";
 import { readSettings } from "./stackSettings";
+
+export { stackFlag };
 
 /** One run of the command: what was asked for, and where. */
 export class Session {
@@ -49,12 +52,12 @@ export class Session {
     }
 
     /** Chooses the engine without a word, for commands that only look something up. */
-    engine(): Promise<DeploymentEngine> {
+    engine(): Promise<CheckedEngine> {
         return chooseEngine(this.options.engine, this.project);
     }
 
     /** Chooses the engine and says which one it is and why. */
-    async announcedEngine(): Promise<DeploymentEngine> {
+    async announcedEngine(): Promise<CheckedEngine> {
         const engine = await this.engine();
         this.output.note(engine.description);
         return engine;
@@ -121,9 +124,4 @@ export class Session {
     stackFlag(): string {
         return stackFlag(this.stack);
     }
-}
-
-/** The same for another stack. */
-export function stackFlag(stack: string): string {
-    return stack === "dev" ? "" : ` --stack ${stack}`;
 }

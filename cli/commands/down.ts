@@ -33,6 +33,7 @@ export function addDown(program: Command): void {
 const down: Handler<DownFlags> = async (session, flags) => {
     ensureAnswerable(session, "down");
     const engine = await session.announcedEngine();
+    engine.ensureFree(session);
     const volumes = await stackVolumes(session.stack);
     const images = flags.images ? await stackImages(session) : [];
     await confirm(session, question(session.stack, flags.volumes ? volumes : [], images));

@@ -8,8 +8,8 @@ import { serviceNames, stoppedOf } from "../lifecycle";
 import { type Memory, memorySetting, readMemory } from "../memory";
 import { formatAge, plural } from "../output";
 import { printableLine } from "../printable";
-import { lastUpdate } from "../project";
 import type { Session } from "../session";
+import { lastUpdate } from "../stackState";
 import { renderTable } from "../tables";
 
 /** One row of the table, and one entry of the document. */
@@ -49,7 +49,7 @@ const status: Handler<unknown> = async (session) => {
     const stopped = serviceNames(stoppedOf(containers));
     const missing = services.length > 0 ? missingServices(session, services) : [];
     const healthy = services.length > 0 && services.every(({ ok }) => ok) && missing.length === 0;
-    const updated = lastUpdate(session.project, session.stack);
+    const updated = lastUpdate(session);
     const text =
         services.length === 0
             ? await session.whyNothingRuns()

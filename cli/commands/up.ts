@@ -66,6 +66,7 @@ export async function bringUp(
     const passwords = changing.map(({ resource }) => resource);
     const started = Date.now();
     const settings = session.settings();
+    (await session.engine()).ensureFree(session);
     await ensureReady(settings, "deploy", session.output);
     const engine = await session.announcedEngine();
     const request = session.request(settings);
@@ -78,6 +79,8 @@ export async function bringUp(
     await ensureHost(session, settings);
     await startStopped(session);
     await askAfterPreview(session, engine, request, settings, passwords);
+    // What another run is making is not in the state yet.
+    engine.ensureFree(session);
     const replace = [...passwords, ...(await heal(session, settings, drift.differences))];
     if (ensureWorkspaceFolder(settings)) {
         session.output.note(`Made the folder ${settings.workspaceDir}; it is /workspace in the containers.`);

@@ -5,8 +5,9 @@ import { UserError } from "../errors";
 import { run } from "../process";
 import type { Project } from "../project";
 import { EmbeddedEngine } from "./embedded";
+import { GuardedEngine } from "./guarded";
 import { PulumiCli } from "./pulumi";
-import type { DeploymentEngine } from "./types";
+import type { CheckedEngine, DeploymentEngine } from "./types";
 
 /** What `--engine` takes. */
 export const engineChoices = ["auto", "pulumi", "embedded"] as const;
@@ -18,7 +19,11 @@ export type EngineChoice = (typeof engineChoices)[number];
  *
  * @throws UserError when the Pulumi CLI is asked for and not there.
  */
-export async function chooseEngine(choice: EngineChoice, project: Project): Promise<DeploymentEngine> {
+export async function chooseEngine(choice: EngineChoice, project: Project): Promise<CheckedEngine> {
+    return new GuardedEngine(await bareEngine(choice, project));
+}
+
+async function bareEngine(choice: EngineChoice, project: Project): Promise<DeploymentEngine> {
     if (choice === "embedded") {
         return new EmbeddedEngine("Engine: embedded, as --engine asks.");
     }

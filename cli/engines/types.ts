@@ -92,3 +92,13 @@ export interface DeploymentEngine {
     /** The stack's configuration with its secrets in clear: texts by key, each with its namespace. */
     config(request: Pick<DeploymentRequest, "project" | "stack">): Promise<Record<string, string>>;
 }
+
+/** An engine that can be asked beforehand whether it would start. */
+export interface CheckedEngine extends DeploymentEngine {
+    /**
+     * Looks whether the stack's state is whole and no other run holds it, before anything is asked or made.
+     *
+     * @throws UserError where not.
+     */
+    ensureFree(request: Pick<DeploymentRequest, "project" | "stack">): void;
+}

@@ -5,6 +5,15 @@ export { createDisplay } from "./display";
 export { attestationEnvironment, buildxArguments } from "./drivers/buildx";
 export { EngineError, messageOf } from "./engine-error";
 export type { Counts, Display, EngineEvent } from "./events";
+export {
+    checkpointFault,
+    checkpointTime,
+    newestCheckpoint,
+    opensCheckpoint,
+    replaceCheckpoint,
+    setAside,
+} from "./inspect-state";
+export { type LockedStack, lockStack, removeDeadLocks, removeLocks, type StackLock } from "./lock";
 export type { StackLocation } from "./open-stack";
 export {
     type DestroyOptions,
@@ -21,3 +30,4 @@ export {
 export { printable, unprintable } from "./printable";
 export { readStackFile } from "./pulumi-files";
 export { type ProcessResult, runProcess } from "./run-process";
+export { backupPath, checkpointPath } from "./state";

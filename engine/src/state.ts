@@ -1,11 +1,12 @@
-import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import type { Crypter } from "./crypto";
 import { EngineError, messageOf } from "./engine-error";
 import { mapping, readDocument } from "./read-document";
 import { fromJson, type Json, type Props, toJson, unlessEmpty } from "./values";
+import { writeWhole } from "./write-whole";
 
 const flag = z.boolean().optional();
 const text = z.string().optional();
@@ -157,13 +158,19 @@ function narrow(path: string, mode: number): void {
 
 /** Makes ready what a stack's checkpoint is written to. */
 export function prepareState(stateDir: string, project: string, stack: string): void {
-    privateFolder(stateDir, ".pulumi", "stacks", project);
+    const folder = privateFolder(stateDir, ".pulumi", "stacks", project);
+    // What a run that was killed was writing.
+    const isDraft = (file: string) => file.startsWith(`${stack}.json.`) && file.endsWith(".tmp");
+    for (const draft of readdirSync(folder).filter(isDraft)) {
+        rmSync(join(folder, draft), { force: true });
+    }
     // `meta.yaml` tells the CLI that stacks lie in a folder per project.
     const meta = join(stateDir, ".pulumi", "meta.yaml");
     if (!existsSync(meta)) {
         writeFileSync(meta, "version: 1\n", { mode: 0o600 });
     }
-    for (const file of [meta, checkpointPath(stateDir, project, stack)].filter(existsSync)) {
+    const checkpoint = checkpointPath(stateDir, project, stack);
+    for (const file of [meta, checkpoint, backupPath(checkpoint)].filter(existsSync)) {
         narrow(file, 0o600);
     }
 }
@@ -176,7 +183,16 @@ export interface CheckpointTarget {
     crypter: Crypter;
 }
 
-/** Writes a whole checkpoint in one move, so that a reader or a crash sees the old one or the new one. */
+/** The copy of the checkpoint before the last write, as the real CLI keeps it (pkg/backend/diy/state.go). */
+export function backupPath(checkpoint: string): string {
+    return `${checkpoint}.bak`;
+}
+
+/**
+ * Writes a whole checkpoint in one move, so that a reader or a crash sees the old one or the new one. The old one is
+ * kept beside it.
+ * @throws EngineError naming the file, which is then as it was.
+ */
 export async function writeCheckpoint(
     { path, stack, crypter }: CheckpointTarget,
     resources: ResourceState[],
@@ -193,9 +209,16 @@ export async function writeCheckpoint(
         ),
         metadata: {},
     };
-    await writeFileAtomic(path, JSON.stringify({ version: 3, checkpoint: { stack, latest } }), {
-        mode: 0o600,
-    });
+    try {
+        if (existsSync(path)) {
+            await writeWhole(backupPath(path), await readFile(path));
+        }
+        await writeWhole(path, JSON.stringify({ version: 3, checkpoint: { stack, latest } }));
+    } catch (error) {
+        throw new EngineError(
+            `The stack's state ${path} cannot be written, and is as it was before: ${messageOf(error)}`,
+        );
+    }
 }
 
 function readResource(json: JsonObject, crypter: Crypter): ResourceState {

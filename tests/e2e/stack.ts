@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { execa } from "execa";
@@ -53,19 +53,41 @@ export class Stack {
         writeFileSync(this.file, stringify({ config }));
     }
 
-    /** Runs `carbon` for this stack. `stopWhen` presses Ctrl-C as soon as what was said matches it. */
-    async carbon(command: string[], options: { stopWhen?: RegExp } = {}): Promise<Result> {
+    /**
+     * Runs `carbon` for this stack. `stopWhen` presses Ctrl-C as soon as what was said matches it, `times` times, and
+     * `atMatch` is called first.
+     */
+    async carbon(
+        command: string[],
+        options: { stopWhen?: RegExp; times?: number; atMatch?: () => void; env?: NodeJS.ProcessEnv } = {},
+    ): Promise<Result> {
+        const { times = 1, atMatch, env } = options;
         const run = execa("node", ["cli/carbon.js", ...command, "--stack", this.name, "--json", "--yes"], {
             cwd: project,
             reject: false,
             stdin: "ignore",
+            env,
         });
         let said = "";
+        /** Each time once the one before has been noticed, as a process sees two signals at once as one. */
+        const press = (left: number) => {
+            if (left > 0) {
+                const noticed = said.split("Stopping.").length;
+                run.kill("SIGINT");
+                const wait = setInterval(() => {
+                    if (said.split("Stopping.").length > noticed || run.exitCode !== null) {
+                        clearInterval(wait);
+                        press(left - 1);
+                    }
+                }, 10);
+            }
+        };
         run.stderr.on("data", (chunk: Buffer) => {
             said += chunk.toString();
             if (options.stopWhen?.test(said)) {
                 options.stopWhen = undefined;
-                run.kill("SIGINT");
+                atMatch?.();
+                press(times);
             }
         });
         const { exitCode, stdout } = await run;
@@ -86,9 +108,8 @@ export class Stack {
         await this.carbon(["down", "--volumes", "--images"]);
         rmSync(this.workspaceDir, { recursive: true, force: true });
         rmSync(this.file, { force: true });
-        if (existsSync(this.checkpoint)) {
-            rmSync(this.checkpoint);
-        }
+        rmSync(this.checkpoint, { force: true });
+        rmSync(`${this.checkpoint}.bak`, { force: true });
     }
 
     async inspect(service: string): Promise<Container> {

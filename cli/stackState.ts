@@ -1,0 +1,131 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import {
+    backupPath,
+    checkpointFault,
+    checkpointPath,
+    checkpointTime,
+    newestCheckpoint,
+    opensCheckpoint,
+    removeDeadLocks,
+    type StackLock,
+} from "@carbon/engine";
+import { UserError } from "./errors";
+import { type Project, passphraseSource, projectName, readPassphrase } from "./project";
+import { stackFlag } from "./stackFlag";
+
+/** A stack of a project. */
+export interface StackOf {
+    project: Project;
+    stack: string;
+}
+
+/** Which versions of state files an engine reads. */
+export const newestStates = {
+    embedded: newestCheckpoint,
+    /** pkg/resource/stack/deployment.go of the Pulumi CLI. */
+    pulumi: 4,
+} as const;
+
+/** The file of a stack's state in the project. */
+export function stateFile({ project, stack }: StackOf): string {
+    return checkpointPath(project.stateDir, projectName, stack);
+}
+
+/**
+ * Refuses to work with a state file that is not whole, before an engine meets it.
+ *
+ * @param newest The newest version that the engine reads.
+ * @throws UserError naming the file and the way back.
+ */
+export function ensureWholeState(of: StackOf, newest: number = newestStates.pulumi): void {
+    const file = stateFile(of);
+    const fault = checkpointFault(file, newest);
+    if (!fault) {
+        return;
+    }
+    const flag = stackFlag(of.stack);
+    if (fault.startsWith("may not be read")) {
+        throw new UserError(
+            `The state file ${file} ${fault}. Type: sudo chown -R $(id -u) ${path.relative(process.cwd(), of.project.stateDir) || "."}`,
+        );
+    }
+    const [backup] = backups(of, newest);
+    throw new UserError(
+        backup
+            ? `The state file ${file} ${fault}. Type: ./carbon state restore${flag} (it puts back the backup of ${backup.time})`
+            : `The state file ${file} ${fault}, and there is no backup of it. Type: ${wayWithout(flag)}`,
+    );
+}
+
+/**
+ * What a failure is about where the passphrase does not open the state.
+ *
+ * @returns undefined where it does, or there is no state.
+ */
+export async function passphraseFault(of: StackOf): Promise<UserError | undefined> {
+    const file = stateFile(of);
+    if (!fs.existsSync(file) || (await opensCheckpoint(file, readPassphrase(of.project, process.env)))) {
+        return undefined;
+    }
+    return new UserError(
+        `The passphrase in ${passphraseSource(of.project, process.env)} does not open the state file ${file}: put the one ` +
+            `that it was made with there, or set PULUMI_CONFIG_PASSPHRASE to it. Where it is lost, type: ${wayWithout(stackFlag(of.stack))}`,
+    );
+}
+
+/** Removes dead locks of the stack's; returns those that stay. */
+export function stackLocks({ project, stack }: StackOf): StackLock[] {
+    return removeDeadLocks({ stateDir: project.stateDir, project: projectName, stack });
+}
+
+/**
+ * Removes dead locks of the stack's and refuses to go on where another run holds it.
+ *
+ * @throws UserError saying who, since when, and what to type.
+ */
+export function ensureUnlocked(of: StackOf): void {
+    const [lock] = stackLocks(of);
+    if (lock) {
+        throw new UserError(`${lock.description}. ${wayOut(lock, of.stack)}`);
+    }
+}
+
+function wayOut({ owner }: StackLock, stack: string): string {
+    const cancel = `./carbon pulumi cancel --yes${stackFlag(stack)}`;
+    if (!owner) {
+        return `Where no other run is going on, type: ${cancel}`;
+    }
+    return owner.here
+        ? `Wait for that run to end, or have it stop: kill -INT ${owner.pid}`
+        : `Wait for that run to end; where it is gone, type: ${cancel}`;
+}
+
+/** What to type where a state is lost for good. */
+export function wayWithout(flag: string): string {
+    return `./carbon state forget${flag} (it sets the file aside), then: ./carbon up${flag}`;
+}
+
+/** A copy of a stack's state. */
+export interface Backup {
+    file: string;
+    /** When it was written, in ISO 8601. */
+    time: string;
+}
+
+/** The whole copies of a stack's state, newest first: the one beside it, and those that the Pulumi CLI keeps. */
+export function backups(of: StackOf, newest: number = newestStates.pulumi): Backup[] {
+    const folder = path.join(of.project.stateDir, ".pulumi", "backups", projectName, of.stack);
+    const kept = fs.existsSync(folder) ? fs.readdirSync(folder).filter((file) => file.endsWith(".json")) : [];
+    return [backupPath(stateFile(of)), ...kept.map((file) => path.join(folder, file))]
+        .filter((file) => fs.existsSync(file) && checkpointFault(file, newest) === undefined)
+        .map((file) => ({ file, time: checkpointTime(file) ?? "an unknown time" }))
+        .sort((one, other) => Date.parse(other.time) - Date.parse(one.time) || 0);
+}
+
+/** When the stack was last deployed, as its state says; undefined where there is none in the project. */
+export function lastUpdate(of: StackOf): string | undefined {
+    ensureWholeState(of);
+    const file = stateFile(of);
+    return fs.existsSync(file) ? checkpointTime(file) : undefined;
+}
