@@ -30,7 +30,7 @@ export function reference(): string {
         "",
         "## Configuration",
         "",
-        "Set these in `Pulumi.<stack>.yaml` under the prefix `carbon:`, or with `pulumi config set`.",
+        "Set these in `Pulumi.<stack>.yaml` under the prefix `carbon:`, or with `./carbon pulumi config set`.",
         "",
         ...Object.entries<Setting>(settingDefinitions).flatMap(([key, setting]) =>
             settingSection(key, setting),

@@ -167,7 +167,7 @@ export const settingDefinitions = {
         rule: secret(pattern(/^[!-~]{0,1024}$/, "an API key: up to 1024 characters, none of them a blank")),
         default: "",
         description:
-            "API key of the server that `llmUrl` names, where it asks for one. May be a secret (`pulumi config set --secret llmKey`); it is handed over as a file, and `docker inspect` does not show it.",
+            "API key of the server that `llmUrl` names, where it asks for one. May be a secret (`./carbon pulumi config set --secret llmKey`); it is handed over as a file, and `docker inspect` does not show it.",
     }),
     llmHostPort: setting({
         rule: integer({ min: 1024, max: 65535 }),
@@ -219,7 +219,7 @@ export const settingDefinitions = {
         ),
         default: "auto",
         description:
-            "Proxy through which the workspace, Spark and the LLM server, and builds, reach the internet; the suite's own names are always reached directly. `auto` is the one that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say, or else Docker's configuration. May be a secret (`pulumi config set --secret`).",
+            "Proxy through which the workspace, Spark and the LLM server, and builds, reach the internet; the suite's own names are always reached directly. `auto` is the one that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say, or else Docker's configuration. May be a secret (`./carbon pulumi config set --secret`).",
     }),
     workspaceDir: setting({
         rule: pattern(
@@ -234,7 +234,7 @@ export const settingDefinitions = {
         rule: variables(),
         default: {},
         description:
-            "Environment variables of the workspace, Spark and the LLM server, by name, such as `{HF_HOME: /workspace/models}`. Values may be secrets (`pulumi config set --secret --path 'carbon:environment.HF_TOKEN'`); all are handed over as a file that only root reads, and `docker inspect` shows none.",
+            "Environment variables of the workspace, Spark and the LLM server, by name, such as `{HF_HOME: /workspace/models}`. Values may be secrets (`./carbon pulumi config set --secret --path 'carbon:environment.HF_TOKEN'`); all are handed over as a file that only root reads, and `docker inspect` shows none.",
     }),
     timezone: setting({
         rule: text(

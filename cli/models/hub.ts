@@ -51,7 +51,7 @@ async function clearVariables(session: Session, { environment }: Settings): Prom
         return environment;
     }
     const { "carbon:environment": text = "{}" } = await (await session.engine()).config(session.request());
-    const advice = "Look at it: pulumi config get carbon:environment";
+    const advice = "Look at it: ./carbon pulumi config get carbon:environment";
     const clear = parseDocument("carbon:environment", z.record(z.string(), z.unknown()), text, advice);
     const value = (name: string) => (typeof clear[name] === "string" ? { [name]: clear[name] } : {});
     return { ...environment, ...value("HF_TOKEN"), ...value("HF_ENDPOINT") };

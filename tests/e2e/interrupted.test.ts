@@ -60,8 +60,9 @@ describe.each([
         stack.carbon(["up", "--engine", engine], { env: detour.env, ...options });
     const held = () =>
         readdirSync(path.join(locks, stack.name)).filter((file) => file.endsWith(".json")).length > 0;
-    /** Changes the workspace's and the service's containers, so that the next `up` has something to do. */
-    const change = (megabytes: number) => stack.configure({ serviceMemory: { redis: megabytes } });
+    /** Changes a variable of every container, so that the next `up` makes both anew. */
+    const change = (timezone: string) => stack.configure({ timezone });
+    const stopWhen = /redis-container/;
     const isWhole = async () => {
         const { exitCode, said } = await up();
         expect(exitCode, said).toBe(0);
@@ -100,15 +101,16 @@ describe.each([
     });
 
     it.skipIf(skip)("ends at Ctrl-C with its state saved, and the next one completes it", async () => {
-        change(600);
-        const { exitCode, said } = await up({ stopWhen: /redis/ });
+        change("Etc/GMT+1");
+        const { exitCode, said } = await up({ stopWhen });
         expect(exitCode, said).toBe(130);
         expect(held()).toBe(false);
         JSON.parse(readFileSync(stack.checkpoint, "utf8"));
     });
 
     it.skipIf(skip)("ends at once at the second Ctrl-C, and the next one completes it", async () => {
-        const { exitCode, said } = await up({ stopWhen: /redis/, times: 2 });
+        change("Etc/GMT+2");
+        const { exitCode, said } = await up({ stopWhen, times: 2 });
         expect(exitCode, said).toBe(130);
         JSON.parse(readFileSync(stack.checkpoint, "utf8"));
         await isWhole();
@@ -117,9 +119,9 @@ describe.each([
     it.skipIf(skip)(
         "says that Docker went away, and what to type, and the next one completes it",
         async () => {
-            change(700);
+            change("Etc/GMT+3");
             const { exitCode, json, said } = await up({
-                stopWhen: /redis/,
+                stopWhen,
                 times: 0,
                 atMatch: () => detour.cut(),
             });

@@ -25,6 +25,8 @@ const foreign = [
     "Error disabling address space randomization",
     "a terminal is required to read the password",
     "No manual entry for",
+    // The Pulumi CLI.
+    "the stack is currently locked by",
     // PostgreSQL, pgvector, Redis.
     "terminated by signal 9",
     "server closed the connection unexpectedly",
@@ -60,7 +62,31 @@ const quoted = readFileSync(join(root, "docs", "troubleshooting.md"), "utf8")
     .flatMap((line) => (line.split("|")[1] ?? "").match(/(?<=`)[^`]+ [^`]+(?=`)/g) ?? [])
     .filter((text) => / /.test(text.trim()) && !text.startsWith(" "));
 
+/** What is said of locks and state files; each is to be found by who reads it on the screen. */
+const trouble = [
+    "is locked by",
+    "is unreadable, so that nobody knows who holds stack",
+    "nor among the project's tools",
+    "is cut short or damaged",
+    "is empty",
+    "is a folder",
+    "holds something else than a stack's state",
+    "made by a newer program",
+    "may not be read by you",
+    "does not open the state file",
+    "is encrypted with it",
+    "cannot be written, and is as it was before",
+    "and there is no backup of it",
+    "There is no backup of the state file",
+    "Docker went away in the middle",
+];
+
 describe("docs/troubleshooting.md", () => {
+    it.each(trouble)("has what is said of locks and state files: %s", (words) => {
+        expect(sources.some((source) => source.includes(words))).toBe(true);
+        expect(quoted.some((text) => text.includes(words))).toBe(true);
+    });
+
     it("quotes something", () => {
         expect(quoted.length).toBeGreaterThan(5);
     });
