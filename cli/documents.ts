@@ -121,7 +121,11 @@ const containerDetails = z.object({
         FinishedAt: optional(z.string()),
         ExitCode: optional(z.number()),
         Health: optional(
-            z.object({ Status: z.string(), Log: optional(z.array(z.object({ Output: z.string() }))) }),
+            z.object({
+                Status: z.string(),
+                FailingStreak: optional(z.number()),
+                Log: optional(z.array(z.object({ Output: z.string() }))),
+            }),
         ),
         /** True where Linux ended its main process for want of memory. */
         OOMKilled: optional(z.boolean()),

@@ -61,7 +61,8 @@ function compareState({ State }: ContainerDetails, differ: Differ): Difference[]
         return [differ("stopped", "state", "running", ExitCode ? `ended with ${ExitCode}` : "stopped")];
     }
     const said = Health?.Log?.at(-1)?.Output.trim().split("\n").at(-1);
-    return Health?.Status === "unhealthy"
+    // Docker calls what was paused unhealthy until it is checked again, though no check has failed.
+    return Health?.Status === "unhealthy" && Health.FailingStreak !== 0
         ? [differ("unhealthy", "health", "healthy", said ? `unhealthy: ${said}` : "unhealthy")]
         : [];
 }

@@ -100,6 +100,13 @@ describe("what Docker has of a stack", () => {
         expect(differences({})).toEqual([]);
     });
 
+    it("is not called ill where it was paused a moment ago", () => {
+        const resumed = redis({
+            State: { Status: "running", Health: { Status: "unhealthy", FailingStreak: 0 } },
+        });
+        expect(differences({ containers: [resumed] })).toEqual([]);
+    });
+
     it.each<[string, Partial<Found>, string[]]>([
         [
             "stopped",
