@@ -1,5 +1,5 @@
 import { catalogueName, everyService } from "../../catalogue";
-import { suiteImages } from "../../catalogue/images";
+import { contentLabel, type ImageBuild, suiteImages } from "../../catalogue/images";
 import type { Settings } from "../../settings/parse";
 import { buildImages } from "../buildImages";
 import { confirm } from "../confirm";
@@ -128,12 +128,21 @@ async function rebuildImages(
     differences: readonly Difference[],
 ): Promise<void> {
     const gone = ofKind(differences, "missing-image", "moved-image").map(({ what }) => what);
-    const wanted = Object.values(suiteImages(settings))
-        .filter(({ tag }) => gone.includes(`image ${tag}`))
-        .map(({ folder }) => folder);
-    if (wanted.length > 0 && !settings.push) {
-        session.output.note(`Building what is gone: ${wanted.join(", ")}`);
-        await buildImages(settings, session, wanted);
+    const wanted = Object.values(suiteImages(settings)).filter(({ tag }) => gone.includes(`image ${tag}`));
+    const folders: ImageBuild["folder"][] = [];
+    for (const { tag, id, folder } of settings.push ? [] : wanted) {
+        // Without its tag, an image that containers run from is still there.
+        const filter = `label=${contentLabel}=${id}`;
+        const [untagged] = lines(await docker("image", "ls", "--quiet", "--no-trunc", "--filter", filter));
+        if (untagged) {
+            await docker("tag", untagged, tag);
+        } else {
+            folders.push(folder);
+        }
+    }
+    if (folders.length > 0) {
+        session.output.note(`Building what is gone: ${folders.join(", ")}`);
+        await buildImages(settings, session, folders);
     }
 }
 

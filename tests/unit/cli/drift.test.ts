@@ -102,7 +102,7 @@ describe("what Docker has of a stack", () => {
 
     it("is not called ill where it was paused a moment ago", () => {
         const resumed = redis({
-            State: { Status: "running", Health: { Status: "unhealthy", FailingStreak: 0 } },
+            State: { Status: "running", Health: { Status: "unhealthy", FailingStreak: 0, Log: undefined } },
         });
         expect(differences({ containers: [resumed] })).toEqual([]);
     });
@@ -137,6 +137,7 @@ describe("what Docker has of a stack", () => {
                             Status: "running",
                             Health: {
                                 Status: "unhealthy",
+                                FailingStreak: 3,
                                 Log: [{ Output: "old" }, { Output: "PONG\nno answer\n" }],
                             },
                         },
