@@ -17,6 +17,7 @@ export { stackFlag };
 export class Session {
     readonly output: Output;
     readonly project: Project;
+    private chosen?: Promise<CheckedEngine>;
 
     constructor(
         readonly options: CommonOptions,
@@ -53,7 +54,8 @@ export class Session {
 
     /** Chooses the engine without a word, for commands that only look something up. */
     engine(): Promise<CheckedEngine> {
-        return chooseEngine(this.options.engine, this.project);
+        this.chosen ??= chooseEngine(this.options.engine, this.project);
+        return this.chosen;
     }
 
     /** Chooses the engine and says which one it is and why. */

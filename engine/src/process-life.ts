@@ -17,7 +17,11 @@ export function isAtWork(pid: number, { time, start }: { time: Date; start?: str
     if (!exists(pid)) {
         return false;
     }
-    const { stdout } = spawnSync("ps", ["-o", "stat=,etime=", "-p", String(pid)], { encoding: "utf8" });
+    const { stdout } = spawnSync("ps", ["-o", "stat=,etime=", "-p", String(pid)], {
+        encoding: "utf8",
+        // Wherever the user's own path leads.
+        env: { ...process.env, PATH: `${process.env.PATH}:/usr/bin:/bin`, LC_ALL: "C" },
+    });
     const [state, age] = stdout?.trim().split(/\s+/) ?? [];
     if (!state || !age) {
         // No `ps` here, or it may not show others' processes, or the process has just ended.
