@@ -93,11 +93,25 @@ const portBinding = z.object({ HostIp: z.string(), HostPort: z.string() });
 const containerDetails = z.object({
     Id: z.string().min(1),
     Name: z.string(),
+    /** How often Docker has started it again after it ended by itself. */
+    RestartCount: optional(z.number()),
     State: z.object({
         Status: z.string(),
         StartedAt: optional(z.string()),
         FinishedAt: optional(z.string()),
-        Health: optional(z.object({ Status: z.string() })),
+        Health: optional(
+            z.object({
+                Status: z.string(),
+                /** The last probes, oldest first. */
+                Log: z
+                    .array(z.object({ ExitCode: z.number(), Output: z.string() }))
+                    .nullish()
+                    .transform((log) => log ?? []),
+            }),
+        ),
+        ExitCode: optional(z.number()),
+        /** Docker's own words where it could not start the container. */
+        Error: optional(z.string()),
         /** True where Linux ended its main process for want of memory. */
         OOMKilled: optional(z.boolean()),
     }),

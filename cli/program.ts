@@ -14,6 +14,7 @@ import { addOpen } from "./commands/open";
 import { addOutputs } from "./commands/outputs";
 import { addPreview } from "./commands/preview";
 import { addRefresh } from "./commands/refresh";
+import { addRollback } from "./commands/rollback";
 import { addSshConfig } from "./commands/sshConfig";
 import { addStatus } from "./commands/status";
 import { addStop } from "./commands/stop";
@@ -55,6 +56,7 @@ export function createProgram(): Command {
 
     program.commandsGroup("Deploy:");
     addUp(program);
+    addRollback(program);
     addPreview(program);
     addDrift(program);
     addRefresh(program);

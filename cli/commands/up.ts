@@ -2,13 +2,17 @@ import type { Command } from "commander";
 import pc from "picocolors";
 import type { Settings } from "../../settings/parse";
 import { action, type Handler } from "../action";
+import { runChecks } from "../checks/check";
+import { portChecks } from "../checks/ports";
 import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, removeOutdated } from "../deployedImages";
-import { stackOutputs } from "../documents";
+import { type StackOutputs, stackOutputs, type Verification, verificationOf } from "../documents";
 import type { DeploymentEngine, DeploymentRequest, Outcome } from "../engines/types";
 import { messageOf, UserError } from "../errors";
 import { describeExposure } from "../exposure";
 import { readFingerprints } from "../fingerprints";
+import { generationTags, recordGood, runningGeneration } from "../generations";
+import { ensureHealthy } from "../health";
 import { ensureHost } from "../host/control";
 import { renewKnownHosts } from "../knownHosts";
 import { startStack, stoppedContainers } from "../lifecycle";
@@ -17,6 +21,7 @@ import { ensureReady } from "../preflight";
 import type { Session } from "../session";
 import { describeFailures, hasChanges, upSummary } from "../summary";
 import { verificationTable } from "../tables";
+import { afterFailure, beginUpgrade, leaveOrSayHeld } from "../upgrade";
 import { runVerification } from "../verification";
 import { ensureWorkspaceFolder } from "../workspaceFolder";
 
@@ -25,12 +30,22 @@ export function addUp(program: Command): void {
     program
         .command("up")
         .description("build what has changed, launch it, check it, and say where everything is")
+        .option("--rollback", "where images were changed and it fails, put those of before back")
+        .option("--no-rollback", "where it fails, leave everything as it is")
+        .option("--new-images", "leave the images that a rollback put back, and try the new ones", false)
         .action(action(up));
 }
 
-const up: Handler<unknown> = async (session) => {
+interface UpFlags {
+    /** Absent where the command line does not say. */
+    rollback?: boolean;
+    newImages: boolean;
+}
+
+const up: Handler<UpFlags> = async (session, { rollback, newImages }) => {
     ensureAnswerable(session, "up");
-    await bringUp(session);
+    leaveOrSayHeld(session, newImages);
+    await bringUp(session, [], rollback);
 };
 
 /** A password of the stack's. */
@@ -45,8 +60,13 @@ export interface Password {
  * Deploys, checks, and says where everything is.
  *
  * @param changing Passwords that are made anew.
+ * @param rollback Whether the images of before are put back where it fails; absent where the setting or the user says.
  */
-export async function bringUp(session: Session, changing: readonly Password[] = []): Promise<void> {
+export async function bringUp(
+    session: Session,
+    changing: readonly Password[] = [],
+    rollback?: boolean,
+): Promise<void> {
     const replace = changing.map(({ resource }) => resource);
     const started = Date.now();
     const settings = session.settings();
@@ -63,8 +83,15 @@ export async function bringUp(session: Session, changing: readonly Password[] = 
     if (ensureWorkspaceFolder(settings)) {
         session.output.note(`Made the folder ${settings.workspaceDir}; it is /workspace in the containers.`);
     }
-    const before = deployedImages(session.project, session.stack);
-    const { changes } = await deploy(session, settings, engine, request, replace);
+    const { project, stack } = session;
+    const before = [...deployedImages(project, stack), ...generationTags(project, stack)];
+    const upgrade = await beginUpgrade(session, settings, engine);
+    const { changes, outputs } = await deployWell(session, settings, engine, request, replace).catch(
+        async (error) => {
+            throw await afterFailure(session, engine, upgrade, error, rollback);
+        },
+    );
+    recordGood(session, await runningGeneration(settings, outputs.images));
     const removed = await removeOutdated(before, session);
     if (removed.length > 0) {
         session.output.note(`Removed what this stack no longer needs: ${removed.join(", ")}`);
@@ -73,7 +100,6 @@ export async function bringUp(session: Session, changing: readonly Password[] = 
         forgetLogin(session.project);
     }
     await renewKnownHosts(session);
-    const outputs = await session.outputsAs(stackOutputs, { showSecrets: false });
     const fingerprints = settings.tls ? await readFingerprints(session.stack) : undefined;
     const milliseconds = Date.now() - started;
     const { urls, images, verification } = outputs;
@@ -120,6 +146,51 @@ async function askAfterPreview(
     }
 }
 
+/** Deploys, and sees that every container is well and that its ports answer on this machine. */
+async function deployWell(
+    session: Session,
+    settings: Settings,
+    engine: DeploymentEngine,
+    request: DeploymentRequest,
+    replace: readonly string[],
+): Promise<Outcome & { outputs: StackOutputs }> {
+    const { changes } = await deploy(session, settings, engine, request, replace);
+    await ensureHealthy(session);
+    const outputs = await session.outputsAs(stackOutputs, { showSecrets: false });
+    return { changes, outputs: { ...outputs, verification: await withPorts(session, settings, outputs) } };
+}
+
+/**
+ * The check's document with what this machine sees of the ports.
+ *
+ * @throws UserError when one of them does not answer, unless `verify` is to report.
+ */
+async function withPorts(
+    session: Session,
+    { verify }: Settings,
+    { verification }: StackOutputs,
+): Promise<StackOutputs["verification"]> {
+    if (verify === "off") {
+        return verification;
+    }
+    const seen = verificationOf("host", await runChecks(await portChecks(session.stack), session.signal));
+    const document = verification
+        ? verificationOf(verification.target, [...verification.checks, ...seen.checks])
+        : seen;
+    if (verify === "strict" && seen.summary.fail > 0) {
+        failBy(session, document);
+    }
+    return document;
+}
+
+/** Ends the deployment with the table of a check in which something failed. */
+function failBy(session: Session, verification: Verification): never {
+    session.output.note(`\n${verificationTable(verification, session.width)}\n`);
+    throw new UserError(
+        `${describeFailures(verification)}. Mend it and type \`./carbon up${session.stackFlag()}\` again, or set carbon:verify to report.`,
+    );
+}
+
 /** Deploys; where that fails because of the check, the check's table says more than the engine can. */
 async function deploy(
     session: Session,
@@ -138,9 +209,6 @@ async function deploy(
         if (!verification || verification.summary.fail === 0) {
             throw error;
         }
-        session.output.note(`\n${verificationTable(verification, session.width)}\n`);
-        throw new UserError(
-            `${describeFailures(verification)}. Mend it and type \`./carbon up${session.stackFlag()}\` again, or set carbon:verify to report.`,
-        );
+        failBy(session, verification);
     }
 }

@@ -5,6 +5,7 @@ import type { Settings } from "../../settings/parse";
 import { type DockerInfo, hasImage, lines } from "../docker";
 import { formatBytes } from "../output";
 import { run } from "../process";
+import { stackFlag } from "../session";
 import { type Finding, failure, ok, warning } from "./finding";
 
 const gigabyte = 1e9;
@@ -57,6 +58,21 @@ export async function checkRootImage(rootImage: string): Promise<Finding> {
               `${rootImage} is not here and cannot be pulled: ${remote.reason}`,
               "Type `make setup`, which makes one where there is no registry, or set carbon:rootImage to a mirror's.",
           );
+}
+
+/** Whether the images that a rollback put back are here: they are not built. */
+export async function checkHeldImages({ heldImages, stack }: Settings): Promise<Finding[]> {
+    const suites = [heldImages.base, heldImages.compute].filter((image) => image !== undefined);
+    const found = await Promise.all(suites.map((image) => hasImage(image.replace(/@.*/, ""))));
+    return suites
+        .filter((_, index) => !found[index])
+        .map((image) =>
+            failure(
+                "held image",
+                `${image}, which carbon:heldImages in Pulumi.${stack}.yaml names, is not here`,
+                `Type: ./carbon up --new-images${stackFlag(stack)}`,
+            ),
+        );
 }
 
 /** Whether the disk that images are kept on has room for the build. */
@@ -126,9 +142,9 @@ export function diskForFirstBuild(
     return one * settings.platforms.length;
 }
 
-function isBuilt(settings: Settings): Promise<boolean> {
+async function isBuilt(settings: Settings): Promise<boolean> {
     const { base, compute } = suiteImages(settings);
-    return hasImage((compute ?? base).tag);
+    return settings.heldImages.base !== undefined || hasImage((compute ?? base).tag);
 }
 
 /** Bytes free where the engine keeps its images: seen directly, or from a container where it has a disk of its own. */
