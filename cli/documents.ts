@@ -102,6 +102,8 @@ const containerDetails = z.object({
         Health: optional(
             z.object({
                 Status: z.string(),
+                /** Probes that have failed one after the other until now. */
+                FailingStreak: optional(z.number()),
                 /** The last probes, oldest first. */
                 Log: z
                     .array(z.object({ ExitCode: z.number(), Output: z.string() }))

@@ -16,14 +16,17 @@ export function isWell({ State }: ContainerDetails): boolean {
 }
 
 /**
- * Why a container is not well, or was not, on one line: what its last failing health check said, what Docker says, or
- * how it ended. Undefined where nothing of the kind is known.
+ * Why a container is not well, on one line: what its last failing health check said, what Docker says, or how it ended.
+ * Also of one whose checks have begun to fail. Undefined where nothing of the kind is known.
  */
-export function lastError({ State }: ContainerDetails): string | undefined {
-    const failing = State.Health?.Log.filter(({ ExitCode }) => ExitCode !== 0).at(-1)?.Output.trim();
-    const ended =
-        State.Status !== "running" && State.ExitCode ? `ended with exit code ${State.ExitCode}` : undefined;
-    const killed = State.Status !== "running" && State.OOMKilled ? "killed for want of memory" : undefined;
+export function lastError(container: ContainerDetails): string | undefined {
+    const { State } = container;
+    const isFailing = !isWell(container) || (State.Health?.FailingStreak ?? 0) > 0;
+    const failing = isFailing
+        ? State.Health?.Log.filter(({ ExitCode }) => ExitCode !== 0).at(-1)?.Output.trim()
+        : undefined;
+    const killed = State.OOMKilled ? "killed for want of memory" : undefined;
+    const ended = State.ExitCode ? `ended with exit code ${State.ExitCode}` : undefined;
     const text = State.Status === "running" ? failing : State.Error || killed || ended || failing;
     if (!text) {
         return undefined;

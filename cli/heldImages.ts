@@ -23,11 +23,11 @@ export function holdImages(project: Project, stack: string, images: Record<strin
         }
         document.setIn(["config", key], document.createNode(images));
         const config = document.get("config");
-        const pair = isMap(config) ? config.items.find((item) => isScalar(item.key) && item.key.value === key) : undefined;
-        if (pair && isMap(config) && !config.flow) {
-            const node = document.createNode(key);
-            node.commentBefore = comment;
-            pair.key = node;
+        if (isMap(config) && !config.flow) {
+            const pair = config.items.find((item) => nameOf(item.key) === key);
+            const name = document.createNode(key);
+            name.commentBefore = comment;
+            Object.assign(pair ?? {}, { key: name });
         }
         return true;
     });
@@ -41,6 +41,10 @@ export function holdImages(project: Project, stack: string, images: Record<strin
  */
 export function releaseImages(project: Project, stack: string): boolean {
     return edit(project, stack, forget);
+}
+
+function nameOf(node: unknown): unknown {
+    return isScalar(node) ? node.value : node;
 }
 
 function forget(document: Document): boolean {
@@ -58,7 +62,7 @@ function edit(project: Project, stack: string, change: (document: Document) => b
     const changed = change(document as Document);
     if (changed) {
         // Lines stay as long as they are.
-        writeFileAtomic(file, document.toString({ lineWidth: 0 }));
+        writeFileAtomic(file, document.toString({ lineWidth: 0, flowCollectionPadding: false }));
     }
     return changed;
 }

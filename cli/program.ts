@@ -20,6 +20,7 @@ import { addStatus } from "./commands/status";
 import { addStop } from "./commands/stop";
 import { addUp } from "./commands/up";
 import { addVerify } from "./commands/verify";
+import { addWatch } from "./commands/watch";
 import { exitCodes } from "./errors";
 import { addCommonOptions } from "./options";
 
@@ -73,6 +74,7 @@ export function createProgram(): Command {
     addModels(program);
     program.commandsGroup("Look after:");
     addStatus(program);
+    addWatch(program);
     addVerify(program);
     addLogs(program);
     addDoctor(program);

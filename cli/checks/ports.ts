@@ -29,6 +29,7 @@ interface Published {
 export async function portChecks(stack: string): Promise<OutsideCheck[]> {
     const containers = await stackContainers(stack);
     const ports = containers.filter(({ State }) => State.Status === "running").flatMap(published);
+    ports.sort((one, other) => rankOf(one) - rankOf(other));
     const elsewhere = ports.length > 0 ? await whereElse() : undefined;
     return ports.map((port) => ({
         id: `port-${port.spec.name}`,
@@ -36,6 +37,11 @@ export async function portChecks(stack: string): Promise<OutsideCheck[]> {
         hint: `./carbon logs ${port.service}`,
         look: async () => (elsewhere ? skipped(elsewhere) : look(port)),
     }));
+}
+
+/** The catalogue's order. */
+function rankOf({ spec }: Published): number {
+    return everyService.flatMap((service) => service.ports).findIndex(({ name }) => name === spec.name);
 }
 
 function published(container: ContainerDetails): Published[] {
