@@ -45,11 +45,19 @@ function withoutDigest(ref: string): string {
     return ref.replace(/@.*/, "");
 }
 
-/** Those of the images that no other stack of the project holds or can go back to, and no container but the stack's own was made from. */
-export async function unshared(tags: string[], { project, stack }: Session): Promise<string[]> {
+/**
+ * Those of the images that no other stack of the project holds or can go back to, and no container was made from.
+ *
+ * @param options.ownContainers Whether the stack's own containers count, too.
+ */
+export async function unshared(
+    tags: string[],
+    { project, stack }: Session,
+    { ownContainers = false } = {},
+): Promise<string[]> {
     // As it was made: `docker ps` shows an id once the tag is another image's.
     const inContainers = (await everyContainer())
-        .filter(({ Config }) => Config.Labels[stackLabel] !== stack)
+        .filter(({ Config }) => ownContainers || Config.Labels[stackLabel] !== stack)
         .map(({ Config }) => withoutDigest(Config.Image));
     const inStates = otherStacks(project, stack).flatMap((other) => [
         ...deployedImages(project, other),

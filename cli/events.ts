@@ -22,9 +22,18 @@ export type DockerEvent = z.infer<typeof dockerEvent>;
 /** Filters that keep out what is none of `carbon watch`'s: each health check, for one, makes three events. */
 export const eventFilters = [
     ...["container", "network", "volume", "image"].map((type) => `type=${type}`),
-    ...["die", "oom", "health_status", "pause", "unpause", "stop", "start", "rename", "update", "destroy"].map(
-        (event) => `event=${event}`,
-    ),
+    ...[
+        "die",
+        "oom",
+        "health_status",
+        "pause",
+        "unpause",
+        "stop",
+        "start",
+        "rename",
+        "update",
+        "destroy",
+    ].map((event) => `event=${event}`),
     ...["connect", "disconnect", "tag", "untag", "delete"].map((event) => `event=${event}`),
 ];
 
@@ -86,14 +95,27 @@ function ofContainer({ Action, Actor }: DockerEvent, { stack, services }: Watche
     services.set(Actor.ID, service);
     if (Action === "die") {
         const exitCode = Number(Attributes.exitCode);
-        return { service, event: "die", text: `ended with exit code ${exitCode}`, good: exitCode === 0, exitCode };
+        return {
+            service,
+            event: "die",
+            text: `ended with exit code ${exitCode}`,
+            good: exitCode === 0,
+            exitCode,
+        };
     }
     if (Action === "rename") {
         const from = (Attributes.oldName ?? "").replace(/^\//, "");
-        return { service, event: "rename", text: `renamed from ${from} to ${Attributes.name ?? ""}`, good: false };
+        return {
+            service,
+            event: "rename",
+            text: `renamed from ${from} to ${Attributes.name ?? ""}`,
+            good: false,
+        };
     }
     const [text, good] = containerWords[Action] ?? [];
-    return text === undefined ? undefined : { service, event: Action.replace(/^.*: /, ""), text, good: good ?? true };
+    return text === undefined
+        ? undefined
+        : { service, event: Action.replace(/^.*: /, ""), text, good: good ?? true };
 }
 
 function ofNetwork({ Action, Actor }: DockerEvent, { stack, services }: Watched): Happening | undefined {
@@ -118,7 +140,11 @@ function ofVolume({ Action, Actor }: DockerEvent, { stack }: Watched): Happening
         : undefined;
 }
 
-const imageWords: Record<string, string> = { tag: "tag given to an image", untag: "tag taken away", delete: "deleted" };
+const imageWords: Record<string, string> = {
+    tag: "tag given to an image",
+    untag: "tag taken away",
+    delete: "deleted",
+};
 
 function ofImage({ Action, Actor }: DockerEvent, { images }: Watched): Happening | undefined {
     // Docker says the tag as the image's id, or as its name.

@@ -69,7 +69,9 @@ function generationsFile(project: Project, stack: string): string {
 /** Tags, without digests, of every image that the stack's generations name. */
 export function generationTags(project: Project, stack: string): string[] {
     const { current, previous } = readGenerations(project, stack);
-    return [current, previous].flatMap((one) => Object.values(one?.images ?? {}).map(({ ref }) => tagOf(ref)));
+    return [current, previous].flatMap((one) =>
+        Object.values(one?.images ?? {}).map(({ ref }) => tagOf(ref)),
+    );
 }
 
 /** Reference of every image that a deployment with these settings runs, by name. */
@@ -125,7 +127,12 @@ export function recordGood({ project, stack }: Session, good: Generation): void 
         current &&
         Object.keys(current.images).join() === Object.keys(good.images).join() &&
         changedImages(current.images, refsOf(good)).length === 0;
-    writeGenerations(project, stack, { schema: 1, stack, current: good, previous: isSame ? previous : current });
+    writeGenerations(project, stack, {
+        schema: 1,
+        stack,
+        current: good,
+        previous: isSame ? previous : current,
+    });
 }
 
 /** The references of a generation, by name. */

@@ -23,7 +23,9 @@ export function lastError(container: ContainerDetails): string | undefined {
     const { State } = container;
     const isFailing = !isWell(container) || (State.Health?.FailingStreak ?? 0) > 0;
     const failing = isFailing
-        ? State.Health?.Log.filter(({ ExitCode }) => ExitCode !== 0).at(-1)?.Output.trim()
+        ? State.Health?.Log.filter(({ ExitCode }) => ExitCode !== 0)
+              .at(-1)
+              ?.Output.trim()
         : undefined;
     const killed = State.OOMKilled ? "killed for want of memory" : undefined;
     const ended = State.ExitCode ? `ended with exit code ${State.ExitCode}` : undefined;

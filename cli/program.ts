@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { addBuild } from "./commands/build";
 import { addCertificate } from "./commands/certificate";
+import { addClean } from "./commands/clean";
 import { addCredentials } from "./commands/credentials";
 import { addDoctor } from "./commands/doctor";
 import { addDown } from "./commands/down";
@@ -78,6 +79,7 @@ export function createProgram(): Command {
     addVerify(program);
     addLogs(program);
     addDoctor(program);
+    addClean(program);
     return program;
 }
 

@@ -223,6 +223,8 @@ export function leaveOrSayHeld(session: Session, newImages: boolean): void {
     const { heldImages } = session.settings();
     const held = Object.values(heldImages);
     if (held.length > 0) {
-        output.warn(`The stack ${stack} is held on ${held.join(", ")}, which a rollback put back. ${howToGoOn(session)}`);
+        output.warn(
+            `The stack ${stack} is held on ${held.join(", ")}, which a rollback put back. ${howToGoOn(session)}`,
+        );
     }
 }

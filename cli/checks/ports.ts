@@ -145,7 +145,10 @@ const protocols: Record<string, Protocol> = {
     },
     grpc: {
         name: "an answer in HTTP/2",
-        says: Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]),
+        says: Buffer.concat([
+            Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+            Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
+        ]),
         reads: (answer) => (answer.length >= 9 && answer[3] === 4 ? "HTTP/2 settings" : undefined),
     },
 };

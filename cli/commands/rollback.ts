@@ -12,7 +12,9 @@ import { goBack, howToGoOn } from "../upgrade";
 export function addRollback(program: Command): void {
     program
         .command("rollback")
-        .description("put the images back that ran before the last upgrade, with their containers; data stays")
+        .description(
+            "put the images back that ran before the last upgrade, with their containers; data stays",
+        )
         .action(action(rollback));
 }
 
@@ -33,7 +35,13 @@ const rollback: Handler<unknown> = async (session) => {
             `The images of ${target.at} are back in ${formatDuration(milliseconds)}${changes ? `: ${describeChanges(changes)}` : ""}.`,
             howToGoOn(session),
         ].join("\n"),
-        { stack: session.stack, engine: engine.name, seconds: milliseconds / 1000, changes, images: refsOf(target) },
+        {
+            stack: session.stack,
+            engine: engine.name,
+            seconds: milliseconds / 1000,
+            changes,
+            images: refsOf(target),
+        },
     );
 };
 

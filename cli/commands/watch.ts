@@ -8,7 +8,14 @@ import { deployedImages } from "../deployedImages";
 import { type ContainerDetails, docker, stackContainers } from "../docker";
 import { parseDocument } from "../documents";
 import { messageOf } from "../errors";
-import { type DockerEvent, dockerEvent, eventFilters, type Happening, happening, type Watched } from "../events";
+import {
+    type DockerEvent,
+    dockerEvent,
+    eventFilters,
+    type Happening,
+    happening,
+    type Watched,
+} from "../events";
 import { generationTags, tagOf } from "../generations";
 import { isWell, lastError, serviceOf } from "../health";
 import { printableLine } from "../printable";
@@ -20,7 +27,9 @@ const retryMilliseconds = 1000;
 export function addWatch(program: Command): void {
     program
         .command("watch")
-        .description("show what happens to the containers, network, volumes and images as it happens, until Ctrl-C")
+        .description(
+            "show what happens to the containers, network, volumes and images as it happens, until Ctrl-C",
+        )
         .action(action(watch));
 }
 
@@ -68,7 +77,12 @@ async function follow(session: Session, again: boolean): Promise<void> {
         await tellState(session, containers);
         const watched = await watchedOf(session, containers);
         for await (const line of createInterface({ input: child.stdout })) {
-            const event = parseDocument("An event of Docker's", dockerEvent, line, "`docker version` shows which it is.");
+            const event = parseDocument(
+                "An event of Docker's",
+                dockerEvent,
+                line,
+                "`docker version` shows which it is.",
+            );
             const happened = happening(event, watched);
             if (happened) {
                 await report(session, event, happened);
@@ -80,7 +94,10 @@ async function follow(session: Session, again: boolean): Promise<void> {
     }
 }
 
-async function watchedOf({ project, stack }: Session, containers: readonly ContainerDetails[]): Promise<Watched> {
+async function watchedOf(
+    { project, stack }: Session,
+    containers: readonly ContainerDetails[],
+): Promise<Watched> {
     return {
         stack,
         services: new Map(containers.map((container) => [container.Id, serviceOf(container)])),
@@ -109,7 +126,10 @@ async function tellState(session: Session, containers: readonly ContainerDetails
               ? `${names}: all well`
               : services
                     .map(({ service, state, health, lastError: error }) =>
-                        [`${service} ${state === "running" ? (health ?? state) : state}`, ...(error ? [error] : [])].join(": "),
+                        [
+                            `${service} ${state === "running" ? (health ?? state) : state}`,
+                            ...(error ? [error] : []),
+                        ].join(": "),
                     )
                     .join("; ");
     const good = services.length > 0 && ill.length === 0;
@@ -129,7 +149,9 @@ async function detail({ stack }: Session, id: string, { event }: Happening): Pro
         return found && lastError(found);
     }
     if (event === "update") {
-        const bytes = Number(await docker("inspect", "--type", "container", "--format", "{{.HostConfig.Memory}}", id));
+        const bytes = Number(
+            await docker("inspect", "--type", "container", "--format", "{{.HostConfig.Memory}}", id),
+        );
         return bytes > 0 ? `memory ${Math.round(bytes / 1024 / 1024)} MiB` : "no limit of memory";
     }
     return undefined;

@@ -92,7 +92,9 @@ export async function ensureDataFits(settings: Settings): Promise<void> {
     const refusals = (await checkDataVersions(settings)).filter(({ status }) => status === "failure");
     if (refusals.length > 0) {
         throw new UserError(
-            ["Nothing was changed:", ...refusals.map(({ detail, advice }) => `  ${detail}. ${advice}`)].join("\n"),
+            ["Nothing was changed:", ...refusals.map(({ detail, advice }) => `  ${detail}. ${advice}`)].join(
+                "\n",
+            ),
         );
     }
 }
@@ -104,7 +106,9 @@ async function withData({ stack, services }: Settings): Promise<Keeper[]> {
     const keepers = services.filter((service): service is Keeper => service.data !== undefined);
     const names = keepers.flatMap(({ volumes }) => volumes.map(({ name }) => volumeName(stack, name)));
     const existing = keepers.length > 0 ? await existingVolumes(names) : [];
-    return keepers.filter(({ volumes }) => volumes.some(({ name }) => existing.includes(volumeName(stack, name))));
+    return keepers.filter(({ volumes }) =>
+        volumes.some(({ name }) => existing.includes(volumeName(stack, name))),
+    );
 }
 
 /** An image with a shell that is here: what will run, what runs, or what everything starts from. */

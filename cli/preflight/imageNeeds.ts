@@ -118,13 +118,13 @@ async function alreadyBuilt({ imagePrefix }: Settings): Promise<number> {
     const ours = `${imagePrefix.replace(/^docker\.io\//, "")}/`;
     const others = lines(list)
         .filter((line) => !line.startsWith(ours))
-        .reduce((sum, line) => sum + bytes(line.split(" ")[1]), 0);
+        .reduce((sum, line) => sum + parseSize(line.split(" ")[1]), 0);
     // With containerd's store the images' total has the build cache in it, and the layers of an interrupted build.
-    return Math.max(bytes(images) - others, bytes(cache));
+    return Math.max(parseSize(images) - others, parseSize(cache));
 }
 
 /** A size as Docker writes it ("23.4GB", with the units of the SI); 0 for what is none. */
-function bytes(size: string | undefined): number {
+export function parseSize(size: string | undefined): number {
     const [, amount, unit = ""] = /^([\d.]+)([kMGT]?)B$/.exec(size ?? "") ?? [];
     return Number(amount ?? 0) * (unitBytes[unit] ?? 0);
 }
