@@ -69,6 +69,8 @@ async function follow(session: Session, again: boolean): Promise<void> {
         stderr: "ignore",
         cancelSignal: signal,
     });
+    // At once: what is printed before anybody reads is lost, and so is the end.
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     try {
         const containers = await stackContainers(stack);
         if (again) {
@@ -76,7 +78,7 @@ async function follow(session: Session, again: boolean): Promise<void> {
         }
         await tellState(session, containers);
         const watched = await watchedOf(session, containers);
-        for await (const line of createInterface({ input: child.stdout })) {
+        for await (const line of { [Symbol.asyncIterator]: () => lines }) {
             const event = parseDocument(
                 "An event of Docker's",
                 dockerEvent,

@@ -113,7 +113,7 @@ describe("an upgrade", () => {
         const status = await carbon("status");
         expect(status.json.healthy).toBe(true);
         const held = readFileSync(stackFile, "utf8");
-        expect(held).toMatch(/^# Mine\.\n[^]*toolsets: \[databases\] # slim\n[^]*carbon:heldImages:\n/);
+        expect(held).toMatch(/^# Mine\.\n.*toolsets: \[databases\] # slim\n.*carbon:heldImages:\n/s);
         const again = await carbon("up");
         expect(again.exitCode, again.said).toBe(0);
         expect(again.said).toContain("./carbon up --new-images");
