@@ -1,7 +1,8 @@
+import { officialServices } from "../catalogue";
 import type { Settings } from "../settings/parse";
 import { confirm } from "./confirm";
+import { deployedImages } from "./deployedImages";
 import { docker, stackContainers } from "./docker";
-import { stackOutputs } from "./documents";
 import type { DeploymentEngine, Outcome } from "./engines/types";
 import { Declined, Interrupted, messageOf, UserError } from "./errors";
 import {
@@ -16,7 +17,7 @@ import {
     wantedImages,
     writeGenerations,
 } from "./generations";
-import { ensureHealthy } from "./health";
+import { ensureHealthy, serviceOf } from "./health";
 import { holdImages, releaseImages } from "./heldImages";
 import { ensureDataFits } from "./preflight/dataVersions";
 import type { Session } from "./session";
@@ -35,15 +36,11 @@ export interface Upgrade {
  *
  * @returns undefined where it changes none, or where nothing ran before.
  */
-export async function beginUpgrade(
-    session: Session,
-    settings: Settings,
-    engine: DeploymentEngine,
-): Promise<Upgrade | undefined> {
+export async function beginUpgrade(session: Session, settings: Settings): Promise<Upgrade | undefined> {
     const { project, stack } = session;
     const known = readGenerations(project, stack);
     const wanted = wantedImages(settings);
-    const before = known.current ?? (await deployedGeneration(session, settings, engine));
+    const before = known.current ?? (await deployedGeneration(session));
     if (!before || changedImages(before.images, wanted).length === 0) {
         return undefined;
     }
@@ -51,16 +48,19 @@ export async function beginUpgrade(
     return { before, containers: await containerStates(stack) };
 }
 
-/** What runs where no record of it was kept: as the last deployment put it out. */
-async function deployedGeneration(
-    session: Session,
-    settings: Settings,
-    engine: DeploymentEngine,
-): Promise<Generation | undefined> {
-    const outputs = await engine.outputs(session.request(settings), { showSecrets: false });
-    const images = stackOutputs.safeParse(outputs).data?.images;
-    const entries = Object.entries((images ?? {}) as Record<string, { ref?: unknown }>).flatMap(
-        ([name, { ref }]) => (typeof ref === "string" && ref ? [[name, ref] as const] : []),
+/** What runs where no record of it was kept: as the state in the project says, or else the containers. */
+async function deployedGeneration({ project, stack }: Session): Promise<Generation | undefined> {
+    const containers = await stackContainers(stack);
+    const tags = [...deployedImages(project, stack), ...containers.map(({ Config }) => tagOf(Config.Image))];
+    const official = containers.flatMap((container) => {
+        const service = serviceOf(container);
+        return officialServices.some(({ name }) => name === service)
+            ? [[service, container.Config.Image]]
+            : [];
+    });
+    const suites = ["base", "compute"].map((name) => [name, tags.find((tag) => tag.includes(`/${name}:`))]);
+    const entries = [...suites, ...official].flatMap(([name, ref]) =>
+        name && ref ? [[name, ref] as const] : [],
     );
     const found = await Promise.all(
         entries.map(async ([name, ref]) => [name, { ref, id: await imageId(tagOf(ref)) }] as const),

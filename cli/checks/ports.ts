@@ -27,7 +27,8 @@ interface Published {
  * them: whether something listens there is theirs to say.
  */
 export async function portChecks(stack: string): Promise<OutsideCheck[]> {
-    const containers = await stackContainers(stack);
+    // Where Docker does not answer, another check says so.
+    const containers = await stackContainers(stack).catch(() => []);
     const ports = containers.filter(({ State }) => State.Status === "running").flatMap(published);
     ports.sort((one, other) => rankOf(one) - rankOf(other));
     const elsewhere = ports.length > 0 ? await whereElse() : undefined;

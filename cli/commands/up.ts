@@ -85,7 +85,7 @@ export async function bringUp(
     }
     const { project, stack } = session;
     const before = [...deployedImages(project, stack), ...generationTags(project, stack)];
-    const upgrade = await beginUpgrade(session, settings, engine);
+    const upgrade = await beginUpgrade(session, settings);
     const { changes, outputs } = await deployWell(session, settings, engine, request, replace).catch(
         async (error) => {
             throw await afterFailure(session, engine, upgrade, error, rollback);
