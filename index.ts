@@ -15,11 +15,13 @@ const foreignSecrets = { ...llmSecrets(settings), ...host?.secrets };
 const { stack, user, dockerContext, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.
-const { platforms, builder, push } = settings;
+const { platforms, builder, push, heldImages: held } = settings;
 const build = { platforms, builder, push, buildProxy: settings.buildProxy, caCertificates };
 const wanted = suiteImages(settings);
-const base = new WorkspaceImage("base", { ...build, ...wanted.base });
-const compute = wanted.compute && new WorkspaceImage("compute", { ...build, ...wanted.compute, base });
+const base = new WorkspaceImage("base", { ...build, ...wanted.base, held: held.base });
+const compute =
+    wanted.compute &&
+    new WorkspaceImage("compute", { ...build, ...wanted.compute, held: held.compute, base });
 const image = (compute ?? base).tag;
 
 // Containers: the services, and the workspace that knows their passwords.

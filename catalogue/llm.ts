@@ -34,8 +34,8 @@ export const llm: ServiceSpec = {
         variable: "OPENAI_BASE_URL",
         python: 'openai.OpenAI(api_key=open(os.environ["OPENAI_API_KEY_FILE"]).read())',
     },
-    // A large model takes a while to load.
-    health: { interval: "30s", timeout: "5s", startPeriod: "2m30s", startInterval: "1s", retries: 3 },
+    // A large model takes a while to load, and its server is slow to answer while it computes.
+    health: { interval: "30s", timeout: "10s", startPeriod: "10m0s", startInterval: "1s", retries: 3 },
     loopbackOnly: true,
     ...threadedLimits,
     memory: 8192,

@@ -19,6 +19,7 @@ export const mosquitto: ServiceSpec = {
         },
     ],
     volumes: [{ name: "mosquitto", path: "/var/lib/mosquitto" }],
+    data: { format: "mosquitto", version: 6 },
     keys: "tls",
     secrets: [
         { name: "mosquitto", key: "mosquitto", length: 24, field: "password", login: { user: "carbon" } },
@@ -29,7 +30,7 @@ export const mosquitto: ServiceSpec = {
         tlsPython:
             'paho.mqtt.publish.single("topic", "text", hostname="mosquitto", auth={"username": "carbon", "password": open("/run/carbon/user/mosquitto").read()}, tls={"ca_certs": "/run/carbon/tls/mosquitto.pem"})',
     },
-    health: { interval: "30s", timeout: "5s", startPeriod: "30s", startInterval: "1s", retries: 3 },
+    health: { interval: "30s", timeout: "10s", startPeriod: "30s", startInterval: "1s", retries: 3 },
     ...serviceLimits,
     memory: 256,
     stopTimeout: 15,

@@ -20,7 +20,7 @@ export const ollama: ServiceSpec = {
     health: {
         test: ["CMD", "ollama", "list"],
         interval: "30s",
-        timeout: "5s",
+        timeout: "10s",
         startPeriod: "59s",
         startInterval: "1s",
         retries: 3,

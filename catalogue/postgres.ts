@@ -19,6 +19,7 @@ export const postgres: ServiceSpec = {
         },
     ],
     volumes: [{ name: "postgres", path: "/var/lib/postgresql/data" }],
+    data: { format: "postgres", version: 17 },
     keys: "tls",
     secrets: [
         {
@@ -36,7 +37,7 @@ export const postgres: ServiceSpec = {
         PGDATABASE: { value: "carbon" },
     },
     connection: { variable: "DATABASE_URL", python: 'psycopg.connect(os.environ["DATABASE_URL"])' },
-    health: { interval: "30s", timeout: "5s", startPeriod: "59s", startInterval: "1s", retries: 3 },
+    health: { interval: "30s", timeout: "10s", startPeriod: "10m0s", startInterval: "1s", retries: 3 },
     ...serviceLimits,
     memory: 2048,
     stopTimeout: 30,

@@ -38,7 +38,7 @@ export const sparkMaster: ServiceSpec = {
     // The user is that of the pages; Spark itself asks for the password alone.
     secrets: [{ name: "spark", key: "spark", length: 24, field: "password", login: { user: "carbon" } }],
     connection: { at: "spark-master:7077", python: "pyspark.sql.SparkSession.builder.getOrCreate()" },
-    health: { interval: "30s", timeout: "5s", startPeriod: "1m30s", startInterval: "1s", retries: 3 },
+    health: { interval: "30s", timeout: "10s", startPeriod: "1m30s", startInterval: "1s", retries: 3 },
     loopbackOnly: true,
     ...threadedLimits,
     // The heaps are 384 and 512 MiB.

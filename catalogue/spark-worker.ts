@@ -27,7 +27,7 @@ export const sparkWorker: ServiceSpec = {
     ],
     volumes: [],
     secrets: [],
-    health: { interval: "30s", timeout: "5s", startPeriod: "1m30s", startInterval: "1s", retries: 3 },
+    health: { interval: "30s", timeout: "10s", startPeriod: "1m30s", startInterval: "1s", retries: 3 },
     loopbackOnly: true,
     ...threadedLimits,
     memory: "sparkWorkerMemory",

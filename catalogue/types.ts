@@ -14,6 +14,8 @@ export interface PortSpec {
     port: number;
     /** What answers there, in a user's words. */
     title: string;
+    /** What it speaks, where its address does not say. */
+    speaks?: "grpc";
     /** Address to open; `{host}` and `{port}` are filled in. */
     url: string;
     /** The same with TLS on, where it differs. */
@@ -86,6 +88,7 @@ export interface HealthSpec {
     test?: string[];
     interval: string;
     timeout: string;
+    /** While it lasts, a failing check counts as `starting`: as long as a database may need to recover. */
     startPeriod: string;
     /** Interval during the start period, so that a healthy container is seen at once. */
     startInterval: string;
@@ -140,6 +143,9 @@ export interface ConnectionSpec {
     tlsPython?: string;
 }
 
+/** A kind of files whose version a server must be able to read. */
+export type DataFormat = "postgres" | "redis" | "mosquitto";
+
 /** One container of the suite, as plain data. */
 export interface ServiceSpec extends ServiceLimits {
     /** Name on the network, in the container's name and in the setting `services`. */
@@ -171,6 +177,11 @@ export interface ServiceSpec extends ServiceLimits {
     files?: FileSpec[];
     ports: PortSpec[];
     volumes: VolumeSpec[];
+    /**
+     * Format of what its first volume holds, and the version that its server writes: PostgreSQL's major version, Redis's
+     * RDB version, Mosquitto's of its store.
+     */
+    data?: { format: DataFormat; version: number };
     /** When the stack's volume of keys is mounted: always, or only with TLS on; never when absent. */
     keys?: "always" | "tls";
     secrets: SecretSpec[];

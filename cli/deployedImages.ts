@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { everyContainer, stackLabel } from "./docker";
+import { generationTags } from "./generations";
 import { run } from "./process";
 import { type Project, statesFolder } from "./project";
 import type { Session } from "./session";
@@ -44,25 +45,37 @@ function withoutDigest(ref: string): string {
     return ref.replace(/@.*/, "");
 }
 
-/** Those of the images that no other stack of the project holds, and no container but the stack's own was made from. */
-export async function unshared(tags: string[], { project, stack }: Session): Promise<string[]> {
+/**
+ * Those of the images that no other stack of the project holds or can go back to, and no container was made from.
+ *
+ * @param options.ownContainers Whether the stack's own containers count, too.
+ */
+export async function unshared(
+    tags: string[],
+    { project, stack }: Session,
+    { ownContainers = false } = {},
+): Promise<string[]> {
     // As it was made: `docker ps` shows an id once the tag is another image's.
     const inContainers = (await everyContainer())
-        .filter(({ Config }) => Config.Labels[stackLabel] !== stack)
+        .filter(({ Config }) => ownContainers || Config.Labels[stackLabel] !== stack)
         .map(({ Config }) => withoutDigest(Config.Image));
-    const inStates = otherStacks(project, stack).flatMap((other) => deployedImages(project, other));
+    const inStates = otherStacks(project, stack).flatMap((other) => [
+        ...deployedImages(project, other),
+        ...generationTags(project, other),
+    ]);
     return tags.filter((tag) => !inContainers.includes(tag) && !inStates.includes(tag));
 }
 
 /**
- * Removes the images that the stack held before and has no use for now, unless others have. One that Docker will not
- * remove stays.
+ * Removes the images that the stack held before and has no use for now, neither to run nor to go back to, unless others
+ * have. One that Docker will not remove stays.
  *
- * @param before What {@link deployedImages} said before the deployment.
+ * @param before What {@link deployedImages} and its generations said before the deployment.
  * @returns the tags of those that are gone.
  */
 export async function removeOutdated(before: string[], session: Session): Promise<string[]> {
-    const now = deployedImages(session.project, session.stack);
+    const { project, stack } = session;
+    const now = [...deployedImages(project, stack), ...generationTags(project, stack)];
     const outdated = before.filter((tag) => !now.includes(tag));
     const removed: string[] = [];
     for (const tag of outdated.length > 0 ? await unshared(outdated, session) : []) {

@@ -16,6 +16,8 @@ export type { ContainerDetails, DockerInfo };
 
 /** Label that every container of a stack carries. */
 export const stackLabel = "carbon.stack";
+/** Label of containers that a command makes for a moment, with the stack's name. */
+export const helperLabel = "carbon.helper";
 /** Label with the service's name. */
 export const serviceLabel = "carbon.service";
 /** Label with the name of the user who made it. */

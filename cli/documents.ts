@@ -115,18 +115,27 @@ const containerDetails = z.object({
     /** When it was made (ISO 8601). */
     Created: optional(z.string()),
     HostConfig: optional(limits),
+    /** How often Docker has started it again after it ended by itself. */
+    RestartCount: optional(z.number()),
     State: z.object({
         Status: z.string(),
         StartedAt: optional(z.string()),
         FinishedAt: optional(z.string()),
-        ExitCode: optional(z.number()),
         Health: optional(
             z.object({
                 Status: z.string(),
+                /** Probes that have failed one after the other until now. */
                 FailingStreak: optional(z.number()),
-                Log: optional(z.array(z.object({ Output: z.string() }))),
+                /** The last probes, oldest first. */
+                Log: z
+                    .array(z.object({ ExitCode: z.number(), Output: z.string() }))
+                    .nullish()
+                    .transform((log) => log ?? []),
             }),
         ),
+        ExitCode: optional(z.number()),
+        /** Docker's own words where it could not start the container. */
+        Error: optional(z.string()),
         /** True where Linux ended its main process for want of memory. */
         OOMKilled: optional(z.boolean()),
     }),

@@ -1,12 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { catalogueName, everyService, workspace } from "../catalogue";
-import { type ContainerDetails, docker, nameOf, serviceLabel, stackContainers } from "./docker";
-import { Interrupted, UserError } from "./errors";
+import { type ContainerDetails, docker, nameOf, stackContainers } from "./docker";
+import { UserError } from "./errors";
+import { ensureHealthy, serviceOf } from "./health";
 import type { Session } from "./session";
-
-const pollMilliseconds = 500;
-/** As long as a deployment waits for a container. */
-const patienceMilliseconds = 180_000;
 
 /** Those that do not run, but would after a `docker start` or `docker unpause`. */
 export function stoppedOf(containers: readonly ContainerDetails[]): ContainerDetails[] {
@@ -78,7 +74,7 @@ export async function startStack(
         for (const { Id, State } of group) {
             await docker(State.Status === "paused" ? "unpause" : "start", Id);
         }
-        await untilHealthy(session, group);
+        await ensureHealthy(session, group);
     }
     return stopped.map(nameOf);
 }
@@ -101,41 +97,4 @@ function rankOf(service: string): number {
 function depth(service: string): number {
     const needs = everyService.find(({ name }) => name === service)?.needs;
     return needs ? depth(needs) + 1 : 0;
-}
-
-/**
- * Waits until each of the containers is healthy.
- *
- * @throws UserError naming the service that does not get well; Interrupted at Ctrl-C.
- */
-export async function untilHealthy(session: Session, group: readonly ContainerDetails[]): Promise<void> {
-    const deadline = Date.now() + patienceMilliseconds;
-    for (;;) {
-        const all = await stackContainers(session.stack);
-        const waiting = all.filter(({ Id, State }) => {
-            const isOurs = group.some((one) => one.Id === Id);
-            return (
-                isOurs && !(State.Status === "running" && (State.Health?.Status ?? "healthy") === "healthy")
-            );
-        });
-        if (waiting.length === 0) {
-            return;
-        }
-        const ended = waiting.filter(({ State }) => State.Status === "exited");
-        if (ended.length > 0 || Date.now() > deadline) {
-            const [first = waiting[0]] = ended;
-            const what = ended.length > 0 ? "does not stay up" : "does not get healthy";
-            throw new UserError(
-                `${serviceNames(ended.length > 0 ? ended : waiting)} ${what}. ` +
-                    `Type: ./carbon logs ${first && serviceOf(first)}${session.stackFlag()}`,
-            );
-        }
-        await sleep(pollMilliseconds, undefined, { signal: session.signal }).catch(() => {
-            throw new Interrupted();
-        });
-    }
-}
-
-function serviceOf(container: ContainerDetails): string {
-    return container.Config.Labels[serviceLabel] ?? nameOf(container);
 }

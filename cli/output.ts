@@ -34,6 +34,11 @@ export class Output {
     result(text: string, document: unknown): void {
         process.stdout.write(`${this.json ? printableJson(document) : printableColoured(text)}\n`);
     }
+
+    /** One line of an answer that goes on: as text for people, or as one document on a line of its own. */
+    line(text: string, document: unknown): void {
+        process.stdout.write(`${this.json ? printableJson(document, 0) : printableColoured(text)}\n`);
+    }
 }
 
 /** Prints a message as an error: the word and the first line stand out. */

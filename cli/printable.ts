@@ -18,10 +18,14 @@ export function printableColoured(text: string): string {
         .join("");
 }
 
-/** A JSON document whose text is printable; it parses to the same values. */
-export function printableJson(document: unknown): string {
+/**
+ * A JSON document whose text is printable; it parses to the same values.
+ *
+ * @param indent Blanks for each level; on one line with 0.
+ */
+export function printableJson(document: unknown, indent = 4): string {
     // JSON's own escapes cover C0 and lone surrogates alone.
-    return JSON.stringify(document, null, 4).replace(unprintable, (characters) =>
+    return JSON.stringify(document, null, indent).replace(unprintable, (characters) =>
         characters === "\n"
             ? characters
             : Array.from(

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { addBuild } from "./commands/build";
 import { addCertificate } from "./commands/certificate";
+import { addClean } from "./commands/clean";
 import { addCredentials } from "./commands/credentials";
 import { addDoctor } from "./commands/doctor";
 import { addDown } from "./commands/down";
@@ -15,12 +16,14 @@ import { addOutputs } from "./commands/outputs";
 import { addPreview } from "./commands/preview";
 import { addPulumi } from "./commands/pulumi";
 import { addRefresh } from "./commands/refresh";
+import { addRollback } from "./commands/rollback";
 import { addSshConfig } from "./commands/sshConfig";
 import { addState } from "./commands/state";
 import { addStatus } from "./commands/status";
 import { addStop } from "./commands/stop";
 import { addUp } from "./commands/up";
 import { addVerify } from "./commands/verify";
+import { addWatch } from "./commands/watch";
 import { exitCodes } from "./errors";
 import { addCommonOptions } from "./options";
 
@@ -57,6 +60,7 @@ export function createProgram(): Command {
 
     program.commandsGroup("Deploy:");
     addUp(program);
+    addRollback(program);
     addPreview(program);
     addDrift(program);
     addRefresh(program);
@@ -73,10 +77,12 @@ export function createProgram(): Command {
     addModels(program);
     program.commandsGroup("Look after:");
     addStatus(program);
+    addWatch(program);
     addVerify(program);
     addLogs(program);
     addDoctor(program);
     addState(program);
+    addClean(program);
     addPulumi(program);
     return program;
 }

@@ -12,6 +12,8 @@ import {
 export interface WorkspaceImageArgs extends ImageBuild, BuildMode {
     /** PEM text that downloads during the build trust; handed over as the build secret `ca`, in no layer. */
     caCertificates?: string;
+    /** Reference of a local image that is taken as it is, in place of a build. */
+    held?: string;
     /** The image that it starts from; it is built first. */
     base?: WorkspaceImage;
 }
@@ -19,7 +21,7 @@ export interface WorkspaceImageArgs extends ImageBuild, BuildMode {
 /**
  * One of the suite's two images, built for one or several platforms. Its parts, which need no base, are built into
  * the builder's cache as a resource of their own, beside the base. The image stays when the stack goes down, so that
- * the next `up` need not export it again.
+ * the next `up` need not export it again. One that is held has no resource: it is there.
  */
 export class WorkspaceImage extends pulumi.ComponentResource {
     /**
@@ -36,6 +38,15 @@ export class WorkspaceImage extends pulumi.ComponentResource {
 
     constructor(name: string, args: WorkspaceImageArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:WorkspaceImage", name, {}, opts);
+        this.platforms = args.platforms;
+        if (args.held) {
+            const [tag = "", digest = ""] = args.held.split("@");
+            this.tag = pulumi.output(tag);
+            this.ref = pulumi.output(args.held);
+            this.digest = pulumi.output(digest);
+            this.registerOutputs({ ref: this.ref, digest: this.digest, platforms: this.platforms });
+            return;
+        }
         const certificates = {
             secrets: args.caCertificates ? { ca: args.caCertificates } : undefined,
             ignoreSecretsInDiffCalculation: ["ca"],
@@ -55,7 +66,6 @@ export class WorkspaceImage extends pulumi.ComponentResource {
         this.tag = image.urn.apply(() => args.tag);
         this.ref = image.ref;
         this.digest = image.digest;
-        this.platforms = args.platforms;
         this.registerOutputs({ ref: this.ref, digest: this.digest, platforms: this.platforms });
     }
 }

@@ -24,6 +24,7 @@ export function crossCheck(values: SettingValues, settings: Choices, machine: Ma
     return [
         ...checkToolsets(settings),
         ...checkNeeds(settings),
+        ...checkHeld(settings),
         ...checkExposure(settings),
         ...checkPlaces(settings),
         ...checkLlm(settings),
@@ -59,6 +60,19 @@ function checkToolsets({ toolsets }: Choices): Refusal[] {
 function catalogued({ services }: Choices): ServiceSpec[] {
     const chosen = services.map(({ name }) => catalogueName(name));
     return serviceCatalogue.filter(({ name }) => chosen.includes(name));
+}
+
+/** The compute image starts from the base, so that one of them held alone would not fit the other. */
+function checkHeld({ compute, heldImages }: Choices): Refusal[] {
+    const { base, compute: other } = heldImages;
+    return compute && (base === undefined) !== (other === undefined)
+        ? [
+              [
+                  "heldImages",
+                  `${base === undefined ? "base" : "compute"} is missing. Name both images, or neither.`,
+              ],
+          ]
+        : [];
 }
 
 /** What a service cannot do without. */

@@ -98,7 +98,7 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         builder: builder === "auto" ? dockerContext : builder,
         toolsets: enabled,
         services,
-        serviceImages: officialImages(services, values.serviceImages),
+        serviceImages: officialImages(services, { ...values.serviceImages, ...values.heldImages }),
         ports: Object.fromEntries(
             inUse.map(({ name, port }) => [name, (ports[name] ?? port) + portOffset] as const),
         ),

@@ -282,6 +282,18 @@ export const settingDefinitions = {
         description:
             "Memory limits of services in MiB that differ from the defaults, by service, such as `{postgres: 4096}`. PostgreSQL sizes its caches by it, and an index may take what is left of it while it is built. The workspace's is `memory`, a Spark worker's `sparkWorkerMemory`.",
     }),
+    heldImages: setting({
+        rule: mapOf("image", ["base", "compute", ...officialNames], pinnedImage),
+        default: {},
+        description:
+            "Images that a rollback put back, by image, taken as they are and not built. `carbon rollback` and a failed upgrade write them; `carbon up --new-images` takes them out again and tries the new ones.",
+    }),
+    rollback: setting({
+        rule: choice(["ask", "always", "never"]),
+        default: "ask",
+        description:
+            "What `carbon up` does when it has changed images and fails: `ask` asks, and where nobody can be asked (also with `--yes`) leaves everything as it is; `always` puts the images of before back, `never` does not. `--rollback` and `--no-rollback` count more. `carbon rollback` does it later.",
+    }),
     verify: setting({
         rule: choice(["strict", "report", "off"]),
         default: "strict",

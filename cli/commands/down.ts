@@ -5,6 +5,7 @@ import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, unshared } from "../deployedImages";
 import { docker, hasImage, lines, nameOf, stackContainers, stackVolumes } from "../docker";
+import { forgetGenerations, generationTags } from "../generations";
 import { forgetKnownHosts } from "../knownHosts";
 import { forgetLogin } from "../login";
 import { plural } from "../output";
@@ -50,6 +51,7 @@ const down: Handler<DownFlags> = async (session, flags) => {
     }
     if (images.length > 0) {
         await docker("image", "rm", ...images);
+        forgetGenerations(session.project, session.stack);
     }
     const removed = [...leftovers, ...(flags.volumes ? volumes : []), ...images];
     const kept = flags.volumes ? [] : volumes;
@@ -82,7 +84,8 @@ function question(stack: string, volumes: string[], images: string[]): string {
 
 /** Images that the stack was deployed with, or would be, which are here and which no other stack uses. */
 async function stackImages(session: Session): Promise<string[]> {
-    const deployed = deployedImages(session.project, session.stack);
+    const { project, stack } = session;
+    const deployed = [...deployedImages(project, stack), ...generationTags(project, stack)];
     const wanted = Object.values(suiteImages(session.settings())).map(({ tag }) => tag);
     const tags = await unshared([...new Set([...deployed, ...wanted])], session);
     const found = await Promise.all(tags.map(hasImage));

@@ -4,6 +4,7 @@ import { catalogueName, everyService } from "../../catalogue";
 import { action, type Handler } from "../action";
 import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
 import { exitCodes } from "../errors";
+import { isWell, lastError } from "../health";
 import { serviceNames, stoppedOf } from "../lifecycle";
 import { type Memory, memorySetting, readMemory } from "../memory";
 import { formatAge, plural } from "../output";
@@ -25,6 +26,10 @@ export interface ServiceStatus {
     memory?: Memory;
     /** True where Linux has ended it, or a program in it, for want of memory. */
     outOfMemory: boolean;
+    /** How often Docker has started it again after it ended by itself. */
+    restarts: number;
+    /** What its last failing health check said, or how it ended, on one line; absent where nothing is known. */
+    lastError?: string;
     /** When it got into this state (ISO 8601). */
     since?: string;
     ok: boolean;
@@ -58,6 +63,7 @@ const status: Handler<unknown> = async (session) => {
                   ...(stopped
                       ? [`\n${stopped}: ${pc.yellow("stopped")} (./carbon start${session.stackFlag()})`]
                       : []),
+                  ...services.flatMap(describeTrouble),
                   ...services.filter(({ outOfMemory }) => outOfMemory).map(describeKill),
                   ...missing.map(
                       (name) => `\n${pc.red(name)} is not there. Type: ./carbon up${session.stackFlag()}`,
@@ -89,7 +95,9 @@ function describe(container: ContainerDetails, memory: Memory | undefined): Serv
         outOfMemory: Boolean(State.OOMKilled) || (memory?.killed ?? 0) > 0,
         ports: [...new Set(ports.map(({ HostPort }) => Number(HostPort)))].sort((one, other) => one - other),
         since: running ? State.StartedAt : State.FinishedAt,
-        ok: running && (health === undefined || health === "healthy"),
+        restarts: container.RestartCount ?? 0,
+        lastError: lastError(container),
+        ok: isWell(container),
     };
 }
 
@@ -126,6 +134,16 @@ function describeMemory({ used, limit }: Memory): string {
 
 function mebibytes(bytes: number): number {
     return Math.round(bytes / 1024 / 1024);
+}
+
+/** Lines under the table: how often it was started again, and what went wrong last. */
+function describeTrouble({ service, restarts, lastError, ok }: ServiceStatus): string[] {
+    const facts = [
+        ...(restarts > 0 ? [`started again ${restarts === 1 ? "once" : `${restarts} times`}`] : []),
+        ...(lastError ? [`last error: ${lastError}`] : []),
+    ];
+    const colour = ok ? pc.yellow : pc.red;
+    return facts.length > 0 ? [`\n${colour(printableLine(service))}: ${facts.join("; ")}`] : [];
 }
 
 function describeKill({ service, memory }: ServiceStatus): string {

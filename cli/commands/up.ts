@@ -2,15 +2,19 @@ import type { Command } from "commander";
 import pc from "picocolors";
 import type { Settings } from "../../settings/parse";
 import { action, type Handler } from "../action";
+import { runChecks } from "../checks/check";
+import { portChecks } from "../checks/ports";
 import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, removeOutdated } from "../deployedImages";
-import { stackOutputs } from "../documents";
+import { type StackOutputs, stackOutputs, type Verification, verificationOf } from "../documents";
 import { findDrift } from "../drift";
 import { askForOthers, heal, type Permissions } from "../drift/heal";
 import type { DeploymentEngine, DeploymentRequest, Outcome } from "../engines/types";
 import { messageOf, UserError } from "../errors";
 import { describeExposure } from "../exposure";
 import { readFingerprints } from "../fingerprints";
+import { generationTags, recordGood, runningGeneration } from "../generations";
+import { ensureHealthy } from "../health";
 import { ensureHost } from "../host/control";
 import { renewKnownHosts } from "../knownHosts";
 import { startStack, stoppedContainers } from "../lifecycle";
@@ -19,6 +23,7 @@ import { ensureReady } from "../preflight";
 import type { Session } from "../session";
 import { describeFailures, hasChanges, upSummary } from "../summary";
 import { verificationTable } from "../tables";
+import { afterFailure, beginUpgrade, leaveOrSayHeld } from "../upgrade";
 import { runVerification } from "../verification";
 import { ensureWorkspaceFolder } from "../workspaceFolder";
 
@@ -37,12 +42,22 @@ export function addUp(program: Command): void {
             "take over a stack of this name that another user has made, with its data",
             false,
         )
+        .option("--rollback", "where images were changed and it fails, put those of before back")
+        .option("--no-rollback", "where it fails, leave everything as it is")
+        .option("--new-images", "leave the images that a rollback put back, and try the new ones", false)
         .action(action(up));
 }
 
-const up: Handler<Permissions> = async (session, permissions) => {
+interface UpFlags extends Permissions {
+    /** Absent where the command line does not say. */
+    rollback?: boolean;
+    newImages: boolean;
+}
+
+const up: Handler<UpFlags> = async (session, { rollback, newImages, ...permissions }) => {
     ensureAnswerable(session, "up");
-    await bringUp(session, { permissions });
+    leaveOrSayHeld(session, newImages);
+    await bringUp(session, { permissions, rollback });
 };
 
 /** A password of the stack's. */
@@ -53,16 +68,23 @@ export interface Password {
     resource: string;
 }
 
+/** How a stack is brought up. */
+interface UpOptions {
+    changing?: readonly Password[];
+    permissions?: Permissions;
+    rollback?: boolean;
+}
+
 /**
  * Deploys, checks, and says where everything is.
  *
  * @param options.changing Passwords that are made anew.
  * @param options.permissions To take away what is not the stack's; none when absent.
+ * @param options.rollback Whether the images of before are put back where it fails; absent where the setting or the user
+ *     says.
  */
-export async function bringUp(
-    session: Session,
-    { changing = [], permissions }: { changing?: readonly Password[]; permissions?: Permissions } = {},
-): Promise<void> {
+export async function bringUp(session: Session, options: UpOptions = {}): Promise<void> {
+    const { changing = [], permissions, rollback } = options;
     const passwords = changing.map(({ resource }) => resource);
     const started = Date.now();
     const settings = session.settings();
@@ -85,8 +107,15 @@ export async function bringUp(
     if (ensureWorkspaceFolder(settings)) {
         session.output.note(`Made the folder ${settings.workspaceDir}; it is /workspace in the containers.`);
     }
-    const before = deployedImages(session.project, session.stack);
-    const { changes } = await deploy(session, settings, engine, request, replace);
+    const { project, stack } = session;
+    const before = [...deployedImages(project, stack), ...generationTags(project, stack)];
+    const upgrade = await beginUpgrade(session, settings);
+    const { changes, outputs } = await deployWell(session, settings, engine, request, replace).catch(
+        async (error) => {
+            throw await afterFailure(session, engine, upgrade, error, rollback);
+        },
+    );
+    recordGood(session, await runningGeneration(settings, outputs.images));
     const removed = await removeOutdated(before, session);
     if (removed.length > 0) {
         session.output.note(`Removed what this stack no longer needs: ${removed.join(", ")}`);
@@ -95,7 +124,6 @@ export async function bringUp(
         forgetLogin(session.project);
     }
     await renewKnownHosts(session);
-    const outputs = await session.outputsAs(stackOutputs, { showSecrets: false });
     const fingerprints = settings.tls ? await readFingerprints(session.stack) : undefined;
     const milliseconds = Date.now() - started;
     const { urls, images, verification } = outputs;
@@ -142,6 +170,51 @@ async function askAfterPreview(
     }
 }
 
+/** Deploys, and sees that every container is well and that its ports answer on this machine. */
+async function deployWell(
+    session: Session,
+    settings: Settings,
+    engine: DeploymentEngine,
+    request: DeploymentRequest,
+    replace: readonly string[],
+): Promise<Outcome & { outputs: StackOutputs }> {
+    const { changes } = await deploy(session, settings, engine, request, replace);
+    await ensureHealthy(session);
+    const outputs = await session.outputsAs(stackOutputs, { showSecrets: false });
+    return { changes, outputs: { ...outputs, verification: await withPorts(session, settings, outputs) } };
+}
+
+/**
+ * The check's document with what this machine sees of the ports.
+ *
+ * @throws UserError when one of them does not answer, unless `verify` is to report.
+ */
+async function withPorts(
+    session: Session,
+    { verify }: Settings,
+    { verification }: StackOutputs,
+): Promise<StackOutputs["verification"]> {
+    if (verify === "off") {
+        return verification;
+    }
+    const seen = verificationOf("host", await runChecks(await portChecks(session.stack), session.signal));
+    const document = verification
+        ? verificationOf(verification.target, [...verification.checks, ...seen.checks])
+        : seen;
+    if (verify === "strict" && seen.summary.fail > 0) {
+        failBy(session, document);
+    }
+    return document;
+}
+
+/** Ends the deployment with the table of a check in which something failed. */
+function failBy(session: Session, verification: Verification): never {
+    session.output.note(`\n${verificationTable(verification, session.width)}\n`);
+    throw new UserError(
+        `${describeFailures(verification)}. Mend it and type \`./carbon up${session.stackFlag()}\` again, or set carbon:verify to report.`,
+    );
+}
+
 /** Deploys; where that fails because of the check, the check's table says more than the engine can. */
 async function deploy(
     session: Session,
@@ -160,9 +233,6 @@ async function deploy(
         if (!verification || verification.summary.fail === 0) {
             throw error;
         }
-        session.output.note(`\n${verificationTable(verification, session.width)}\n`);
-        throw new UserError(
-            `${describeFailures(verification)}. Mend it and type \`./carbon up${session.stackFlag()}\` again, or set carbon:verify to report.`,
-        );
+        failBy(session, verification);
     }
 }

@@ -16,6 +16,7 @@ import { engineChecks } from "../checks/engine";
 import { junitXml } from "../checks/junit";
 import { llmServerCheck } from "../checks/llmServers";
 import { hostMachine } from "../checks/machine";
+import { portChecks } from "../checks/ports";
 import { type ContainerDetails, serviceLabel, stackContainers } from "../docker";
 import { type Verification, verificationOf } from "../documents";
 import { exitCodes, Interrupted, messageOf, UserError } from "../errors";
@@ -166,6 +167,7 @@ async function hostChecks(session: Session): Promise<OutsideCheck[]> {
     const settings = readableSettings(session);
     return [
         ...engineChecks(session.stack, settings),
+        ...(await portChecks(session.stack)),
         ...acceleratorChecks(machine, hostHome()),
         llmServerCheck({ wantsOwn: settings !== undefined && hostPrograms(settings).length > 0 }),
     ];

@@ -2,6 +2,7 @@ import { catalogueName, everyService } from "../../catalogue";
 import { networkName } from "../../catalogue/names";
 import { type ContainerDetails, nameOf, serviceLabel, stackLabel } from "../docker";
 import type { ContainerLimits } from "../documents";
+import { lastError } from "../health";
 import { formatAge } from "../output";
 import type { Difference } from "./difference";
 import type { Expected } from "./expected";
@@ -49,8 +50,8 @@ function compareContainer(stack: string, expected: ExpectedContainer, found: Fou
 
 type Differ = (kind: Difference["kind"], property: string, expected: string, found: string) => Difference;
 
-function compareState({ State }: ContainerDetails, differ: Differ): Difference[] {
-    const { Status, Health, ExitCode = 0 } = State;
+function compareState(container: ContainerDetails, differ: Differ): Difference[] {
+    const { Status, Health, ExitCode = 0 } = container.State;
     if (Status === "paused") {
         return [differ("paused", "state", "running", "paused")];
     }
@@ -60,7 +61,7 @@ function compareState({ State }: ContainerDetails, differ: Differ): Difference[]
     if (Status !== "running") {
         return [differ("stopped", "state", "running", ExitCode ? `ended with ${ExitCode}` : "stopped")];
     }
-    const said = Health?.Log?.at(-1)?.Output.trim().split("\n").at(-1);
+    const said = lastError(container);
     // Docker calls what was paused unhealthy until it is checked again, though no check has failed.
     return Health?.Status === "unhealthy" && Health.FailingStreak !== 0
         ? [differ("unhealthy", "health", "healthy", said ? `unhealthy: ${said}` : "unhealthy")]

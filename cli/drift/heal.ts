@@ -5,7 +5,8 @@ import { buildImages } from "../buildImages";
 import { confirm } from "../confirm";
 import { docker, lines, stackContainers, stackLabel, stackVolumes, userLabel } from "../docker";
 import { messageOf, UserError } from "../errors";
-import { stopStack, untilHealthy } from "../lifecycle";
+import { ensureHealthy } from "../health";
+import { stopStack } from "../lifecycle";
 import { plural } from "../output";
 import { run } from "../process";
 import type { Session } from "../session";
@@ -160,7 +161,7 @@ async function restartIll(session: Session, differences: readonly Difference[]):
     const incurable = ill.filter((_, index) => !cured[index]);
     for (const one of restarted) {
         try {
-            await untilHealthy(
+            await ensureHealthy(
                 session,
                 containers.filter(({ Id }) => Id === one.id),
             );

@@ -5,6 +5,7 @@ import type { Settings } from "../../settings/parse";
 import { type DockerInfo, hasImage, lines } from "../docker";
 import { formatBytes } from "../output";
 import { run } from "../process";
+import { stackFlag } from "../session";
 import { type Finding, failure, ok, warning } from "./finding";
 
 const gigabyte = 1e9;
@@ -59,6 +60,21 @@ export async function checkRootImage(rootImage: string): Promise<Finding> {
           );
 }
 
+/** Whether the images that a rollback put back are here: they are not built. */
+export async function checkHeldImages({ heldImages, stack }: Settings): Promise<Finding[]> {
+    const suites = [heldImages.base, heldImages.compute].filter((image) => image !== undefined);
+    const found = await Promise.all(suites.map((image) => hasImage(image.replace(/@.*/, ""))));
+    return suites
+        .filter((_, index) => !found[index])
+        .map((image) =>
+            failure(
+                "held image",
+                `${image}, which carbon:heldImages in Pulumi.${stack}.yaml names, is not here`,
+                `Type: ./carbon up --new-images${stackFlag(stack)}`,
+            ),
+        );
+}
+
 /** Whether the disk that images are kept on has room for the build. */
 export async function checkDisk(settings: Settings, info: DockerInfo): Promise<Finding> {
     const title = "disk";
@@ -102,13 +118,13 @@ async function alreadyBuilt({ imagePrefix }: Settings): Promise<number> {
     const ours = `${imagePrefix.replace(/^docker\.io\//, "")}/`;
     const others = lines(list)
         .filter((line) => !line.startsWith(ours))
-        .reduce((sum, line) => sum + bytes(line.split(" ")[1]), 0);
+        .reduce((sum, line) => sum + parseSize(line.split(" ")[1]), 0);
     // With containerd's store the images' total has the build cache in it, and the layers of an interrupted build.
-    return Math.max(bytes(images) - others, bytes(cache));
+    return Math.max(parseSize(images) - others, parseSize(cache));
 }
 
 /** A size as Docker writes it ("23.4GB", with the units of the SI); 0 for what is none. */
-function bytes(size: string | undefined): number {
+export function parseSize(size: string | undefined): number {
     const [, amount, unit = ""] = /^([\d.]+)([kMGT]?)B$/.exec(size ?? "") ?? [];
     return Number(amount ?? 0) * (unitBytes[unit] ?? 0);
 }
@@ -126,9 +142,9 @@ export function diskForFirstBuild(
     return one * settings.platforms.length;
 }
 
-function isBuilt(settings: Settings): Promise<boolean> {
+async function isBuilt(settings: Settings): Promise<boolean> {
     const { base, compute } = suiteImages(settings);
-    return hasImage((compute ?? base).tag);
+    return settings.heldImages.base !== undefined || hasImage((compute ?? base).tag);
 }
 
 /** Bytes free where the engine keeps its images: seen directly, or from a container where it has a disk of its own. */

@@ -2,10 +2,11 @@ import type { Settings } from "../../settings/parse";
 import { type DockerInfo, runningContainers } from "../docker";
 import { UserError } from "../errors";
 import { type Output, plural } from "../output";
+import { checkDataVersions } from "./dataVersions";
 import { checkBuilder, checkDocker, checkImageStore } from "./engineChecks";
 import type { Finding } from "./finding";
 import { checkGpu } from "./gpu";
-import { checkDisk, checkRootImage } from "./imageNeeds";
+import { checkDisk, checkHeldImages, checkRootImage } from "./imageNeeds";
 import { checkLlm } from "./llm";
 import { checkNeighbours } from "./neighbours";
 import { checkPorts } from "./ports";
@@ -56,6 +57,8 @@ export async function ensureReady(
         // Without an engine no container can hold a port, so whoever does is another program.
         purpose === "deploy" ? checkPorts(settings, info ? await runningContainers() : []) : [],
         (purpose === "deploy" && checkSubnet(settings.subnet)) || [],
+        purpose === "deploy" && info ? checkHeldImages(settings) : [],
+        purpose === "deploy" && info ? checkDataVersions(settings) : [],
         gpu ?? [],
         llm ?? [],
     ]);

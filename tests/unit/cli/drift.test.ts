@@ -51,6 +51,7 @@ type Changes = Partial<Omit<ContainerDetails, "State" | "HostConfig">> & {
 function redis({ State, HostConfig, ...changes }: Changes = {}): ContainerDetails {
     return {
         Id: "redis",
+        RestartCount: 0,
         Name: "/carbon-dev-redis",
         Created: new Date(Date.now() - 3 * 60_000).toISOString(),
         State: { Status: "running", Health: { Status: "healthy" }, ...State } as ContainerDetails["State"],
@@ -102,7 +103,7 @@ describe("what Docker has of a stack", () => {
 
     it("is not called ill where it was paused a moment ago", () => {
         const resumed = redis({
-            State: { Status: "running", Health: { Status: "unhealthy", FailingStreak: 0, Log: undefined } },
+            State: { Status: "running", Health: { Status: "unhealthy", FailingStreak: 0, Log: [] } },
         });
         expect(differences({ containers: [resumed] })).toEqual([]);
     });
@@ -138,7 +139,7 @@ describe("what Docker has of a stack", () => {
                             Health: {
                                 Status: "unhealthy",
                                 FailingStreak: 3,
-                                Log: [{ Output: "old" }, { Output: "PONG\nno answer\n" }],
+                                Log: [{ ExitCode: 1, Output: "no answer\n" }],
                             },
                         },
                     }),

@@ -114,6 +114,7 @@ describe("tables", () => {
                 outOfMemory: false,
                 ports: [2222, 6900],
                 since: "2026-01-01T23:30:00Z",
+                restarts: 0,
                 ok: true,
             },
             {
@@ -123,6 +124,7 @@ describe("tables", () => {
                 outOfMemory: false,
                 ports: [],
                 since: "2025-12-25T00:00:00Z",
+                restarts: 0,
                 ok: false,
             },
         ];

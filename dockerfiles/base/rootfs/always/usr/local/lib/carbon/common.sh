@@ -188,7 +188,7 @@ greeting() {
     if (($# > 1)); then
         printf '%s\r\n' "$2" >&3
     fi
-    IFS= read -r -t 3 -n 12 answer <&3
+    IFS= read -r -t 6 -n 12 answer <&3
     exec 3>&-
     printf '%s' "$answer"
 }

@@ -56,5 +56,5 @@ write_spark_conf() {
 # ask_spark PORT PATH: what the page of a daemon in this container answers. The login reaches curl by a pipe.
 ask_spark() {
     curl --config <(printf 'user = "carbon:%s"\n' "$(< "$secrets_dir/spark")") --fail --silent --show-error \
-        --max-time 4 "http://127.0.0.1:$1$2"
+        --max-time 7 "http://127.0.0.1:$1$2"
 }

@@ -1,0 +1,294 @@
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import {
+    container,
+    healthyDocker,
+    obedientPulumi,
+    type Rule,
+    running,
+    type Sandbox,
+    sandbox,
+} from "./harness";
+
+const old = "localhost/carbon/base:old";
+const older = "localhost/carbon/base:older";
+
+function images(ref: string, id = "sha256:0") {
+    return {
+        at: "2026-01-01T00:00:00.000Z",
+        images: { base: { ref: `${ref}@sha256:${"1".repeat(64)}`, id } },
+    };
+}
+
+function saveGenerations(box: Sandbox, document: object): string {
+    const file = join(box.dir, ".carbon", "generations", "dev.json");
+    mkdirSync(join(file, ".."), { recursive: true });
+    writeFileSync(file, JSON.stringify({ schema: 1, stack: "dev", ...document }));
+    return file;
+}
+
+function readJson(file: string) {
+    return JSON.parse(readFileSync(file, "utf8"));
+}
+
+function stackFile(box: Sandbox): string {
+    return join(box.dir, "Pulumi.dev.yaml");
+}
+
+const well = [...running(container("workspace")), ...healthyDocker];
+
+describe("carbon up keeps the images that ran", () => {
+    it("writes down what runs, for its user alone", async () => {
+        const box = sandbox();
+        box.install("docker", well);
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode, stderr).toBe(0);
+        const file = join(box.dir, ".carbon", "generations", "dev.json");
+        expect(readJson(file)).toMatchObject({
+            schema: 1,
+            stack: "dev",
+            current: { images: { base: { id: "sha256:0" } } },
+        });
+        expect(readJson(file).attempt).toBeUndefined();
+        expect(statSync(file).mode & 0o777).toBe(0o600);
+    });
+
+    it("has what ran before an upgrade as the way back, one generation", async () => {
+        const box = sandbox();
+        box.install("docker", well);
+        box.install("pulumi", obedientPulumi);
+        const file = saveGenerations(box, { current: images(old), previous: images(older) });
+        expect((await box.carbon(["up", "--yes"])).exitCode).toBe(0);
+        expect(readJson(file).previous.images.base.ref).toContain(old);
+        expect(JSON.stringify(readJson(file))).not.toContain(older);
+    });
+
+    it("knows what ran from the stack's state where no record was kept", async () => {
+        const box = sandbox();
+        box.install("docker", well);
+        box.install("pulumi", obedientPulumi);
+        box.saveState("dev", [old]);
+        expect((await box.carbon(["up", "--yes"])).exitCode).toBe(0);
+        const file = join(box.dir, ".carbon", "generations", "dev.json");
+        expect(readJson(file).previous.images.base.ref).toContain(old);
+    });
+});
+
+/** An `up` whose first deployment fails after it replaced a container. */
+function failing(box: Sandbox): void {
+    const replaced = join(box.dir, "replaced");
+    const docker: Rule[] = [
+        { match: "^inspect ", stdout: JSON.stringify([container("workspace")]) },
+        ...well,
+    ];
+    box.install("docker", docker);
+    box.install("pulumi", [{ match: "^up ", code: 1, writes: [replaced, ""] }, ...obedientPulumi]);
+}
+
+describe("an upgrade that fails", () => {
+    it("changes nothing where no container was touched", async () => {
+        const box = sandbox();
+        failing(box);
+        const file = saveGenerations(box, { current: images(old) });
+        const { exitCode, stderr } = await box.carbon(["up", "--yes", "--rollback"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("pulumi up failed");
+        expect(readJson(file).attempt).toBeUndefined();
+        expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
+    });
+
+    it.each([
+        ["--rollback", {}, true],
+        ["the setting always", { rollback: "always" }, true],
+        ["the setting always, and --no-rollback", { rollback: "always" }, false],
+        ["nobody to ask", {}, false],
+    ])("with %s", async (name, settings, isBack) => {
+        const box = sandbox();
+        box.configure({
+            portOffset: 21_400,
+            toolsets: ["databases"],
+            compute: false,
+            verify: "off",
+            ...settings,
+        });
+        // The first look finds other containers than all later ones.
+        const seen = join(box.dir, "seen");
+        box.install("docker", [{ match: "^ps .*never", stdout: "" }, ...well]);
+        box.install("pulumi", obedientPulumi);
+        const file = saveGenerations(box, { current: images(old) });
+        // The engine fails as long as the stack's file does not hold it.
+        const pulumi = join(box.bin, "pulumi");
+        const fake = readFileSync(pulumi, "utf8");
+        writeFileSync(
+            pulumi,
+            fake.replace(
+                "const rule = ",
+                `if (args[0] === "up" && !fs.readFileSync("Pulumi.dev.yaml", "utf8").includes("heldImages")) {
+                    fs.writeFileSync(${JSON.stringify(seen)}, "");
+                    const all = JSON.parse(fs.readFileSync(process.env.FAKE_RULES, "utf8"));
+                    all.docker.find(({ match }) => match === "^inspect ").stdout = ${JSON.stringify(
+                        JSON.stringify([{ ...container("workspace"), Id: "another" }]),
+                    )};
+                    fs.writeFileSync(process.env.FAKE_RULES, JSON.stringify(all));
+                    process.exit(1);
+                }
+                const rule = `,
+            ),
+        );
+        const flags = name.includes("--no-rollback")
+            ? ["--no-rollback"]
+            : name === "--rollback"
+              ? [name]
+              : [];
+        const { exitCode, stderr } = await box.carbon(["up", "--yes", ...flags]);
+        expect(exitCode, stderr).toBe(1);
+        expect(existsSync(seen)).toBe(true);
+        const held = readFileSync(stackFile(box), "utf8");
+        if (isBack) {
+            expect(stderr).toContain("The images of before are back");
+            expect(held).toContain(old);
+            expect(readJson(file).attempt).toBeUndefined();
+            expect(readJson(file).current.images.base.ref).toContain(old);
+        } else {
+            expect(stderr).toContain("./carbon rollback puts them back");
+            expect(held).not.toContain("heldImages");
+            expect(readJson(file).attempt).toBeDefined();
+        }
+    });
+});
+
+describe("carbon rollback", () => {
+    it("says in one sentence that there is nothing to go back to", async () => {
+        const box = sandbox();
+        box.install("docker", well);
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stderr } = await box.carbon(["rollback", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr.trim()).toBe(
+            "error: There is nothing to go back to: the stack dev has had no other images.",
+        );
+    });
+
+    it("refuses where the image of before is gone, and changes nothing", async () => {
+        const box = sandbox();
+        box.install("docker", [{ match: "^image inspect ", code: 1 }, ...well]);
+        box.install("pulumi", obedientPulumi);
+        saveGenerations(box, { current: images(old), previous: images(older) });
+        const { exitCode, stderr } = await box.carbon(["rollback", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain(`the image ${older} is no longer here`);
+        expect(box.commands("pulumi").some((command) => command.startsWith("up "))).toBe(false);
+    });
+
+    it("gives an image of before its tag again, where another has it", async () => {
+        const box = sandbox();
+        box.install("docker", [{ match: "^tag ", stdout: "" }, ...well]);
+        box.install("pulumi", obedientPulumi);
+        saveGenerations(box, { current: images(old), previous: images(older, "sha256:77") });
+        expect((await box.carbon(["rollback", "--yes"])).exitCode).toBe(0);
+        expect(box.commands("docker")).toContain(`tag sha256:77 ${older}`);
+    });
+
+    it("holds the stack in its file, and keeps what else is there", async () => {
+        const box = sandbox();
+        box.install("docker", well);
+        box.install("pulumi", obedientPulumi);
+        const text = [
+            "# Mine.",
+            "config:",
+            "  carbon:appPorts: [] # none",
+            "  # ports",
+            `  carbon:portOffset: 21400`,
+            "  carbon:toolsets: [databases]",
+            "  carbon:compute: false",
+            "encryptionsalt: v1:abc",
+            "",
+        ].join("\n");
+        writeFileSync(stackFile(box), text);
+        saveGenerations(box, { current: images(old), previous: images(older) });
+        const { exitCode, stderr, stdout } = await box.carbon(["rollback", "--yes", "--json"]);
+        expect(exitCode, stderr).toBe(0);
+        expect(JSON.parse(stdout).images.base).toContain(older);
+        expect(readFileSync(stackFile(box), "utf8")).toBe(
+            text.replace(
+                "encryptionsalt",
+                [
+                    "  # The images that a rollback put back; `./carbon up --new-images` tries the new ones.",
+                    "  carbon:heldImages:",
+                    `    base: ${older}@sha256:${"1".repeat(64)}`,
+                    "encryptionsalt",
+                ].join("\n"),
+            ),
+        );
+        const held = await box.carbon(["up", "--yes"]);
+        expect(held.exitCode, held.stderr).toBe(0);
+        expect(held.stderr).toContain("which a rollback put back");
+        const left = await box.carbon(["up", "--yes", "--new-images"]);
+        expect(left.exitCode, left.stderr).toBe(0);
+        expect(readFileSync(stackFile(box), "utf8")).toBe(text);
+    });
+
+    it("refuses a record that is no record", async () => {
+        const box = sandbox();
+        box.install("docker", well);
+        const file = saveGenerations(box, { current: 1 });
+        const { exitCode, stderr } = await box.carbon(["rollback", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain(`The record of images ${file} has another shape`);
+    });
+});
+
+describe("held images", () => {
+    it("must be here", async () => {
+        const box = sandbox();
+        box.configure({
+            portOffset: 21_400,
+            toolsets: ["databases"],
+            compute: false,
+            heldImages: { base: old },
+        });
+        box.install("docker", [{ match: `^image inspect .*${old}`, code: 1 }, ...well]);
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain(`${old}, which carbon:heldImages in Pulumi.dev.yaml names, is not here`);
+    });
+});
+
+describe("data of another version", () => {
+    const volumes = "carbon-dev-postgres\ncarbon-dev-redis\ncarbon-dev-mosquitto\n";
+
+    async function up(found: string) {
+        const box = sandbox();
+        box.install("docker", [
+            { match: "^volume ls ", stdout: volumes },
+            { match: "^run --rm --network none --read-only ", stdout: found },
+            ...well,
+        ]);
+        box.install("pulumi", obedientPulumi);
+        const result = await box.carbon(["up", "--yes"]);
+        return { ...result, deployed: box.commands("pulumi").some((command) => command.startsWith("up ")) };
+    }
+
+    it.each([
+        ["an older PostgreSQL", "postgres 16\nredis 12\nmosquitto 6\n", "PostgreSQL 16"],
+        ["a newer PostgreSQL beside the one that runs", "postgres 17\npostgres 18\n", "PostgreSQL 17, 18"],
+        ["a newer Redis", "postgres 17\nredis 13\n", "Redis's RDB 13"],
+        ["a newer Mosquitto", "mosquitto 7\n", "Mosquitto's store 7"],
+    ])("of %s is refused before anything is touched", async (_, found, named) => {
+        const { exitCode, stderr, deployed } = await up(found);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain(`holds data of ${named}, and the server`);
+        expect(stderr).toContain("./carbon backup");
+        expect(deployed).toBe(false);
+    });
+
+    it.each(["postgres 16\npostgres 17\nredis 11\nmosquitto 5\n", "", "postgres \u001b[31m\n"])(
+        "is none in %j",
+        async (found) => {
+            expect((await up(found)).exitCode).toBe(0);
+        },
+    );
+});

@@ -1,0 +1,206 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { container, healthyDocker, obedientPulumi, running, sandbox } from "./harness";
+
+function ill(name: string, Output: string, more: Record<string, unknown> = {}) {
+    const Health = { Status: "unhealthy", FailingStreak: 3, Log: [{ ExitCode: 1, Output }] };
+    const State = { ...container(name).State, Health };
+    return container(name, {}, { State, ...more });
+}
+
+describe("carbon status", () => {
+    it("says restarts and the last error under the table, and in the document", async () => {
+        const box = sandbox();
+        box.install("docker", [
+            ...running(
+                ill("postgres", "postgres is ill:\n \u001b[2Jno answer\n", { RestartCount: 3 }),
+                container("workspace"),
+            ),
+            ...healthyDocker,
+        ]);
+        const { stdout, exitCode } = await box.carbon(["status"]);
+        expect(exitCode).toBe(1);
+        expect(stdout).toContain("postgres: started again 3 times; last error: postgres is ill:");
+        expect(stdout).not.toContain("\u001b[2J");
+        const { services } = JSON.parse((await box.carbon(["status", "--json"])).stdout);
+        expect(services).toMatchObject([
+            { service: "workspace", restarts: 0 },
+            { service: "postgres", restarts: 3, lastError: expect.stringContaining("no answer") },
+        ]);
+    });
+});
+
+describe("carbon up", () => {
+    it("ends with 1 where a container ends after the engine is done, and says how", async () => {
+        const box = sandbox();
+        box.configure({ portOffset: 21_300, toolsets: ["databases"], compute: false, verify: "off" });
+        const State = { Status: "exited", ExitCode: 137, OOMKilled: true, FinishedAt: "", Error: "" };
+        box.install("docker", [
+            { match: "^start ", stdout: "" },
+            ...running(container("workspace"), container("redis", {}, { State })),
+            ...healthyDocker,
+        ]);
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("redis does not stay up. Type: ./carbon logs redis");
+        expect(stderr).toContain("redis: killed for want of memory");
+    });
+});
+
+/** A server that says something to whoever connects. */
+async function server(greet: (socket: Socket) => void): Promise<number> {
+    const listening = createServer((socket) => {
+        socket.on("error", () => undefined);
+        greet(socket);
+    });
+    onTestFinished(() => void listening.close());
+    await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", resolve));
+    const address = listening.address();
+    return typeof address === "object" && address ? address.port : 0;
+}
+
+describe("carbon verify --target host", () => {
+    it("asks each published port in its protocol, from this machine", async () => {
+        const ssh = await server((socket) => socket.write("SSH-2.0-OpenSSH_10.0\r\n"));
+        const redis = await server((socket) =>
+            socket.on("data", () => socket.write("-NOAUTH Authentication required.\r\n")),
+        );
+        const deaf = await server((socket) => socket.end());
+        const box = sandbox();
+        box.install("docker", [
+            { match: "^context inspect ", stdout: "unix:///var/run/docker.sock\n" },
+            ...running(
+                container("workspace", { "2222/tcp": ssh }),
+                container("redis", { "6379/tcp": redis }),
+                container("postgres", { "5432/tcp": deaf }),
+            ),
+            ...healthyDocker,
+        ]);
+        const only = "port-ssh,port-redis,port-postgres";
+        const { stdout } = await box.carbon(["verify", "--target", "host", "--only", only, "--json"]);
+        expect(JSON.parse(stdout).checks).toMatchObject([
+            { id: "port-ssh", status: "PASS", observed: "SSH-2.0-OpenSSH_10.0" },
+            { id: "port-postgres", status: "FAIL", observed: "the connection is closed without a word" },
+            { id: "port-redis", status: "PASS", observed: "-NOAUTH" },
+        ]);
+        const far = await box.carbon(["verify", "--target", "host", "--only", "port-ssh", "--json"], {
+            DOCKER_HOST: "ssh://me@far.example.com",
+        });
+        expect(JSON.parse(far.stdout).checks).toMatchObject([
+            {
+                status: "SKIP",
+                observed: "Docker runs at ssh://far.example.com, which publishes the ports there",
+            },
+        ]);
+    });
+});
+
+describe("carbon watch", () => {
+    it("says the present state, what happens, and that Docker is away; until Ctrl-C", async () => {
+        const box = sandbox();
+        const attributes = { "carbon.stack": "dev", "carbon.service": "redis", exitCode: "137" };
+        const event = {
+            Type: "container",
+            Action: "die",
+            Actor: { ID: "1", Attributes: attributes },
+            time: 1_767_225_600,
+        };
+        box.install("docker", [
+            { match: "^events .*--filter event=die", stdout: `${JSON.stringify(event)}\n` },
+            { match: "^version ", code: 1 },
+            ...running(container("redis")),
+            ...healthyDocker,
+        ]);
+        const started = box.start(["watch", "--json"]);
+        let said = "";
+        started.stdout.on("data", (chunk: Buffer) => {
+            said += chunk.toString();
+            if (said.includes('"lost"')) {
+                started.kill("SIGINT");
+            }
+        });
+        const { exitCode } = await started;
+        expect(exitCode).toBe(0);
+        const lines = said
+            .trim()
+            .split("\n")
+            .map((line) => JSON.parse(line));
+        expect(lines).toMatchObject([
+            { event: "state", text: "redis: all well", services: [{ service: "redis", health: "healthy" }] },
+            { service: "redis", event: "die", exitCode: 137, good: false, time: "2026-01-01T00:00:00.000Z" },
+            { service: "docker", event: "lost" },
+        ]);
+    });
+});
+
+describe("carbon clean", () => {
+    const listed = (tag: string) =>
+        JSON.stringify({ Repository: "localhost/carbon/base", Tag: tag, ID: "sha256:1", Size: "1.5GB" });
+    const foreign = JSON.stringify({ Repository: "example.com/base", Tag: "x", ID: "sha256:2", Size: "1GB" });
+
+    function littered() {
+        const box = sandbox();
+        const tags = ["run", "old", "before", "others"];
+        box.install("docker", [
+            { match: "^image ls ", stdout: `${[...tags.map(listed), foreign].join("\n")}\n` },
+            { match: "^buildx du ", stdout: "ID\nReclaimable:\t2.5GB\nTotal:\t\t3GB\n" },
+            { match: "^ps .*label=carbon.helper", stdout: "leftover\n" },
+            { match: "^(image rm|rm|buildx prune) ", stdout: "" },
+            ...running(
+                container("workspace", {}, { Config: { Labels: {}, Image: "localhost/carbon/base:run" } }),
+            ),
+            ...healthyDocker,
+        ]);
+        box.saveState("others", ["localhost/carbon/base:others"]);
+        const before = {
+            at: "2026-01-01T00:00:00.000Z",
+            images: { base: { ref: "localhost/carbon/base:before" } },
+        };
+        const generations = join(box.dir, ".carbon", "generations");
+        mkdirSync(generations, { recursive: true });
+        writeFileSync(
+            join(generations, "dev.json"),
+            JSON.stringify({ schema: 1, stack: "dev", previous: before }),
+        );
+        mkdirSync(join(box.dir, ".carbon", "logs"));
+        writeFileSync(join(box.dir, ".carbon", "logs", "setup.log"), "text");
+        return box;
+    }
+
+    const removals = (commands: string[]) =>
+        commands.filter((command) => /^(image rm|rm|buildx prune) /.test(command));
+
+    it("says what nobody needs, removes it, and leaves what others have", async () => {
+        const box = littered();
+        const { exitCode, stdout, stderr } = await box.carbon(["clean", "--yes", "--json"]);
+        expect(exitCode, stderr).toBe(0);
+        expect(JSON.parse(stdout)).toMatchObject({
+            removed: [
+                { kind: "images", what: "localhost/carbon/base:old", bytes: 1.5e9 },
+                { kind: "cache", bytes: 2.5e9 },
+                { kind: "logs", what: ".carbon/logs/setup.log" },
+                { kind: "leftovers", what: "container leftover" },
+            ],
+            freed: 4e9 + 4,
+        });
+        expect(removals(box.commands("docker"))).toEqual([
+            "image rm localhost/carbon/base:old",
+            "buildx prune --builder default --all --force",
+            "rm leftover",
+        ]);
+    });
+
+    it("removes nothing without a yes, nor in a dry run", async () => {
+        const box = littered();
+        expect((await box.carbon(["clean"])).exitCode).toBe(2);
+        const all = await box.carbon(["clean", "images", "--previous", "--dry-run", "--json"]);
+        expect(JSON.parse(all.stdout).found.map(({ what }: { what: string }) => what)).toEqual([
+            "localhost/carbon/base:old",
+            "localhost/carbon/base:before",
+        ]);
+        expect(removals(box.commands("docker"))).toEqual([]);
+    });
+});
