@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { sync as writeFileAtomic } from "write-file-atomic";
+import { writeWhole } from "@carbon/engine";
 import { z } from "zod";
 import { suiteImages } from "../catalogue/images";
 import type { Settings } from "../settings/parse";
@@ -51,10 +51,14 @@ export function readGenerations(project: Project, stack: string): Generations {
 }
 
 /** Writes them, whole or not at all, for their user alone. */
-export function writeGenerations(project: Project, stack: string, document: Generations): void {
+export async function writeGenerations(
+    project: Project,
+    stack: string,
+    document: Generations,
+): Promise<void> {
     const file = generationsFile(project, stack);
     mkdirSync(join(file, ".."), { recursive: true, mode: 0o700 });
-    writeFileAtomic(file, `${JSON.stringify(document, null, 4)}\n`, { mode: 0o600 });
+    await writeWhole(file, `${JSON.stringify(document, null, 4)}\n`);
 }
 
 /** Removes them, as where the images themselves are removed. */
@@ -121,13 +125,13 @@ export async function imageId(reference: string): Promise<string | undefined> {
 }
 
 /** Writes down that a deployment ended well: its images are current, and what was current before is the way back. */
-export function recordGood({ project, stack }: Session, good: Generation): void {
+export async function recordGood({ project, stack }: Session, good: Generation): Promise<void> {
     const { current, previous } = readGenerations(project, stack);
     const isSame =
         current &&
         Object.keys(current.images).join() === Object.keys(good.images).join() &&
         changedImages(current.images, refsOf(good)).length === 0;
-    writeGenerations(project, stack, {
+    await writeGenerations(project, stack, {
         schema: 1,
         stack,
         current: good,

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { sync as writeFileAtomic } from "write-file-atomic";
+import { writeWhole } from "@carbon/engine";
 import { type Document, isMap, isScalar, parseDocument } from "yaml";
 import { UserError } from "./errors";
 import type { Project } from "./project";
@@ -15,8 +15,12 @@ const comment = " The images that a rollback put back; `./carbon up --new-images
  * @param images Reference by name, as the setting `heldImages` has them.
  * @throws UserError when the file is not YAML.
  */
-export function holdImages(project: Project, stack: string, images: Record<string, string>): void {
-    edit(project, stack, (document) => {
+export async function holdImages(
+    project: Project,
+    stack: string,
+    images: Record<string, string>,
+): Promise<void> {
+    await edit(project, stack, (document) => {
         forget(document);
         if (!isMap(document.get("config"))) {
             document.set("config", document.createNode({}));
@@ -39,7 +43,7 @@ export function holdImages(project: Project, stack: string, images: Record<strin
  * @returns whether there were any.
  * @throws UserError when the file is not YAML.
  */
-export function releaseImages(project: Project, stack: string): boolean {
+export function releaseImages(project: Project, stack: string): Promise<boolean> {
     return edit(project, stack, forget);
 }
 
@@ -52,7 +56,11 @@ function forget(document: Document): boolean {
 }
 
 /** Writes the file again where `change` says that it has changed something; as it is, or not at all. */
-function edit(project: Project, stack: string, change: (document: Document) => boolean): boolean {
+async function edit(
+    project: Project,
+    stack: string,
+    change: (document: Document) => boolean,
+): Promise<boolean> {
     const file = join(project.dir, `Pulumi.${stack}.yaml`);
     const document = parseDocument(existsSync(file) ? readFileSync(file, "utf8") : "");
     const [error] = document.errors;
@@ -62,7 +70,7 @@ function edit(project: Project, stack: string, change: (document: Document) => b
     const changed = change(document as Document);
     if (changed) {
         // Lines stay as long as they are.
-        writeFileAtomic(file, document.toString({ lineWidth: 0, flowCollectionPadding: false }));
+        await writeWhole(file, document.toString({ lineWidth: 0, flowCollectionPadding: false }));
     }
     return changed;
 }

@@ -111,7 +111,7 @@ async function oldImages(session: Session, previous: boolean): Promise<Leftover[
                     await docker("image", "rm", tag);
                     if (isWayBack) {
                         const { previous: _, ...rest } = readGenerations(project, stack);
-                        writeGenerations(project, stack, rest);
+                        await writeGenerations(project, stack, rest);
                     }
                 },
             },

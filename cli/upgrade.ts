@@ -44,7 +44,7 @@ export async function beginUpgrade(session: Session, settings: Settings): Promis
     if (!before || changedImages(before.images, wanted).length === 0) {
         return undefined;
     }
-    writeGenerations(project, stack, { ...known, current: before, attempt: wanted });
+    await writeGenerations(project, stack, { ...known, current: before, attempt: wanted });
     return { before, containers: await containerStates(stack) };
 }
 
@@ -97,7 +97,7 @@ export async function afterFailure(
     if ((await containerStates(stack)) === upgrade.containers) {
         // No container was touched, as when a build fails: what ran runs.
         const { attempt: _, ...rest } = readGenerations(project, stack);
-        writeGenerations(project, stack, rest);
+        await writeGenerations(project, stack, rest);
         return error;
     }
     output.warn(messageOf(error));
@@ -168,11 +168,11 @@ export async function goBack(
     await ensureImages(target, Object.keys(images));
     const settings = session.settings({ heldImages: JSON.stringify(images) });
     await ensureDataFits(settings);
-    holdImages(project, stack, images);
+    await holdImages(project, stack, images);
     output.note(`Going back to the images of ${target.at}: ${Object.values(images).join(", ")}`);
     const outcome = await engine.up(session.request(settings), {});
     await ensureHealthy(session);
-    recordGood(session, await runningGeneration(settings, outputOf(target)));
+    await recordGood(session, await runningGeneration(settings, outputOf(target)));
     return outcome;
 }
 
@@ -212,10 +212,10 @@ async function ensureImages({ images }: Generation, names: readonly string[]): P
  *
  * @param newImages Whether the command line asks for the new ones.
  */
-export function leaveOrSayHeld(session: Session, newImages: boolean): void {
+export async function leaveOrSayHeld(session: Session, newImages: boolean): Promise<void> {
     const { project, stack, output } = session;
     if (newImages) {
-        if (releaseImages(project, stack)) {
+        if (await releaseImages(project, stack)) {
             output.note(`Pulumi.${stack}.yaml no longer holds the stack on the images of before.`);
         }
         return;

@@ -56,7 +56,7 @@ interface UpFlags extends Permissions {
 
 const up: Handler<UpFlags> = async (session, { rollback, newImages, ...permissions }) => {
     ensureAnswerable(session, "up");
-    leaveOrSayHeld(session, newImages);
+    await leaveOrSayHeld(session, newImages);
     await bringUp(session, { permissions, rollback });
 };
 
@@ -115,7 +115,7 @@ export async function bringUp(session: Session, options: UpOptions = {}): Promis
             throw await afterFailure(session, engine, upgrade, error, rollback);
         },
     );
-    recordGood(session, await runningGeneration(settings, outputs.images));
+    await recordGood(session, await runningGeneration(settings, outputs.images));
     const removed = await removeOutdated(before, session);
     if (removed.length > 0) {
         session.output.note(`Removed what this stack no longer needs: ${removed.join(", ")}`);

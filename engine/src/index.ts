@@ -31,3 +31,4 @@ export { printable, unprintable } from "./printable";
 export { readStackFile } from "./pulumi-files";
 export { type ProcessResult, runProcess } from "./run-process";
 export { backupPath, checkpointPath } from "./state";
+export { writeWhole } from "./write-whole";
