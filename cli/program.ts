@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { addBackup } from "./commands/backup";
 import { addBuild } from "./commands/build";
 import { addCertificate } from "./commands/certificate";
 import { addCredentials } from "./commands/credentials";
@@ -14,6 +15,7 @@ import { addOpen } from "./commands/open";
 import { addOutputs } from "./commands/outputs";
 import { addPreview } from "./commands/preview";
 import { addRefresh } from "./commands/refresh";
+import { addRestore } from "./commands/restore";
 import { addSshConfig } from "./commands/sshConfig";
 import { addStatus } from "./commands/status";
 import { addStop } from "./commands/stop";
@@ -73,6 +75,8 @@ export function createProgram(): Command {
     addStatus(program);
     addVerify(program);
     addLogs(program);
+    addBackup(program);
+    addRestore(program);
     addDoctor(program);
     return program;
 }

@@ -18,3 +18,11 @@ export {
 export { printable, unprintable } from "./printable";
 export { readStackFile } from "./pulumi-files";
 export { type ProcessResult, runProcess } from "./run-process";
+export {
+    type CarriedResources,
+    carriedResources,
+    exportResources,
+    importResources,
+    openedStackFile,
+    sealStackFile,
+} from "./transfer";
