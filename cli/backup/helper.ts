@@ -7,6 +7,8 @@ import { run } from "../process";
 
 /** Label of the containers that a backup or a restore works in, with the stack's name. They end with their work. */
 const helperLabel = "carbon.helper";
+/** Folder in a volume that a restore unpacks into; what is left of one that was cut off belongs to no backup. */
+export const staging = ".carbon-restore";
 /** Characters that are kept of what a program complains of. */
 const longestComplaint = 4_000;
 

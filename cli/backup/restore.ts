@@ -17,7 +17,7 @@ import { startStack, stopStack } from "../lifecycle";
 import { formatBytes } from "../output";
 import type { Session } from "../session";
 import { readArchive } from "./archive";
-import { type Helper, Stream, writingCapabilities } from "./helper";
+import { type Helper, Stream, staging, writingCapabilities } from "./helper";
 import { type Manifest, type Part, passwordsPart, settingsPart } from "./manifest";
 import { progressLine } from "./progress";
 import { stackLocation } from "./stackState";
@@ -31,8 +31,6 @@ export interface Chosen {
     parts: Part[];
 }
 
-/** Beside the data in a volume, until they are whole. */
-const staging = ".carbon-restore";
 
 /** Free space, and the major versions of PostgreSQL that the image has. */
 const lookScript = `
@@ -51,7 +49,7 @@ cd /volume
 rm --recursive --force ${staging}
 mkdir --mode=0700 ${staging}
 zstd --decompress --stdout --quiet | tar --extract --file=- --directory=${staging} --ignore-zeros --numeric-owner \\
-    --same-owner --preserve-permissions --acls --xattrs --xattrs-include='*' --delay-directory-restore
+    --exclude=./${staging} --same-owner --preserve-permissions --acls --xattrs --xattrs-include='*' --delay-directory-restore
 echo changing
 find . -mindepth 1 -maxdepth 1 ! -name ${staging} -exec rm --recursive --force {} +
 find ${staging} -mindepth 1 -maxdepth 1 -exec mv --target-directory=. {} +

@@ -1,7 +1,7 @@
 import type { ContainerDetails } from "../docker";
 import type { Session } from "../session";
 import type { Source } from "./archive";
-import { Stream } from "./helper";
+import { Stream, staging } from "./helper";
 import type { Part } from "./manifest";
 import { pauseContainers } from "./pause";
 import { reading, runningContainer, type StackVolume, toPause } from "./volumes";
@@ -11,7 +11,7 @@ import { reading, runningContainer, type StackVolume, toPause } from "./volumes"
 const compress = "zstd --quiet -1 --threads=0";
 // Owners by number, as those of the other machine are no others; with attributes and holes. What changes meanwhile, which
 // is status 1, is PostgreSQL's own business, and does not happen to a paused container.
-const tar = `tar_of() { tar --create --file=- --numeric-owner --acls --xattrs --xattrs-include='*' --sparse \\
+const tar = `tar_of() { tar --create --file=- --numeric-owner --acls --xattrs --xattrs-include='*' --sparse --exclude=./${staging} \\
     --warning=no-file-changed --warning=no-file-removed --warning=no-file-ignored "$@" || (($? == 1)); }`;
 
 /**
