@@ -31,7 +31,6 @@ export interface Chosen {
     parts: Part[];
 }
 
-
 /** Free space, and the major versions of PostgreSQL that the image has. */
 const lookScript = `
 printf 'free %s\\n' "$(df --output=avail --block-size=1 /volume | tail --lines=1)"
@@ -118,27 +117,47 @@ export async function readDocuments(session: Session, { file, passphrase, parts 
 }
 
 /**
- * Restores volumes. Containers that may write to them are stopped first; those of them that ran are started again, also
- * where something fails before a volume was changed.
+ * Makes the volumes that are to be restored, where they are missing, and looks whether they can be: builds the image that
+ * it is done with, where that is missing.
  *
- * @returns the names of the containers that were stopped.
+ * @param containers Those of the stack that stay.
+ * @returns the image.
+ * @throws UserError where the disk has no room, or the image's PostgreSQL cannot read the data.
  */
-export async function restoreVolumes(session: Session, chosen: Chosen): Promise<void> {
-    const parts = chosen.parts.filter(({ kind }) => kind === "volume");
-    if (parts.length === 0) {
-        return;
-    }
-    const containers = await stackContainers(session.stack);
+export async function prepareVolumes(
+    session: Session,
+    chosen: Chosen,
+    containers: readonly ContainerDetails[],
+): Promise<string> {
     const image = await helperImage(session, containers);
-    for (const { name } of parts) {
+    for (const { name } of volumeParts(chosen)) {
         await docker("volume", "create", volumeName(session.stack, name));
     }
-    await look(session, image, chosen, parts);
-    const affected = affectedBy(session, parts, containers);
+    await look(session, image, chosen);
+    return image;
+}
+
+/**
+ * Fills volumes. Containers that may write to them are stopped meanwhile. Where it fails, they stay stopped: nobody shall
+ * work on half of the data.
+ */
+export async function fillVolumes(session: Session, chosen: Chosen, image: string): Promise<void> {
+    const affected = affectedBy(session, chosen.parts, await stackContainers(session.stack));
     const running = affected.filter(({ State }) => State.Status === "running");
     await stopStack(session, affected);
-    await fill(session, image, chosen, parts);
+    try {
+        await fill(session, image, chosen);
+    } catch (error) {
+        if (running.length > 0) {
+            session.output.warn(`Still stopped: ${listed(running)}.`);
+        }
+        throw error;
+    }
     await startStack(session, await again(session, running));
+}
+
+function volumeParts({ parts }: Chosen): Part[] {
+    return parts.filter(({ kind }) => kind === "volume");
 }
 
 /** The containers that may write to what is restored. */
@@ -159,7 +178,11 @@ async function again({ stack }: Session, stopped: readonly ContainerDetails[]): 
 }
 
 /** @throws UserError where the disk has no room, or the image's PostgreSQL cannot read the data. */
-async function look(session: Session, image: string, { manifest }: Chosen, parts: Part[]): Promise<void> {
+async function look(session: Session, image: string, chosen: Chosen): Promise<void> {
+    const parts = volumeParts(chosen);
+    if (parts.length === 0) {
+        return;
+    }
     const volume = volumeName(session.stack, parts[0]?.name ?? "");
     const helper = writing(session.stack, image, volume, lookScript);
     const text = await Stream.helper(
@@ -175,7 +198,7 @@ async function look(session: Session, image: string, { manifest }: Chosen, parts
                 "Nothing was overwritten. What is there stays until the backup is unpacked beside it.",
         );
     }
-    const { postgres } = manifest.versions;
+    const { postgres } = chosen.manifest.versions;
     const known = [...text.matchAll(/^postgres (\d+)$/gm)].map(([, version]) => version);
     const isWanted = parts.some(({ name }) => name === "postgres") && postgres !== undefined;
     if (isWanted && known.length > 0 && !known.includes(postgres)) {
@@ -186,9 +209,9 @@ async function look(session: Session, image: string, { manifest }: Chosen, parts
     }
 }
 
-async function fill(session: Session, image: string, chosen: Chosen, parts: Part[]): Promise<void> {
+async function fill(session: Session, image: string, chosen: Chosen): Promise<void> {
     const { stack, signal } = session;
-    const names = parts.map(({ name }) => name);
+    const names = volumeParts(chosen).map(({ name }) => name);
     const line = progressLine(session.output);
     let current: { name: string; stream: Stream } | undefined;
     const progress = (part: string, bytes: number) => names.includes(part) && line.show(part, bytes);

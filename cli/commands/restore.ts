@@ -8,12 +8,13 @@ import { progressLine } from "../backup/progress";
 import {
     affectedBy,
     type Chosen,
+    fillVolumes,
     listed,
     overwritten,
+    prepareVolumes,
     readDocuments,
     restorePasswords,
     restoreSettings,
-    restoreVolumes,
 } from "../backup/restore";
 import { stackLocation } from "../backup/stackState";
 import { confirm, ensureAnswerable } from "../confirm";
@@ -141,12 +142,13 @@ async function restoreAll(session: Session, chosen: Chosen): Promise<void> {
         session.output.note(await restoreSettings(session, settings));
     }
     sayUnused(session, chosen.parts);
+    const image = await prepareVolumes(session, chosen, []);
     // As a container keeps the password that it was made with.
     if ((await stackContainers(session.stack)).length > 0) {
         const engine = await session.announcedEngine();
         await engine.destroy(session.request(), { passwords: false });
     }
-    await restoreVolumes(session, chosen);
+    await fillVolumes(session, chosen, image);
     if (passwords !== undefined) {
         await restorePasswords(session, passwords);
     }
@@ -169,7 +171,10 @@ function sayUnused(session: Session, parts: readonly Part[]): void {
 
 /** Parts of a stack, which goes on as it is with its own passwords. */
 async function restorePart(session: Session, chosen: Chosen): Promise<void> {
-    await restoreVolumes(session, chosen);
+    if (chosen.parts.some(({ kind }) => kind === "volume")) {
+        const containers = await stackContainers(session.stack);
+        await fillVolumes(session, chosen, await prepareVolumes(session, chosen, containers));
+    }
     const { settings } = await readDocuments(session, chosen);
     if (settings !== undefined) {
         session.output.note(await restoreSettings(session, settings));

@@ -3,7 +3,17 @@
 import type Docker from "dockerode";
 import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exec, hostPort, logs, removeAll, run, secrets, ssh, startHealthy, untilHealthy } from "./base-container";
+import {
+    exec,
+    hostPort,
+    logs,
+    removeAll,
+    run,
+    secrets,
+    ssh,
+    startHealthy,
+    untilHealthy,
+} from "./base-container";
 import { baseImage, onlyListed, readImageJson } from "./base-image";
 import { computeImage } from "./compute-image";
 
