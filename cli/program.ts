@@ -33,6 +33,8 @@ Examples:
   ./carbon credentials rotate postgres     change a password
   ./carbon models pull qwen3-4b            pull a model for the LLM server
   ./carbon logs postgres --follow          watch a service's log
+  ./carbon backup --to /Volumes/Disk       write data, settings and passwords into one encrypted file
+  ./carbon restore FILE                    bring back what it holds; --only postgres brings back a part
   ./carbon stop                            stop the containers as they are; start starts them
   ./carbon down                            take the stack down; its data and passwords stay
   ./carbon down --volumes                  take the stack down and delete its data

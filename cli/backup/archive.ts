@@ -54,7 +54,7 @@ export async function writeArchive(
     const encrypted = await encrypter.encrypt(
         ReadableStream.from(tar) as globalThis.ReadableStream<Uint8Array>,
     );
-    const target = createWriteStream(file, { flags: "wx", mode: 0o600 });
+    const target = createWriteStream(file, { flags: "wx", mode: 0o600, flush: true });
     const writing = pipeline(Readable.fromWeb(encrypted as ReadableStream), target, {
         signal: options.signal,
     });

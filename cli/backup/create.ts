@@ -1,4 +1,4 @@
-import { existsSync, renameSync, rmSync, statfsSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, renameSync, rmSync, statfsSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { exportResources, openedStackFile } from "@carbon/engine";
 import { version } from "../../package.json";
@@ -55,6 +55,11 @@ export function targetFile(session: Session, to: string | undefined, now = new D
     }
     if (existsSync(file) && !statSync(file).isFile()) {
         throw new UserError(`--to: ${file} is no file.`, exitCodes.usage);
+    }
+    try {
+        accessSync(folder, constants.W_OK);
+    } catch {
+        throw new UserError(`--to: ${folder} cannot be written to.`, exitCodes.usage);
     }
     return file;
 }

@@ -61,7 +61,7 @@ export function toPause({ spec, writers }: StackVolume): ContainerDetails[] {
     const restarting = writers.filter(({ State }) => State.Status === "restarting");
     if (restarting.length > 0) {
         const names = restarting.map(({ Config }) => Config.Labels[serviceLabel]).join(", ");
-        throw new UserError(`${names} starts again and again; stop the stack first: ./carbon stop`);
+        throw new UserError(`${names} starts again and again: mend it, or stop the stack first.`);
     }
     return spec.name === keysVolume.name ? [] : writers.filter(({ State }) => State.Status === "running");
 }

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -159,6 +159,17 @@ describe("a backup", () => {
         expect(statSync(file).mode & 0o777).toBe(0o600);
         expect(await states()).toEqual(["running", "running", "running", "running"]);
         await carbon("backup", "verify", file, ...withPassphrase);
+    });
+
+    it("lets every container go on where it is interrupted, and leaves no file", async () => {
+        const half = `${file}.half`;
+        // The home is next, from a paused workspace.
+        const result = await stack.carbon(["backup", "--to", half, ...withPassphrase], {
+            stopWhen: / {2}keys: /,
+        });
+        expect(result.exitCode).toBe(130);
+        expect(await states()).toEqual(["running", "running", "running", "running"]);
+        expect(existsSync(half) || existsSync(`${half}.part`)).toBe(false);
     });
 
     it("is refused with another passphrase or a byte changed, and nothing is touched", async () => {

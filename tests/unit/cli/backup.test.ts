@@ -111,8 +111,8 @@ describe("carbon backup", () => {
 });
 
 describe("carbon restore", () => {
-    it("refuses a foreign file, and another stack's, before Docker is asked to do anything", async () => {
-        const { box, file, withPassphrase } = project();
+    it("refuses a foreign file, before Docker is asked to do anything", async () => {
+        const { box, withPassphrase } = project();
         const foreign = await box.carbon([
             "restore",
             join(box.dir, "Pulumi.yaml"),
@@ -121,6 +121,11 @@ describe("carbon restore", () => {
         ]);
         expect(foreign.exitCode).toBe(1);
         expect(foreign.stderr).toContain("is no backup that");
+        expect(box.calls()).toEqual([]);
+    });
+
+    it("refuses another stack's file, before Docker is asked to do anything", async () => {
+        const { box, file, withPassphrase } = project();
         await box.carbon(["backup", "--to", file, ...withPassphrase]);
         const before = box.commands("docker").length;
         const other = await box.carbon(["restore", file, "--yes", "--stack", "arm64", ...withPassphrase]);
