@@ -57,7 +57,7 @@ async function main({ stack, home, database }: Options): Promise<void> {
                 input: sql,
             },
         );
-        console.log("| what | seconds | peak memory of the command | file |");
+        console.log("| what | seconds | processor seconds and peak memory of the command itself | file |");
         console.log("| --- | --- | --- | --- |");
         const common = ["--stack", stack, "--yes", "--json", "--passphrase-file", passphrase];
         for (const command of [
@@ -65,10 +65,12 @@ async function main({ stack, home, database }: Options): Promise<void> {
             ["backup", "verify", file],
             ["restore", file, ...only],
         ]) {
-            const { seconds, megabytes } = await measured([...command, ...common]);
+            const { seconds, processor, megabytes } = await measured([...command, ...common]);
             const size = `${Math.round(statSync(file).size / 1e6)} MB`;
             const what = command.filter((word) => word !== file).join(" ");
-            console.log(`| \`carbon ${what}\` | ${seconds.toFixed(1)} | ${megabytes} MB | ${size} |`);
+            console.log(
+                `| \`carbon ${what}\` | ${seconds.toFixed(1)} | ${processor.toFixed(1)}, ${megabytes} MB | ${size} |`,
+            );
         }
     } finally {
         rmSync(folder, { recursive: true });
@@ -79,19 +81,20 @@ const psql = ["psql", "-h", "/run/postgresql", "-U", "superuser", "-d", "carbon"
 const only = ["--only", "home", "postgres"];
 
 /** Runs `carbon` as the operating system measures it: ru_maxrss of the process that does the work. */
-async function measured(args: string[]): Promise<{ seconds: number; megabytes: number }> {
+async function measured(args: string[]): Promise<{ seconds: number; processor: number; megabytes: number }> {
     const report = join(tmpdir(), `carbon-benchmark-${process.pid}`);
-    const hook = `process.on("exit", () => require("fs").writeFileSync(${JSON.stringify(report)}, String(process.resourceUsage().maxRSS)))`;
+    const hook = `process.on("exit", () => require("fs").writeFileSync(${JSON.stringify(report)}, JSON.stringify(process.resourceUsage())))`;
     const hookFile = `${report}.cjs`;
     writeFileSync(hookFile, hook);
     const begin = performance.now();
     const env = { NODE_OPTIONS: `--require ${hookFile}` };
     await execa("node", ["cli/carbon.js", ...args], { env, stdout: "ignore", stderr: "inherit" });
     const seconds = (performance.now() - begin) / 1000;
-    const megabytes = Math.round((Number(readFileSync(report, "utf8")) * 1024) / 1e6);
+    const usage: NodeJS.ResourceUsage = JSON.parse(readFileSync(report, "utf8"));
     rmSync(report);
     rmSync(hookFile);
-    return { seconds, megabytes };
+    const processor = (usage.userCPUTime + usage.systemCPUTime) / 1e6;
+    return { seconds, processor, megabytes: Math.round((usage.maxRSS * 1024) / 1e6) };
 }
 
 await new Command()
