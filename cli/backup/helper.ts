@@ -34,7 +34,18 @@ function helperArguments(helper: Helper, name: string): string[] {
     const { stack, image, volumes, readOnly, capabilities, script } = helper;
     return [
         ...["run", "--rm", "--interactive", "--name", name, "--label", `${helperLabel}=${stack}`],
-        ...["--pull", "never", "--network", "none", "--read-only", "--user", "0:0", "--workdir", "/"],
+        ...[
+            "--pull",
+            "never",
+            "--network",
+            "none",
+            "--read-only",
+            "--no-healthcheck",
+            "--user",
+            "0:0",
+            "--workdir",
+            "/",
+        ],
         // What it prints is the data itself.
         ...["--log-driver", "none"],
         ...["--cap-drop", "ALL", ...capabilities.flatMap((capability) => ["--cap-add", capability])],
