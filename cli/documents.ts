@@ -146,6 +146,11 @@ const containerDetails = z.object({
             .transform((labels) => labels ?? {}),
         Image: z.string(),
     }),
+    /** What is mounted in it; `Name` is a volume's. */
+    Mounts: z
+        .array(z.object({ Name: optional(z.string()), RW: z.boolean() }))
+        .nullish()
+        .transform((mounts) => mounts ?? []),
     NetworkSettings: z.object({
         Ports: z
             .record(z.string(), z.array(portBinding).nullable())

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { addBackup } from "./commands/backup";
 import { addBuild } from "./commands/build";
 import { addCertificate } from "./commands/certificate";
 import { addClean } from "./commands/clean";
@@ -16,6 +17,7 @@ import { addOutputs } from "./commands/outputs";
 import { addPreview } from "./commands/preview";
 import { addPulumi } from "./commands/pulumi";
 import { addRefresh } from "./commands/refresh";
+import { addRestore } from "./commands/restore";
 import { addRollback } from "./commands/rollback";
 import { addSshConfig } from "./commands/sshConfig";
 import { addState } from "./commands/state";
@@ -36,6 +38,8 @@ Examples:
   ./carbon credentials rotate postgres     change a password
   ./carbon models pull qwen3-4b            pull a model for the LLM server
   ./carbon logs postgres --follow          watch a service's log
+  ./carbon backup --to /Volumes/Disk       write data, settings and passwords into one encrypted file
+  ./carbon restore FILE                    bring back what it holds; --only postgres brings back a part
   ./carbon stop                            stop the containers as they are; start starts them
   ./carbon down                            take the stack down; its data and passwords stay
   ./carbon down --volumes                  take the stack down and delete its data
@@ -80,6 +84,8 @@ export function createProgram(): Command {
     addWatch(program);
     addVerify(program);
     addLogs(program);
+    addBackup(program);
+    addRestore(program);
     addDoctor(program);
     addState(program);
     addClean(program);

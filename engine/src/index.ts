@@ -31,4 +31,12 @@ export { printable, unprintable } from "./printable";
 export { readStackFile } from "./pulumi-files";
 export { type ProcessResult, runProcess } from "./run-process";
 export { backupPath, checkpointPath } from "./state";
+export {
+    type CarriedResources,
+    carriedResources,
+    exportResources,
+    importResources,
+    openedStackFile,
+    sealStackFile,
+} from "./transfer";
 export { writeWhole } from "./write-whole";

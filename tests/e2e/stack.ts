@@ -17,6 +17,8 @@ export interface Result {
 /** The parts of `docker inspect` that the tests look at. */
 export interface Container {
     Id: string;
+    /** Id of its image. */
+    Image: string;
     State: { Status: string; StartedAt: string; Health: { Status: string } };
     HostConfig: {
         CapAdd: string[] | null;
@@ -27,7 +29,7 @@ export interface Container {
     };
 }
 
-const project = path.resolve(__dirname, "../..");
+const ownProject = path.resolve(__dirname, "../..");
 
 /**
  * A stack of the suite, driven through the `carbon` command as a user would. Its name starts with `t-`, and its workspace
@@ -39,6 +41,8 @@ export class Stack {
     constructor(
         readonly name: string,
         config: Record<string, unknown>,
+        /** Folder of the project that it belongs to. */
+        private readonly project = ownProject,
     ) {
         this.config = { workspaceDir: this.workspaceDir, ...config };
         this.configure({});
@@ -63,7 +67,7 @@ export class Stack {
     ): Promise<Result> {
         const { times = 1, atMatch, env } = options;
         const run = execa("node", ["cli/carbon.js", ...command, "--stack", this.name, "--json", "--yes"], {
-            cwd: project,
+            cwd: this.project,
             reject: false,
             stdin: "ignore",
             env,
@@ -161,7 +165,7 @@ export class Stack {
     }
 
     get checkpoint(): string {
-        return path.join(project, ".carbon/state/.pulumi/stacks/carbon", `${this.name}.json`);
+        return path.join(this.project, ".carbon/state/.pulumi/stacks/carbon", `${this.name}.json`);
     }
 
     private get workspaceDir(): string {
@@ -169,6 +173,6 @@ export class Stack {
     }
 
     private get file(): string {
-        return path.join(project, `Pulumi.${this.name}.yaml`);
+        return path.join(this.project, `Pulumi.${this.name}.yaml`);
     }
 }

@@ -52,6 +52,7 @@ function redis({ State, HostConfig, ...changes }: Changes = {}): ContainerDetail
     return {
         Id: "redis",
         RestartCount: 0,
+        Mounts: [],
         Name: "/carbon-dev-redis",
         Created: new Date(Date.now() - 3 * 60_000).toISOString(),
         State: { Status: "running", Health: { Status: "healthy" }, ...State } as ContainerDetails["State"],

@@ -1,0 +1,141 @@
+import type { ContainerDetails } from "../docker";
+import type { Session } from "../session";
+import type { Source } from "./archive";
+import { Stream, staging } from "./helper";
+import type { Part } from "./manifest";
+import { pauseContainers } from "./pause";
+import { reading, runningContainer, type StackVolume, toPause } from "./volumes";
+
+// Each of these writes a tar of what the service's volume holds when it starts again, compressed. Several tars may follow
+// one another in it (tar's --ignore-zeros).
+const compress = "zstd --quiet -1 --threads=0";
+// Owners by number, as those of the other machine are no others; with attributes and holes. What changes meanwhile, which
+// is status 1, is PostgreSQL's own business, and does not happen to a paused container.
+const tar = `tar_of() { tar --create --file=- --numeric-owner --acls --xattrs --xattrs-include='*' --sparse --exclude=./${staging} \\
+    --warning=no-file-changed --warning=no-file-removed --warning=no-file-ignored "$@" || (($? == 1)); }`;
+
+/**
+ * PostgreSQL's base backup, by the functions that pg_basebackup stands on (https://www.postgresql.org/docs/17/continuous-archiving.html):
+ * the files while it runs, and the log from the begin to the end of it. A slot keeps the log as long as the session lasts.
+ */
+const postgres = `${tar}
+source /etc/carbon/services/postgres/common.sh
+scratch=$(mktemp --directory)
+trap 'rm -rf "$scratch"' EXIT
+coproc sql { exec "$bin/psql" --host=/run/postgresql --username=superuser --dbname=postgres \\
+    --no-psqlrc --no-align --tuples-only --quiet --set=ON_ERROR_STOP=1; }
+exec {from}<&"\${sql[0]}" {to}>&"\${sql[1]}"
+ask() {
+    local line
+    printf '%s;\\n\\\\echo --answered--\\n' "$1" >&"$to"
+    while IFS= read -r line <&"$from"; do
+        [[ $line != --answered-- ]] || return 0
+        printf '%s\\n' "$line"
+    done
+    return 1
+}
+copy() {
+    local path=./$version label first last file logs=()
+    tar_of --directory="$volume" --exclude="$path/pg_wal/*" --exclude="$path/postmaster.*" --exclude="$path/pg_replslot/*" \\
+        --exclude="$path/pg_dynshmem/*" --exclude="$path/pg_notify/*" --exclude="$path/pg_serial/*" \\
+        --exclude="$path/pg_snapshots/*" --exclude="$path/pg_stat_tmp/*" --exclude="$path/pg_subtrans/*" \\
+        --exclude="pgsql_tmp*" --exclude="$path.new" .
+    label=$(ask "SELECT pg_walfile_name(lsn) || E'\\\\n' || labelfile FROM pg_backup_stop(false)")
+    last=\${label%%$'\\n'*}
+    label=\${label#*$'\\n'}
+    [[ $label =~ \\(file\\ ([0-9A-F]{24})\\) ]]
+    first=\${BASH_REMATCH[1]}
+    for file in "$data"/pg_wal/[0-9A-F]*; do
+        file=\${file##*/}
+        if [[ \${#file} == 24 && ! $file < $first && ! $file > $last ]]; then
+            logs+=("$path/pg_wal/$file")
+        fi
+    done
+    printf '%s\\n' "$label" > "$scratch/backup_label"
+    chmod 0600 "$scratch/backup_label"
+    tar_of --directory="$volume" "\${logs[@]}"
+    tar_of --directory="$scratch" --transform="s,^,$path/," backup_label
+}
+ask "SELECT pg_create_physical_replication_slot('carbon_backup_' || pg_backend_pid(), true, true)" > /dev/null
+ask "SELECT pg_backup_start('carbon', true)" > /dev/null
+copy | ${compress}`;
+
+/** What Redis hands to a replica, laid out as the base of the append-only file, from which it starts. */
+const redis = `${tar}
+scratch=$(mktemp --directory)
+trap 'rm -rf "$scratch"' EXIT
+REDISCLI_AUTH=$(< /run/carbon/secrets/redis)
+export REDISCLI_AUTH
+options=(-h 127.0.0.1)
+[[ ! -f /run/carbon/tls/cert.pem ]] || options+=(--tls --cacert /run/carbon/tls/cert.pem)
+umask 0077
+mkdir "$scratch/appendonlydir"
+cd "$scratch/appendonlydir"
+/usr/bin/redis-cli "\${options[@]}" --rdb appendonly.aof.1.base.rdb >&2
+: > appendonly.aof.1.incr.aof
+printf 'file appendonly.aof.1.%s seq 1 type %s\\n' base.rdb b incr.aof i > appendonly.aof.manifest
+tar_of --directory="$scratch" --owner=redis --group=redis . | ${compress}`;
+
+/** The broker writes its store (SIGUSR1), and has done so once it has answered a client. */
+const mosquitto = `/usr/bin/s6-svc -1 /run/carbon/service/mosquitto
+/usr/local/bin/carbon-health`;
+
+/** How a service's data are taken while it runs, by its volume. */
+const ownMeans: Partial<Record<string, { user: string; script: string }>> = {
+    postgres: { user: "postgres", script: postgres },
+    redis: { user: "root", script: redis },
+};
+
+/** Whether the volume is taken by its service's own means, and what has to stand still otherwise. */
+export function wayOf(
+    volume: StackVolume,
+    containers: readonly ContainerDetails[],
+): NonNullable<Part["taken"]> {
+    const { name } = volume.spec;
+    if (ownMeans[name] && runningContainer(containers, name)) {
+        return "online";
+    }
+    return toPause(volume).length > 0 ? "paused" : "as it lay";
+}
+
+/** A volume as a part of a backup. */
+export function volumeSource(
+    session: Session,
+    image: string,
+    volume: StackVolume,
+    containers: readonly ContainerDetails[],
+): Source {
+    const { name } = volume.spec;
+    const { stack, signal } = session;
+    const what = `back up ${name}`;
+    const own = ownMeans[name];
+    const container = runningContainer(containers, name);
+    if (own && container) {
+        return { name, open: () => Stream.exec(container.Id, own, what, signal).output() };
+    }
+    const script = `${tar}\ntar_of --directory=/volume . | ${compress}`;
+    const helper = reading(stack, image, { [volume.docker]: "/volume" }, script);
+    const copy = () => Stream.helper(helper, what, signal).output();
+    return {
+        name,
+        async *open() {
+            if (name === "mosquitto" && container) {
+                await Stream.exec(container.Id, { user: "root", script: mosquitto }, what, signal).text();
+            }
+            yield* pausedOutput(toPause(volume), copy);
+        },
+    };
+}
+
+/** What is read while containers are paused. */
+async function* pausedOutput(
+    containers: readonly ContainerDetails[],
+    copy: () => AsyncGenerator<Buffer>,
+): AsyncGenerator<Buffer> {
+    const pause = await pauseContainers(containers);
+    try {
+        yield* copy();
+    } finally {
+        pause.end();
+    }
+}
