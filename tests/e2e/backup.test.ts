@@ -10,7 +10,7 @@ const settings = {
     compute: false,
     toolsets: ["databases"],
     services: ["postgres", "redis", "mosquitto"],
-    portOffset: 30000,
+    portOffset: 22000,
 };
 const name = "t-bk";
 const file = join(tmpdir(), `carbon-${name}.age`);

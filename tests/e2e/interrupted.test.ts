@@ -45,8 +45,8 @@ class Detour {
 }
 
 const engines = [
-    { engine: "embedded", portOffset: 34000, why: "" },
-    { engine: "pulumi", portOffset: 34100, why: hasPulumi ? "" : ": there is none on PATH here" },
+    { engine: "embedded", portOffset: 18000, why: "" },
+    { engine: "pulumi", portOffset: 18100, why: hasPulumi ? "" : ": there is none on PATH here" },
 ];
 for (const { engine, portOffset, why } of engines) {
     describe.skipIf(why)(`a deployment with ${engine}${why}`, () => {

@@ -64,7 +64,7 @@ beforeAll(async () => {
             "config:",
             "  carbon:toolsets: [databases] # slim",
             "  carbon:compute: false",
-            "  carbon:portOffset: 36500",
+            "  carbon:portOffset: 16000",
             "  carbon:appPorts: []",
             `  carbon:workspaceDir: ${path.join(tmpdir(), `carbon-${stack}`)}`,
             "",
