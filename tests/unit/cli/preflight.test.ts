@@ -288,7 +288,11 @@ describe.skipIf(process.platform !== "linux")("an engine that trusts its neighbo
     });
 
     it("is warned of where only root could see the rules, and where the engine is elsewhere", async () => {
-        const unseen = await doctor({ ServerVersion: "26.1.5" }, {}, (box) => fakeFirewall(box, "ada"));
+        // Another machine's files: on this one the rules may have been installed.
+        const nothingInstalled = { CARBON_NEIGHBOURS_ROOT: "/nowhere" };
+        const unseen = await doctor({ ServerVersion: "26.1.5" }, nothingInstalled, (box) =>
+            fakeFirewall(box, "ada"),
+        );
         expect(unseen).toContain(
             `${sentence}, also those on 127.0.0.1, unless rules stop it, which only root can see`,
         );
