@@ -5,7 +5,7 @@ import { foundGpu } from "./catalogue/gpu";
 import { suiteImages } from "./catalogue/images";
 import { urls as suiteUrls } from "./catalogue/urls";
 import { Keys, PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
-import { llmSecrets } from "./host/llm";
+import { llmSecrets } from "./host/llmSecrets";
 import { hostRoute } from "./host/route";
 import { loadSettings } from "./settings";
 

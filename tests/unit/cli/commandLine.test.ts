@@ -1,10 +1,21 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { execa } from "execa";
 import { describe, expect, it, vi } from "vitest";
 import { report } from "../../../cli/action";
 import { healthyDocker, obedientPulumi, sandbox } from "./harness";
 
+const root = join(__dirname, "..", "..", "..");
+
 describe("the command line", () => {
+    it("is read without Pulumi's SDK, which takes twice as long to load as all the rest", async () => {
+        const script =
+            'require("tsx/cjs"); require("./cli/program.ts").createProgram(); console.log(Object.keys(require.cache).join("\\n"))';
+        const { stdout } = await execa("node", ["-e", script], { cwd: root });
+        expect(stdout).toContain("/cli/commands/up.ts");
+        expect(stdout).not.toContain("/node_modules/@pulumi/");
+    });
+
     it("lists every command in its help", async () => {
         const { exitCode, stdout } = await sandbox().carbon(["--help"]);
         expect(exitCode).toBe(0);

@@ -9,7 +9,8 @@ import { programText } from "../../../cli/host/processes";
 import { checkLlm } from "../../../cli/preflight/llm";
 import { environmentDigest, machineKind, pins } from "../../../host/environments";
 import { ensureHome, renewSecret, writeConfig } from "../../../host/home";
-import { hostPrograms, llmSecrets } from "../../../host/llm";
+import { hostPrograms } from "../../../host/llm";
+import { llmSecrets } from "../../../host/llmSecrets";
 
 // An engine in a machine of its own: containers then reach what listens on this one's loopback.
 const desktop = { OperatingSystem: "Docker Desktop" } as DockerInfo;
