@@ -80,18 +80,19 @@ function compareLimits(
     }
     const { Memory, MemorySwap, RestartPolicy, PidsLimit, NanoCpus, ...others } = limits;
     const processes = everyService.find(({ name }) => name === catalogueName(service))?.processes;
-    const rows: [Difference["kind"], string, string | number | undefined, string | number | undefined][] = [
+    type Row = [Difference["kind"], string, string | number | undefined, string | number | undefined];
+    const memory = mebibytes(expected.memorySwap);
+    const swap: Row = ["limit", "memory and swap", memory, mebibytes(MemorySwap, 1024 ** 2)];
+    const rows: Row[] = [
         ["limit", "memory", mebibytes(expected.memory), mebibytes(Memory, 1024 ** 2)],
-        ["limit", "memory and swap", mebibytes(expected.memorySwap), mebibytes(MemorySwap, 1024 ** 2)],
+        // On a kernel that counts no swap Docker sets no limit of it.
+        ...(MemorySwap === -1 ? [] : [swap]),
         ["limit", "restart policy", expected.restart, RestartPolicy?.Name || "no"],
         ["processes", "processes", processes, PidsLimit && PidsLimit > 0 ? PidsLimit : "no limit"],
         ["fixed-limit", "processors", Number(expected.cpus ?? 0) || "all", (NanoCpus ?? 0) / 1e9 || "all"],
-        ...Object.entries(others).map(([name, value]): (typeof rows)[number] => [
-            "fixed-limit",
-            name,
-            "not set",
-            value || "not set",
-        ]),
+        ...Object.entries(others).map(
+            ([name, value]): Row => ["fixed-limit", name, "not set", value || "not set"],
+        ),
     ];
     return rows
         .filter(([, , wanted, seen]) => wanted !== undefined && String(wanted) !== String(seen))
