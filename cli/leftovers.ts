@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { z } from "zod";
 import { suiteImages } from "../catalogue/images";
 import { deployedImages, unshared } from "./deployedImages";
@@ -167,8 +167,8 @@ async function helpers(): Promise<Leftover[]> {
     }));
 }
 
-/** Half-written files: downloads, and what is renamed once it is whole. */
-const halfWritten = /\.part$|\.(json|yaml)\.\d{5,}$/;
+/** Names of half-written files: backups, and what is renamed once it is whole. */
+const halfWritten = /^carbon-.+\.age\.part$|\.(json|yaml)\.[0-9a-f-]{36}\.tmp$/;
 
 /** Files and folders that an interrupted command left. A younger one may be in use. */
 function oldFiles(project: Project): Leftover[] {
@@ -179,7 +179,7 @@ function oldFiles(project: Project): Leftover[] {
         join(own, "state", ".pulumi", "stacks", "carbon"),
         project.dir,
     ];
-    const files = folders.flatMap(plainFiles).filter((file) => halfWritten.test(file) && isOlder(file, hour));
+    const files = folders.flatMap(plainFiles).filter((file) => halfWritten.test(basename(file)) && isOlder(file, hour));
     const scratch = existsSync(tmpdir()) ? readdirSync(tmpdir()) : [];
     const builds = scratch
         .filter((name) => /^carbon-build-\w{6}$/.test(name))
