@@ -22,24 +22,22 @@ export function containerName(stack: string, service: string): string {
 }
 
 /**
- * Labels of what belongs to a stack: by them a clone that has lost the stack's state knows its own again.
+ * Labels of what belongs to a stack: by them a clone that has lost the stack's state knows its own again. Docker changes
+ * no labels afterwards, so that the program ignores a change of them.
  *
  * @param service What it is, or belongs to.
+ * @param user Name of the user who made it.
  */
-export function stackLabels(stack: string, service: string): { label: string; value: string }[] {
-    return [
-        { label: "carbon.stack", value: stack },
-        { label: "carbon.service", value: service },
-    ];
-}
-
-/** The same for what stays when the stack goes down, with the user who made it. */
-export function lastingLabels(
+export function stackLabels(
     stack: string,
     service: string,
     user: string,
 ): { label: string; value: string }[] {
-    return [...stackLabels(stack, service), { label: "carbon.user", value: user }];
+    return [
+        { label: "carbon.stack", value: stack },
+        { label: "carbon.service", value: service },
+        { label: "carbon.user", value: user },
+    ];
 }
 
 /** A named volume; `volume` is the catalogue's short name (`home`, `postgres`, …). */

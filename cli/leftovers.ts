@@ -179,7 +179,9 @@ function oldFiles(project: Project): Leftover[] {
         join(own, "state", ".pulumi", "stacks", "carbon"),
         project.dir,
     ];
-    const files = folders.flatMap(plainFiles).filter((file) => halfWritten.test(basename(file)) && isOlder(file, hour));
+    const files = folders
+        .flatMap(plainFiles)
+        .filter((file) => halfWritten.test(basename(file)) && isOlder(file, hour));
     const scratch = existsSync(tmpdir()) ? readdirSync(tmpdir()) : [];
     const builds = scratch
         .filter((name) => /^carbon-build-\w{6}$/.test(name))

@@ -5,6 +5,8 @@ import {
     checkpointFault,
     checkpointPath,
     checkpointTime,
+    closedKeys,
+    forgetSalt,
     newestCheckpoint,
     opensCheckpoint,
     removeDeadLocks,
@@ -72,6 +74,35 @@ export async function passphraseFault(of: StackOf): Promise<UserError | undefine
         `The passphrase in ${passphraseSource(of.project, process.env)} does not open the state file ${file}: put the one ` +
             `that it was made with there, or set PULUMI_CONFIG_PASSPHRASE to it. Where it is lost, type: ${wayWithout(stackFlag(of.stack))}`,
     );
+}
+
+/**
+ * Sees to it that the stack's file goes with the passphrase, where there is no state that says which one it is: after the
+ * loss of `.carbon`, a salt in the file would keep either engine from beginning anew.
+ *
+ * @returns a sentence where a salt that no value needs was taken out.
+ * @throws UserError naming the values that the passphrase does not open.
+ */
+export async function ensureSettingsOpen(of: StackOf): Promise<string | undefined> {
+    const { project, stack } = of;
+    if (fs.existsSync(stateFile(of))) {
+        return undefined;
+    }
+    const location = { projectDir: project.dir, stack, passphrase: readPassphrase(project, process.env) };
+    const keys = await closedKeys(location);
+    const file = `Pulumi.${stack}.yaml`;
+    if (keys === undefined) {
+        return undefined;
+    }
+    if (keys.length > 0) {
+        throw new UserError(
+            `The passphrase in ${passphraseSource(project, process.env)} does not open the encrypted values of ${file} ` +
+                `(${keys.join(", ")}): put the one that they were made with there, or set PULUMI_CONFIG_PASSPHRASE to it. Where it is ` +
+                "lost, take these values and encryptionsalt out of the file and set them anew. Nothing was changed.",
+        );
+    }
+    await forgetSalt(location);
+    return `Took the encryptionsalt of a lost passphrase out of ${file}; nothing in it was encrypted.`;
 }
 
 /** Removes dead locks of the stack's; returns those that stay. */

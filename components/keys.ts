@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { keysVolume } from "../catalogue";
-import { lastingLabels, volumeName } from "../catalogue/names";
+import { stackLabels, volumeName } from "../catalogue/names";
 
 /**
  * The volume of the keys that root keeps. The stack has one, which the services share. It stays when the stack goes
@@ -17,7 +17,7 @@ export class Keys extends pulumi.ComponentResource {
             `${name}-volume`,
             {
                 name: volumeName(args.stack, keysVolume.name),
-                labels: lastingLabels(args.stack, keysVolume.name, args.user),
+                labels: stackLabels(args.stack, keysVolume.name, args.user),
             },
             { parent: this, retainOnDelete: true, ignoreChanges: ["labels"] },
         );

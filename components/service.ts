@@ -21,14 +21,7 @@ import {
 import { type AppPort, memoryLimit } from "../catalogue/chosen";
 import { documentPath, launcherCards, servicesDocument } from "../catalogue/document";
 import { type GpuAccess, type GpuRoute, gpuAccess, type HostGateway, isPassedIn } from "../catalogue/gpu";
-import {
-    containerName,
-    lastingLabels,
-    machineName,
-    passwordName,
-    stackLabels,
-    volumeName,
-} from "../catalogue/names";
+import { containerName, machineName, passwordName, stackLabels, volumeName } from "../catalogue/names";
 
 /** Folder in every container that holds its secrets, one file each, readable by root alone. */
 const secretsFolder = "/run/carbon/secrets";
@@ -133,7 +126,7 @@ export class Service extends pulumi.ComponentResource {
         const volumes = spec.volumes.map((volume) => {
             const { name: created } = new docker.Volume(
                 `${name}-${volume.name}-volume`,
-                { name: volumeName(stack, volume.name), labels: lastingLabels(stack, spec.name, user) },
+                { name: volumeName(stack, volume.name), labels: stackLabels(stack, spec.name, user) },
                 // Docker changes no volume's labels: one that has others is the stack's all the same.
                 { parent: this, retainOnDelete: true, ignoreChanges: ["labels"] },
             );
@@ -151,7 +144,7 @@ export class Service extends pulumi.ComponentResource {
                 command: spec.command,
                 envs: environment(args),
                 uploads: this.uploads(args),
-                labels: stackLabels(stack, spec.name),
+                labels: stackLabels(stack, spec.name, user),
                 networkMode: "bridge",
                 networksAdvanced: [{ name: args.network, aliases: [spec.name] }],
                 // Docker's word for the address.
@@ -194,6 +187,8 @@ export class Service extends pulumi.ComponentResource {
                 deleteBeforeReplace: true,
                 // The provider calls a change of these an update, but does not carry it out.
                 replaceOnChanges: ["healthcheck"],
+                // Another user who deploys is no reason to make it anew.
+                ignoreChanges: ["labels"],
             },
         );
         this.processLimit = new command.local.Command(

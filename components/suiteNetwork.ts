@@ -1,6 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { gatewayOf, lastingLabels, networkName } from "../catalogue/names";
+import { gatewayOf, networkName, stackLabels } from "../catalogue/names";
 
 /** Arguments of {@link SuiteNetwork}. */
 export interface SuiteNetworkArgs {
@@ -24,7 +24,7 @@ export class SuiteNetwork extends pulumi.ComponentResource {
             {
                 name: networkName(stack),
                 driver: "bridge",
-                labels: lastingLabels(stack, "network", user),
+                labels: stackLabels(stack, "network", user),
                 // Docker's choice of the gateway is the same, but would read back as a difference.
                 ipamConfigs: subnet === undefined ? undefined : [{ subnet, gateway: gatewayOf(subnet) }],
             },

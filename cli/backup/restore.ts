@@ -8,7 +8,7 @@ import {
     sealStackFile,
 } from "@carbon/engine";
 import { everyVolume } from "../../catalogue";
-import { lastingLabels, volumeName } from "../../catalogue/names";
+import { stackLabels, volumeName } from "../../catalogue/names";
 import { type ContainerDetails, docker, existingVolumes, nameOf, stackContainers } from "../docker";
 import { parseDocument } from "../documents";
 import { passwordType } from "../engines/types";
@@ -131,7 +131,7 @@ export async function prepareVolumes(
 ): Promise<string> {
     const image = await helperImage(session, containers);
     for (const { name, service } of volumeParts(chosen)) {
-        const labels = lastingLabels(session.stack, service ?? name, session.settings().user);
+        const labels = stackLabels(session.stack, service ?? name, session.settings().user);
         const flags = labels.flatMap(({ label, value }) => ["--label", `${label}=${value}`]);
         await docker("volume", "create", ...flags, volumeName(session.stack, name));
     }

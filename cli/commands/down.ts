@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import { suiteImages } from "../../catalogue/images";
-import { networkName } from "../../catalogue/names";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, unshared } from "../deployedImages";
-import { docker, hasImage, lines, nameOf, stackContainers, stackVolumes } from "../docker";
+import { docker, hasImage, lines, nameOf, stackContainers, stackLabel, stackVolumes } from "../docker";
+import { findDrift } from "../drift";
+import { askForOwner } from "../drift/heal";
 import { forgetGenerations, generationTags } from "../generations";
 import { forgetKnownHosts } from "../knownHosts";
 import { forgetLogin } from "../login";
@@ -15,6 +16,7 @@ import { describeChanges, hasChanges } from "../summary";
 interface DownFlags {
     volumes: boolean;
     images: boolean;
+    takeOver: boolean;
 }
 
 /** `carbon down`. */
@@ -28,6 +30,7 @@ export function addDown(program: Command): void {
             false,
         )
         .option("--images", "delete the stack's two images too, unless another stack uses them", false)
+        .option("--take-over", "also where another user has made it", false)
         .action(action(down));
 }
 
@@ -37,6 +40,7 @@ const down: Handler<DownFlags> = async (session, flags) => {
     engine.ensureFree(session);
     const volumes = await stackVolumes(session.stack);
     const images = flags.images ? await stackImages(session) : [];
+    await askForOwner(session, await findDrift(session, engine), "down --take-over", flags.takeOver);
     await confirm(session, question(session.stack, flags.volumes ? volumes : [], images));
 
     // The passwords stay as long as the volumes: a database and a user's keychain hold them.
@@ -94,13 +98,13 @@ async function stackImages(session: Session): Promise<string[]> {
 
 /** What carries the stack's name but is not in its state, because the state was lost or a run was cut off. */
 async function removeLeftovers(stack: string): Promise<string[]> {
+    // By label alone: a network of the name that somebody made by hand is theirs.
     const containers = await stackContainers(stack);
     if (containers.length > 0) {
         await docker("rm", "--force", ...containers.map(({ Id }) => Id));
     }
-    const networks = lines(
-        await docker("network", "ls", "--format", "{{.Name}}", "--filter", `name=^${networkName(stack)}$`),
-    );
+    const filter = `label=${stackLabel}=${stack}`;
+    const networks = lines(await docker("network", "ls", "--format", "{{.Name}}", "--filter", filter));
     if (networks.length > 0) {
         await docker("network", "rm", ...networks);
     }

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import pc from "picocolors";
 import { action, type Handler } from "../action";
 import { findDrift } from "../drift";
-import type { Difference } from "../drift/difference";
+import { type Difference, ofKind } from "../drift/difference";
 import type { ResourceDifference } from "../engines/types";
 import { exitCodes } from "../errors";
 import { renderTable } from "../tables";
@@ -15,8 +15,9 @@ export function addDrift(program: Command): void {
         .action(action(drift));
 }
 
-/** A row of the table. */
-type Row = Pick<Difference, "what" | "property" | "expected" | "found">;
+/** A row of the table: what the command found itself has a kind, what an engine would change its name and what would happen. */
+type Row = Pick<Difference, "what" | "property" | "expected" | "found"> &
+    Partial<Pick<Difference, "kind"> & Pick<ResourceDifference, "urn" | "operation">>;
 
 const drift: Handler<unknown> = async (session) => {
     const settings = session.settings();
@@ -36,20 +37,18 @@ const drift: Handler<unknown> = async (session) => {
         ]),
         session.width,
     );
+    const flag = ofKind(own, "foreign-container", "foreign-network").length > 0 ? " --replace-foreign" : "";
     const text = clean
         ? `${pc.green("No drift:")} the stack ${session.stack} is what it was deployed as.`
-        : `\n${table}\n\n${pc.red("Drift:")} \`./carbon up${session.stackFlag()}\` puts it right.`;
+        : `\n${table}\n\n${pc.red("Drift:")} \`./carbon up${flag}${session.stackFlag()}\` puts it right.`;
     session.output.result(text, {
         stack: session.stack,
         engine: engine.name,
         clean,
         changes: rest.changes,
-        differences: [
-            ...own.map(({ kind, what, property, expected, found }) => ({
-                ...{ kind, what, property, expected, found },
-            })),
-            ...rest.differences,
-        ],
+        differences: rows.map(({ kind, what, property, expected, found, urn, operation }) => ({
+            ...{ kind, what, property, expected, found, urn, operation },
+        })),
     });
     return clean ? 0 : exitCodes.drift;
 };
@@ -57,7 +56,8 @@ const drift: Handler<unknown> = async (session) => {
 /** What an engine would do, by the name that the program gives a resource. */
 function rowsOf({ urn, operation, properties }: ResourceDifference): Row[] {
     const what = urn.split("::").slice(3).join("::") || urn;
-    return properties.length > 0
-        ? properties.map(({ name, expected, found }) => ({ what, property: name, expected, found }))
-        : [{ what, property: "resource", expected: "as deployed", found: `up would ${operation} it` }];
+    const whole = { name: "resource", expected: "as deployed", found: `up would ${operation} it` };
+    return (properties.length > 0 ? properties : [whole]).map(({ name, expected, found }) => ({
+        ...{ what, property: name, expected, found, urn, operation },
+    }));
 }

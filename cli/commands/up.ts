@@ -21,6 +21,7 @@ import { startStack, stoppedContainers } from "../lifecycle";
 import { forgetLogin } from "../login";
 import { ensureReady } from "../preflight";
 import type { Session } from "../session";
+import { ensureSettingsOpen } from "../stackState";
 import { describeFailures, hasChanges, upSummary } from "../summary";
 import { verificationTable } from "../tables";
 import { afterFailure, beginUpgrade, leaveOrSayHeld } from "../upgrade";
@@ -96,10 +97,14 @@ export async function bringUp(session: Session, options: UpOptions = {}): Promis
     if (exposure) {
         session.output.note(`${pc.yellow("!")} ${exposure}`);
     }
+    const forgotten = await ensureSettingsOpen(session);
+    if (forgotten) {
+        session.output.note(forgotten);
+    }
     const drift = await findDrift(session, engine);
     await askForOthers(session, drift, permissions ?? { replaceForeign: false, takeOver: false });
     await ensureHost(session, settings);
-    await startStopped(session);
+    await startStopped(session, drift.containers);
     await askAfterPreview(session, engine, request, settings, passwords);
     // What another run is making is not in the state yet.
     engine.ensureFree(session);
@@ -140,10 +145,18 @@ export async function bringUp(session: Session, options: UpOptions = {}): Promis
     });
 }
 
-/** The Docker provider takes a stopped container for one that is gone, and makes a new one. */
-async function startStopped(session: Session): Promise<void> {
+/**
+ * The Docker provider takes a stopped container for one that is gone, and makes a new one.
+ *
+ * @param own Ids of the containers that the state has: another clone's are not this one's to start.
+ */
+async function startStopped(session: Session, own: readonly string[]): Promise<void> {
     try {
-        await startStack(session, await stoppedContainers(session));
+        const stopped = await stoppedContainers(session);
+        await startStack(
+            session,
+            stopped.filter(({ Id }) => own.includes(Id)),
+        );
     } catch (error) {
         if (session.signal.aborted) {
             throw error;

@@ -164,7 +164,7 @@ function unknownContainers(stack: string, { containers }: Expected, found: Found
         }));
 }
 
-function compareNetworks(stack: string, { networks }: Expected, found: Found): Difference[] {
+function compareNetworks(stack: string, { networks, isKnown }: Expected, found: Found): Difference[] {
     const known = networks.map(({ id }) => id);
     const strange = found.networks.filter(({ id }) => !known.includes(id));
     const names = strange.map(({ name }) => name);
@@ -172,19 +172,27 @@ function compareNetworks(stack: string, { networks }: Expected, found: Found): D
         ...networks
             .filter(({ id, name }) => !found.networks.some((one) => one.id === id) && !names.includes(name))
             .map(({ name, resource }) => missing("missing-network", `network ${name}`, resource)),
-        ...strange.map((one) => strangeNetwork(stack, one, found)),
+        ...strange.map((one) => strangeNetwork(stack, one, found, isKnown)),
     ];
 }
 
-function strangeNetwork(stack: string, network: FoundNetwork, { containers }: Found): Difference {
+/** One with containers of others on it is theirs, too. */
+function strangeNetwork(
+    stack: string,
+    network: FoundNetwork,
+    { containers }: Found,
+    isKnown: boolean,
+): Difference {
     const { id, name, subnet, created } = network;
     const users = containers.filter(({ NetworkSettings }) =>
         Object.values(NetworkSettings.Networks ?? {}).some(({ NetworkID }) => NetworkID === id),
     );
+    const others = users.filter((one) => !isOf(stack, one)).map(nameOf);
     // Older versions gave it no label.
-    const isOwn =
-        network.stack === stack ||
-        (name === networkName(stack) && users.length > 0 && users.every((one) => isOf(stack, one)));
+    const isLabelled =
+        network.stack === stack || (!isKnown && name === networkName(stack) && users.length > 0);
+    const isOwn = isLabelled && others.length === 0;
+    const used = others.length > 0 ? `, which ${others.join(", ")} uses` : "";
     return {
         kind: isOwn ? "unknown-network" : "foreign-network",
         what: `network ${name}`,
@@ -192,7 +200,7 @@ function strangeNetwork(stack: string, network: FoundNetwork, { containers }: Fo
         expected: isOwn ? "known to this clone" : "the stack's own",
         found: isOwn
             ? `made ${age(created)}, is not`
-            : `another one, made ${age(created)}${subnet ? ` with the addresses ${subnet}` : ""}`,
+            : `another one, made ${age(created)}${subnet ? ` with the addresses ${subnet}` : ""}${used}`,
         id,
     };
 }

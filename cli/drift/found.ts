@@ -11,8 +11,6 @@ export interface FoundNetwork {
     name: string;
     /** Value of the label with the stack's name; empty where it has none. */
     stack: string;
-    /** Value of the label with the user's name; empty where it has none. */
-    user: string;
     /** Only of one with the stack's name: when it was made (ISO 8601), and its address range. */
     created?: string;
     subnet?: string;
@@ -25,26 +23,40 @@ export interface Found {
     networks: FoundNetwork[];
     /** Names of all volumes. */
     volumes: string[];
+    /** Users who have made containers, networks and volumes of the stack, as their labels say. */
+    owners: string[];
     /** Of each image of {@link Expected}, by tag; absent where Docker does not say. */
     images: Map<string, "there" | "moved" | "missing">;
 }
 
 /** Looks at what Docker has of a stack. */
 export async function look(stack: string, { images }: Expected): Promise<Found> {
-    const [containers, networks, volumes, states] = await Promise.all([
+    const [containers, networks, volumes, owners, states] = await Promise.all([
         everyContainer(),
         findNetworks(stack),
         docker("volume", "ls", "--quiet").then(lines),
+        findOwners(stack),
         Promise.all(images.map(imageState)),
     ]);
-    return { containers, networks, volumes, images: new Map(states) };
+    return { containers, networks, volumes, owners, images: new Map(states) };
+}
+
+async function findOwners(stack: string): Promise<string[]> {
+    const args = ["--filter", `label=${stackLabel}=${stack}`, "--format", `{{.Label "${userLabel}"}}`];
+    const kinds = [
+        ["ps", "--all"],
+        ["volume", "ls"],
+        ["network", "ls"],
+    ];
+    const texts = await Promise.all(kinds.map((kind) => docker(...kind, ...args)));
+    return [...new Set(texts.flatMap(lines))];
 }
 
 async function findNetworks(stack: string): Promise<FoundNetwork[]> {
-    const format = `{{.ID}}\t{{.Name}}\t{{.Label "${stackLabel}"}}\t{{.Label "${userLabel}"}}`;
+    const format = `{{.ID}}\t{{.Name}}\t{{.Label "${stackLabel}"}}`;
     const networks = lines(await docker("network", "ls", "--no-trunc", "--format", format))
         .map((line) => line.split("\t"))
-        .map(([id = "", name = "", owner = "", user = ""]) => ({ id, name, stack: owner, user }))
+        .map(([id = "", name = "", owner = ""]) => ({ id, name, stack: owner }))
         .filter(({ name, stack: owner }) => owner === stack || name === networkName(stack));
     if (networks.length === 0) {
         return [];

@@ -1,15 +1,17 @@
 import { catalogueName, everyService } from "../../catalogue";
 import { contentLabel, type ImageBuild, suiteImages } from "../../catalogue/images";
+import { thisMachine } from "../../settings/machine";
 import type { Settings } from "../../settings/parse";
 import { buildImages } from "../buildImages";
 import { confirm } from "../confirm";
-import { docker, lines, stackContainers, stackLabel, stackVolumes, userLabel } from "../docker";
+import { docker, lines, stackContainers, stackVolumes } from "../docker";
 import { messageOf, UserError } from "../errors";
 import { ensureHealthy } from "../health";
 import { stopStack } from "../lifecycle";
 import { plural } from "../output";
 import { run } from "../process";
 import type { Session } from "../session";
+import { backups } from "../stackState";
 import { type Difference, ofKind } from "./difference";
 import type { Drift } from "./index";
 
@@ -32,46 +34,68 @@ export async function askForOthers(session: Session, drift: Drift, permissions: 
     if (foreign.length > 0 && !permissions.replaceForeign) {
         const list = foreign.map(({ what, found }) => `  ${what}: ${found}`).join("\n");
         const problem = `What is not the stack's stands in its way:\n${list}\n`;
-        await allow(session, problem, "Remove them?", "--replace-foreign removes them");
+        await allow(session, problem, "Remove them?", "up --replace-foreign", "removes them");
     }
-    if (drift.isKnown) {
+    if (!(await isTakenOver(session, drift))) {
         return;
     }
+    await askForOwner(session, drift, "up --take-over", permissions.takeOver);
     const volumes = await stackVolumes(session.stack);
-    const unknown = ofKind(drift.differences, "unknown-container", "unknown-network");
-    if (volumes.length + unknown.length === 0) {
-        return;
-    }
-    const others = (await owners(session.stack)).filter((user) => user !== session.settings().user);
-    if (others.length > 0 && !permissions.takeOver) {
-        const problem = `There is a stack ${session.stack} already, which the user ${others.join(", ")} has made, and this clone has no state of it.\n`;
-        await allow(
-            session,
-            problem,
-            "Take it over with its data?",
-            "--take-over takes it over with its data",
+    session.output.note(
+        `This clone has no state of what Docker has of the stack ${session.stack}: it is taken over. ` +
+            `Its data stay (${plural(volumes.length, "volume")}); containers${drift.isKnown ? "" : " and passwords"} are made anew.`,
+    );
+    const [backup] = drift.isKnown ? [] : backups(session);
+    if (backup) {
+        session.output.warn(
+            `A backup of the state of ${backup.time} is there: \`./carbon state restore${session.stackFlag()}\` before the next \`up\` brings the passwords of that time back.`,
         );
     }
-    session.output.note(
-        `This clone has no state of the stack ${session.stack}, and Docker has parts of it: it is taken over. ` +
-            `Its data stay (${plural(volumes.length, "volume")}); containers and passwords are made anew.`,
-    );
+}
+
+/** Whether Docker has parts of the stack that this clone's state does not know. */
+async function isTakenOver({ stack }: Session, { differences, isKnown }: Drift): Promise<boolean> {
+    const unknown = ofKind(differences, "unknown-container", "unknown-network");
+    return unknown.length > 0 || (!isKnown && (await stackVolumes(stack)).length > 0);
+}
+
+/**
+ * Asks before what another user has made is touched, where this clone's state does not know it. What an older version made
+ * does not say whose it is.
+ *
+ * @param command What to type to do it all the same.
+ * @param isAllowed Whether the command line allows it.
+ * @throws UserError naming the user; Declined.
+ */
+export async function askForOwner(
+    session: Session,
+    drift: Drift,
+    command: string,
+    isAllowed: boolean,
+): Promise<void> {
+    const { user } = thisMachine(session.project.dir);
+    const others = drift.owners.filter((owner) => owner !== user);
+    if (others.length > 0 && !isAllowed && (await isTakenOver(session, drift))) {
+        const problem = `There is a stack ${session.stack} already, which the user ${others.join(", ")} has made, and this clone has no state of it.\n`;
+        await allow(session, problem, "Go on with it, and its data?", command, "does it all the same");
+    }
 }
 
 /** Asks where somebody is there to be asked; `--yes` is no answer to this. */
-async function allow(session: Session, problem: string, question: string, flag: string): Promise<void> {
+async function allow(
+    session: Session,
+    problem: string,
+    question: string,
+    command: string,
+    does: string,
+): Promise<void> {
     if (!session.interactive || session.options.yes) {
-        throw new UserError(`${problem}Nothing was changed. ./carbon up${session.stackFlag()} ${flag}.`);
+        throw new UserError(
+            `${problem}Nothing was changed. ./carbon ${command}${session.stackFlag()} ${does}.`,
+        );
     }
     session.output.note(problem.trimEnd());
     await confirm(session, question);
-}
-
-/** Users who have made volumes and networks of the stack, as their labels say. */
-async function owners(stack: string): Promise<string[]> {
-    const args = ["--filter", `label=${stackLabel}=${stack}`, "--format", `{{.Label "${userLabel}"}}`];
-    const texts = await Promise.all(["volume", "network"].map((kind) => docker(kind, "ls", ...args)));
-    return [...new Set(texts.flatMap(lines))];
 }
 
 /**
@@ -114,9 +138,9 @@ async function removeContainers(session: Session, differences: readonly Differen
     }
 }
 
+/** Also stopped containers hold it, and those of others that were asked about. */
 async function removeNetwork(id: string): Promise<void> {
-    const format = "{{range $id, $_ := .Containers}}{{$id}}\n{{end}}";
-    for (const container of lines(await docker("network", "inspect", "--format", format, id))) {
+    for (const container of lines(await docker("ps", "--all", "--quiet", "--filter", `network=${id}`))) {
         await docker("network", "disconnect", "--force", id, container);
     }
     await docker("network", "rm", id);

@@ -10,6 +10,10 @@ export interface Drift {
     differences: Difference[];
     /** False where the state knows nothing of the stack: it was lost, or never was. */
     isKnown: boolean;
+    /** Ids of the containers that the state has. */
+    containers: string[];
+    /** Users who have made what the stack has in Docker, as far as labels say. */
+    owners: string[];
 }
 
 /**
@@ -19,5 +23,10 @@ export interface Drift {
 export async function findDrift(session: Session, engine: DeploymentEngine): Promise<Drift> {
     const expected = expectedOf(await engine.resources(session.request()));
     const found = await look(session.stack, expected);
-    return { differences: compare(session.stack, expected, found), isKnown: expected.isKnown };
+    return {
+        differences: compare(session.stack, expected, found),
+        isKnown: expected.isKnown,
+        containers: expected.containers.map(({ id }) => id),
+        owners: found.owners,
+    };
 }

@@ -122,8 +122,13 @@ export class PulumiCli implements DeploymentEngine {
     }
 
     async resources(request: Pick<DeploymentRequest, "project" | "stack">): Promise<StateResource[]> {
-        if (!(await this.exists(request))) {
+        const selected = await this.run(request, ["stack", "select"]);
+        // Nothing else may pass for a stack that was never deployed: what it has would then be nobody's.
+        if (selected.exitCode !== 0 && /no stack named/i.test(selected.stderr)) {
             return [];
+        }
+        if (selected.exitCode !== 0) {
+            throw new UserError(`pulumi stack select failed: ${selected.reason}`);
         }
         const { deployment } = await this.document(request, exported, ["stack", "export"]);
         return deployment?.resources ?? [];

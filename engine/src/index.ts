@@ -30,6 +30,7 @@ export {
 export { printable, unprintable } from "./printable";
 export { readStackFile } from "./pulumi-files";
 export { type ProcessResult, runProcess } from "./run-process";
+export { closedKeys, forgetSalt } from "./stack-file-salt";
 export { backupPath, checkpointPath } from "./state";
 export {
     type CarriedResources,

@@ -34,7 +34,7 @@ async function drift(): Promise<string[]> {
     const { exitCode, json } = await suite.carbon(["drift"]);
     expect(exitCode).toBe(json.clean ? 0 : 3);
     return json.differences.map((one: Record<string, string>) =>
-        [one.what ?? one.urn, one.property, one.found].join(": "),
+        [one.what, one.property, one.found].join(": "),
     );
 }
 
@@ -150,7 +150,7 @@ it("takes the stack over where the clone has lost its state, with its data and n
     rmSync(suite.checkpoint);
     const { exitCode, said } = await suite.carbon(["up"]);
     expect(exitCode, said).toBe(0);
-    expect(said).toContain("This clone has no state of the stack t-drift");
+    expect(said).toContain("This clone has no state of what Docker has of the stack t-drift");
     expect((await suite.shell("redis-cli -h redis get kept")).output).toContain("yes");
     expect((await suite.shell("psql -Atc 'select 1'")).output).toContain("1");
     const after = (await suite.carbon(["credentials"])).json;

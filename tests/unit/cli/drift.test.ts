@@ -1,10 +1,12 @@
+import { userInfo } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { ContainerDetails } from "../../../cli/docker";
 import { compare } from "../../../cli/drift/compare";
 import { expectedOf } from "../../../cli/drift/expected";
 import type { Found } from "../../../cli/drift/found";
 import type { StateResource } from "../../../cli/engines/types";
-import { container, healthyDocker, obedientPulumi, type Rule, running, sandbox } from "./harness";
+import { container, healthyDocker, obedientPulumi, type Rule, running, sandbox, stateOf } from "./harness";
 
 const tag = "localhost/carbon/base:0123";
 const resources: StateResource[] = [
@@ -74,13 +76,14 @@ function redis({ State, HostConfig, ...changes }: Changes = {}): ContainerDetail
     };
 }
 
-const network = { id: "net", name: "carbon-dev", stack: "dev", user: "ada" };
+const network = { id: "net", name: "carbon-dev", stack: "dev" };
 
 function found(changes: Partial<Found> = {}): Found {
     return {
         containers: [redis()],
         networks: [network],
         volumes: ["carbon-dev-redis"],
+        owners: ["ada"],
         images: new Map([[tag, "there"]]),
         ...changes,
     };
@@ -242,6 +245,11 @@ describe("what Docker has of a stack", () => {
             ],
         ],
         [
+            "without its network, where somebody made one by hand and put it there",
+            { networks: [{ id: "net2", name: "carbon-dev", stack: "" }] },
+            ["foreign-network, network carbon-dev, network, the stack's own, another one, made by hand"],
+        ],
+        [
             "without its image",
             { images: new Map([[tag, "missing"]]) },
             [`missing-image, image ${tag}, existence, there, gone`],
@@ -262,6 +270,15 @@ describe("what Docker has of a stack", () => {
         expect(kinds).toEqual(["unknown-container", "unknown-network"]);
         expect(nothing.isKnown).toBe(false);
         expect(compare("other", nothing, found({ networks: [] }))).toEqual([]);
+    });
+
+    it("is not the stack's where others' containers use its network", () => {
+        const mine = redis({ Id: "mine", Name: "/mine", Config: strange });
+        const [first] = compare("dev", expectedOf([]), found({ containers: [mine] }));
+        expect(first).toMatchObject({
+            kind: "foreign-network",
+            found: "another one, made by hand, which mine uses",
+        });
     });
 
     it("is not asked for what waits for its deletion or its replacement", () => {
@@ -319,35 +336,87 @@ describe("up, where something stands in its way", () => {
 });
 
 describe("a stack of which this clone has no state", () => {
-    const volumes = { match: "^volume ls --quiet", stdout: "carbon-dev-home\n" };
-    const owner = (user: string): Rule => ({ match: "^volume ls --filter", stdout: `${user}\n` });
     const nothing = { match: "^stack export ", stdout: "{}" };
-    const takeOver = async (user: string, ...flags: string[]) => {
+    const volumes: Rule = { match: "^volume ls --quiet", stdout: "carbon-dev-home\n" };
+    const removal: Rule[] = [{ match: "^stop id-of-redis$" }, { match: "^rm --force id-of-redis$" }];
+    const run = async (user: string, args: string[], state: Rule[] = [nothing]) => {
         const box = sandbox();
-        const rules = [owner(user), volumes, ...running(container("redis"))];
-        const removal: Rule[] = [{ match: "^stop id-of-redis$" }, { match: "^rm --force id-of-redis$" }];
-        box.install("docker", [...rules, ...removal, ...healthyDocker]);
-        box.install("pulumi", [nothing, ...obedientPulumi]);
-        return { ...(await box.carbon(["up", "--yes", ...flags])), docker: box.commands("docker") };
+        const owner: Rule = {
+            match: '^ps --all --filter label=.*{{.Label "carbon.user"}}',
+            stdout: `${user}\n`,
+        };
+        const none: Rule = { match: "^volume ls --filter", stdout: "" };
+        const rules = [owner, none, volumes, ...running(container("redis")), ...removal];
+        box.install("docker", [...rules, { match: "^volume rm " }, ...healthyDocker]);
+        box.install("pulumi", [...state, ...obedientPulumi]);
+        return { ...(await box.carbon([...args, "--yes"])), docker: box.commands("docker") };
     };
 
     it("is taken over with its data, and its containers are given time to end", async () => {
-        const { userInfo } = await import("node:os");
-        const { exitCode, stdout, docker } = await takeOver(userInfo().username);
+        const { exitCode, stdout, docker } = await run(userInfo().username, ["up"]);
         expect(exitCode).toBe(0);
         expect(stdout).toContain(
-            "This clone has no state of the stack dev, and Docker has parts of it: it is taken over. " +
+            "This clone has no state of what Docker has of the stack dev: it is taken over. " +
                 "Its data stay (1 volume); containers and passwords are made anew.",
         );
         expect(docker.indexOf("stop id-of-redis")).toBeLessThan(docker.indexOf("rm --force id-of-redis"));
         expect(docker.filter((command) => command.startsWith("volume rm"))).toEqual([]);
     });
 
-    it("is not taken from another user without being asked for", async () => {
-        const { exitCode, stderr, docker } = await takeOver("somebody");
+    it.each([
+        ["up", [nothing]],
+        ["up", [{ match: "^stack export ", stdout: stateOf("postgres") }]],
+        ["down --volumes", [nothing]],
+    ])("is not taken from another user without being asked for: %s", async (command, state) => {
+        const args = command.split(" ");
+        const { exitCode, stderr, docker } = await run("somebody", args, state);
         expect(exitCode).toBe(1);
         expect(stderr).toContain("which the user somebody has made, and this clone has no state of it");
-        expect(docker).not.toContain("rm --force id-of-redis");
-        expect(await takeOver("somebody", "--take-over")).toMatchObject({ exitCode: 0 });
+        expect(stderr).toContain(`./carbon ${args[0]} --take-over does it all the same.`);
+        expect(docker.filter((said) => /^(rm|stop|volume rm|network rm) /.test(said))).toEqual([]);
+        expect(await run("somebody", [...args, "--take-over"], state)).toMatchObject({ exitCode: 0 });
+    });
+
+    it("is nobody's to take where the engine cannot say what the state has", async () => {
+        const offline: Rule = { match: "^stack select --stack", code: 255, stderr: "error: not logged in" };
+        const { exitCode, stderr, docker } = await run("somebody", ["up"], [offline]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("pulumi stack select failed: error: not logged in");
+        expect(docker.filter((said) => said.startsWith("rm "))).toEqual([]);
+    });
+});
+
+describe("drift with the Pulumi CLI, which does not see it", () => {
+    const others = ["postgres", "mosquitto", "workspace"].map((name) => container(name));
+    const ill = { State: { Status: "running", Health: { Status: "unhealthy", FailingStreak: 3 } } };
+    const joined = { NetworkSettings: { Ports: {}, Networks: { lab: { NetworkID: "lab" } } } };
+    it.each([
+        ["paused", { State: { Status: "paused" } }, "unpause id-of-redis"],
+        ["unhealthy", ill, "restart id-of-redis"],
+        ["joined to another network", joined, "network disconnect lab id-of-redis"],
+        [
+            "limited to other processes",
+            { HostConfig: { PidsLimit: 7 } },
+            "update --pids-limit 512 id-of-redis",
+        ],
+    ])("is found and mended: %s", async (_, changes, mending) => {
+        const box = sandbox();
+        const well = [...running(container("redis"), ...others), ...healthyDocker];
+        const cure = { match: `^${mending}$`, writes: [join(box.dir, "rules.json"), ""] as [string, string] };
+        const pulumi = [{ match: "^preview --json", stdout: "{}" }, ...obedientPulumi];
+        cure.writes[1] = JSON.stringify({ docker: [{ match: `^${mending}$` }, ...well], pulumi });
+        box.install("docker", [
+            cure,
+            ...running(container("redis", {}, changes), ...others),
+            ...healthyDocker,
+        ]);
+        box.install("pulumi", pulumi);
+        const found = await box.carbon(["drift", "--json"]);
+        expect(found.exitCode).toBe(3);
+        expect(JSON.parse(found.stdout).differences).toMatchObject([{ what: "redis" }]);
+        expect(await box.carbon(["up", "--yes"])).toMatchObject({ exitCode: 0 });
+        expect(box.commands("docker")).toContain(mending);
+        expect(await box.carbon(["drift"])).toMatchObject({ exitCode: 0 });
+        expect(box.commands("pulumi").filter((said) => said.includes("--replace"))).toEqual([]);
     });
 });

@@ -206,3 +206,36 @@ describe("carbon state forget", () => {
         expect((await box.carbon(["outputs"])).stderr).toContain("The stack dev is not deployed.");
     });
 });
+
+describe("a stack's file of a passphrase that is lost with the state", () => {
+    const salt = "v1:5a1tS5a1tS4=:v1:AAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
+    const up = async (config: object) => {
+        const box = sandbox();
+        const file = join(box.dir, "Pulumi.dev.yaml");
+        const settings = { "carbon:appPorts": [], "carbon:compute": false, "carbon:toolsets": [] };
+        writeFileSync(
+            file,
+            JSON.stringify({
+                config: { ...settings, "carbon:services": [], ...config },
+                encryptionsalt: salt,
+            }),
+        );
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        return { ...(await box.carbon(["up", "--yes"])), file, commands: box.commands("pulumi") };
+    };
+
+    it("is named with the values that it does not open, before anything is touched", async () => {
+        const { exitCode, stderr, commands } = await up({ "carbon:llmKey": { secure: "v1:x" } });
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("does not open the encrypted values of Pulumi.dev.yaml (carbon:llmKey)");
+        expect(commands.filter((command) => command.startsWith("up "))).toEqual([]);
+    });
+
+    it("loses its salt where nothing in it is encrypted", async () => {
+        const { exitCode, stdout, file } = await up({});
+        expect(exitCode).toBe(0);
+        expect(stdout).toContain("Took the encryptionsalt of a lost passphrase out of Pulumi.dev.yaml");
+        expect(readFileSync(file, "utf8")).not.toContain("encryptionsalt");
+    });
+});
