@@ -1,10 +1,12 @@
 import type { Command } from "commander";
 import pc from "picocolors";
+import { containerName } from "../../catalogue/names";
 import { action, type Handler } from "../action";
 import { findDrift } from "../drift";
 import { type Difference, ofKind } from "../drift/difference";
 import type { ResourceDifference } from "../engines/types";
 import { exitCodes } from "../errors";
+import { printableLine } from "../printable";
 import { renderTable } from "../tables";
 
 /** `carbon drift`. */
@@ -38,14 +40,20 @@ const drift: Handler<unknown> = async (session) => {
         session.width,
     );
     const flag = ofKind(own, "foreign-container", "foreign-network").length > 0 ? " --replace-foreign" : "";
+    const stopped = ofKind(own, "stopped", "paused").map(({ what }) => what);
+    const start =
+        stopped.length > 0
+            ? `\n${pc.yellow("Stopped:")} ${stopped.map(printableLine).join(", ")}. \`./carbon start${session.stackFlag()}\` starts them as they are.`
+            : "";
     const text = clean
         ? `${pc.green("No drift:")} the stack ${session.stack} is what it was deployed as.`
-        : `\n${table}\n\n${pc.red("Drift:")} \`./carbon up${flag}${session.stackFlag()}\` puts it right.`;
+        : `\n${table}\n\n${pc.red("Drift:")} \`./carbon up${flag}${session.stackFlag()}\` puts it right.${start}`;
     session.output.result(text, {
         stack: session.stack,
         engine: engine.name,
         clean,
         changes: rest.changes,
+        stopped: stopped.length > 0 ? stopped.map((name) => containerName(session.stack, name)) : undefined,
         differences: rows.map(({ kind, what, property, expected, found, urn, operation }) => ({
             ...{ kind, what, property, expected, found, urn, operation },
         })),

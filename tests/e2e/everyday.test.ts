@@ -84,7 +84,7 @@ describe("stop and start", () => {
         const { exitCode, json } = await stack.carbon(["drift"]);
         expect(exitCode).toBe(3);
         expect(json.stopped).toHaveLength(3);
-        expect(json.differences).toBeUndefined();
+        expect(json.differences.map(({ kind }: { kind: string }) => kind)).toEqual(Array(3).fill("stopped"));
         expect((await stack.carbon(["refresh"])).said).toContain("Type: ./carbon start --stack t-everyday");
         expect(await ids()).toEqual(before);
     });
