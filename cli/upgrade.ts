@@ -198,10 +198,12 @@ async function ensureImages({ images }: Generation, names: readonly string[]): P
         const { ref, id } = images[name] ?? { ref: "" };
         const tag = tagOf(ref);
         const now = await imageId(tag);
-        const isHere = now !== undefined && (!id || now === id);
-        if (!isHere && id && (await imageId(id)) !== undefined) {
+        if (now !== undefined && (!id || now === id)) {
+            continue;
+        }
+        if (id && (await imageId(id)) !== undefined) {
             await docker("tag", id, tag);
-        } else if (now === undefined) {
+        } else {
             throw new UserError(`There is nothing to go back to: the image ${tag} is no longer here.`);
         }
     }

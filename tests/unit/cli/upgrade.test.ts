@@ -182,6 +182,17 @@ describe("carbon rollback", () => {
         expect(box.commands("pulumi").some((command) => command.startsWith("up "))).toBe(false);
     });
 
+    it("refuses where another image has the tag, and the one of before is gone", async () => {
+        const box = sandbox();
+        box.install("docker", [{ match: "^image inspect .*sha256:77", code: 1 }, ...well]);
+        box.install("pulumi", obedientPulumi);
+        saveGenerations(box, { current: images(old), previous: images(older, "sha256:77") });
+        const { exitCode, stderr } = await box.carbon(["rollback", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain(`the image ${older} is no longer here`);
+        expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
+    });
+
     it("gives an image of before its tag again, where another has it", async () => {
         const box = sandbox();
         box.install("docker", [{ match: "^tag ", stdout: "" }, ...well]);
