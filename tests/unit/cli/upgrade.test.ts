@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
@@ -30,6 +31,14 @@ function saveGenerations(box: Sandbox, document: object): string {
 
 function readJson(file: string) {
     return JSON.parse(readFileSync(file, "utf8"));
+}
+
+/** A lock of another run of this machine, which is this one. */
+function lock(box: Sandbox): { folder: string; content: string } {
+    const folder = join(box.dir, ".carbon", "state", ".pulumi", "locks", "organization", "carbon", "dev");
+    const timestamp = new Date().toISOString();
+    const content = { pid: process.pid, username: "me", hostname: hostname(), timestamp };
+    return { folder, content: JSON.stringify(content) };
 }
 
 function stackFile(box: Sandbox): string {
@@ -96,6 +105,22 @@ describe("an upgrade that fails", () => {
         expect(exitCode).toBe(1);
         expect(stderr).toContain("pulumi up failed");
         expect(readJson(file).attempt).toBeUndefined();
+        expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
+    });
+
+    it("leaves all as it is where another run holds the stack: what changed is that one's", async () => {
+        const box = sandbox();
+        box.configure({ portOffset: 21_400, toolsets: ["databases"], compute: false, verify: "off" });
+        box.install("docker", well);
+        const { folder, content } = lock(box);
+        mkdirSync(folder, { recursive: true });
+        const taken: Rule = { match: "^up ", code: 1, writes: [join(folder, "other.json"), content] };
+        box.install("pulumi", [taken, ...obedientPulumi]);
+        const file = saveGenerations(box, { current: images(old) });
+        const { exitCode, stderr } = await box.carbon(["up", "--yes", "--rollback"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("is locked by me@");
+        expect(readJson(file).attempt).toBeDefined();
         expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
     });
 
@@ -190,6 +215,21 @@ describe("carbon rollback", () => {
         const { exitCode, stderr } = await box.carbon(["rollback", "--yes"]);
         expect(exitCode).toBe(1);
         expect(stderr).toContain(`the image ${older} is no longer here`);
+        expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
+    });
+
+    it("touches neither a tag nor the stack's file where another run holds the stack", async () => {
+        const box = sandbox();
+        box.install("docker", [{ match: "^tag ", stdout: "" }, ...well]);
+        box.install("pulumi", obedientPulumi);
+        saveGenerations(box, { current: images(old), previous: images(older, "sha256:77") });
+        const { folder, content } = lock(box);
+        mkdirSync(folder, { recursive: true });
+        writeFileSync(join(folder, "other.json"), content);
+        const { exitCode, stderr } = await box.carbon(["rollback", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("is locked by me@");
+        expect(box.commands("docker").some((command) => command.startsWith("tag "))).toBe(false);
         expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
     });
 
