@@ -2,6 +2,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { everyService } from "../../../catalogue";
+import { look } from "../../../cli/checks/ports";
 import { container, healthyDocker, obedientPulumi, running, sandbox } from "./harness";
 
 function ill(name: string, Output: string, more: Record<string, unknown> = {}) {
@@ -95,6 +97,28 @@ describe("carbon verify --target host", () => {
                 observed: "Docker runs at ssh://far.example.com, which publishes the ports there",
             },
         ]);
+    });
+});
+
+describe("a look at a port", () => {
+    it("ends with its connection where the server sends a byte now and then", async () => {
+        let closed: Promise<void> | undefined;
+        const port = await server((socket) => {
+            const trickle = setInterval(() => socket.write("."), 50);
+            closed = new Promise((resolve) =>
+                socket.once("close", () => {
+                    clearInterval(trickle);
+                    resolve();
+                }),
+            );
+        });
+        const spec = everyService.flatMap(({ ports }) => ports).find(({ name }) => name === "ssh");
+        if (!spec) {
+            throw new Error("no port of SSH's");
+        }
+        const published = { spec, service: "workspace", address: "127.0.0.1", port, tls: false };
+        await expect(look(published, 1)).rejects.toThrow("no answer within 1 s");
+        await closed;
     });
 });
 
