@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { fileURLToPath } from "node:url";
 import { messageOf, UserError } from "./errors";
 import { stackFlag } from "./stackFlag";
 
@@ -125,4 +126,20 @@ export function readPassphrase(project: Project, env: NodeJS.ProcessEnv): string
 /** Folder of the file backend's states, `<stack>.json` each; absent before the first deployment. */
 export function statesFolder(project: Project): string {
     return path.join(project.stateDir, ".pulumi", "stacks", projectName);
+}
+
+/**
+ * Whether the states are in the project's own backend: no other is named, or that one by its address. Another one is for
+ * the Pulumi CLI to judge.
+ */
+export function hasOwnBackend(project: Project, env: NodeJS.ProcessEnv): boolean {
+    const { PULUMI_BACKEND_URL: url } = env;
+    if (!url) {
+        return true;
+    }
+    try {
+        return path.relative(project.stateDir, fileURLToPath(url)) === "";
+    } catch {
+        return false;
+    }
 }
