@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { fileURLToPath } from "node:url";
+import { draftOf } from "@carbon/engine";
 import { messageOf, UserError } from "./errors";
 import { stackFlag } from "./stackFlag";
 
@@ -52,16 +53,40 @@ function narrow(folder: string): void {
  * File with the passphrase that encrypts the stacks' secrets, made at first need and readable by its owner alone.
  * Whoever sets PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE does without it.
  *
- * @throws UserError where it is gone and a state needs it: with another one that state could not be opened.
+ * @throws UserError where it is gone and a state needs it: with another one that state could not be opened; and where it
+ * is empty.
  */
 function passphraseFile(project: Project): string {
     const file = ownFile(project, "passphrase");
     if (!fs.existsSync(file)) {
         ensureNoneNeeded(project, file);
-        // "wx": two commands started at once must not each make one of their own.
-        fs.writeFileSync(file, `${randomBytes(24).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
+        makePassphrase(file);
+    } else if (fs.statSync(file).size === 0) {
+        throw new UserError(
+            `The passphrase file ${file} is empty, as a full disk leaves it. Put a copy of it back; where there is none, type: ` +
+                `rm ${file} (the next command makes another, unless a state needs this one)`,
+        );
     }
     return file;
+}
+
+/** Whole or not at all; of two commands that start at once, both take the one that is there first. */
+function makePassphrase(file: string): void {
+    const draft = draftOf(file);
+    try {
+        fs.writeFileSync(draft, `${randomBytes(24).toString("base64url")}\n`, {
+            mode: 0o600,
+            flag: "wx",
+            flush: true,
+        });
+        fs.linkSync(draft, file);
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+            throw error;
+        }
+    } finally {
+        fs.rmSync(draft, { force: true });
+    }
 }
 
 function ensureNoneNeeded(project: Project, file: string): void {
