@@ -168,11 +168,7 @@ async function isWanted(session: Session, asked: boolean | undefined): Promise<b
  * @throws UserError when another run holds the stack, when one of them is gone, when they cannot read the data that is
  * there, or when the stack does not get well with them.
  */
-export async function goBack(
-    session: Session,
-    engine: CheckedEngine,
-    target: Generation,
-): Promise<Outcome> {
+export async function goBack(session: Session, engine: CheckedEngine, target: Generation): Promise<Outcome> {
     const { project, stack, output } = session;
     // Tags and the stack's file are another run's as long as that holds the stack.
     engine.ensureFree(session);
