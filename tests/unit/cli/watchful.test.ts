@@ -35,6 +35,21 @@ describe("carbon status", () => {
     });
 });
 
+describe("carbon status beside a damaged state file", () => {
+    it("says what Docker says, and warns of the file", async () => {
+        const box = sandbox();
+        box.configure({ services: [], toolsets: ["databases"], compute: false });
+        box.install("docker", [...running(container("workspace")), ...healthyDocker]);
+        box.saveState("dev", []);
+        writeFileSync(box.stateFile("dev"), "{");
+        const { exitCode, stdout, stderr } = await box.carbon(["status", "--json"]);
+        expect(exitCode, stderr).toBe(0);
+        expect(JSON.parse(stdout).services).toMatchObject([{ service: "workspace", health: "healthy" }]);
+        expect(JSON.parse(stdout).updated).toBeUndefined();
+        expect(stderr).toMatch(/^! The state file .*dev\.json is cut short or damaged/);
+    });
+});
+
 describe("carbon up", () => {
     it("ends with 1 where a container ends after the engine is done, and says how", async () => {
         const box = sandbox();
