@@ -148,8 +148,18 @@ describe("carbon watch", () => {
             Actor: { ID: "1", Attributes: attributes },
             time: 1_767_225_600,
         };
+        const made = {
+            Type: "network",
+            Action: "create",
+            Actor: { ID: "strange", Attributes: { name: "carbon-dev" } },
+            time: 1_767_225_600,
+        };
         box.install("docker", [
-            { match: "^events .*--filter event=die", stdout: `${JSON.stringify(event)}\n` },
+            {
+                match: "^events .*--filter event=die .*--filter event=create",
+                stdout: `${JSON.stringify(event)}\n${JSON.stringify(made)}\n`,
+            },
+            { match: "^network inspect .* strange$", stdout: "\n" },
             { match: "^version ", code: 1 },
             ...running(container("redis")),
             ...healthyDocker,
@@ -171,6 +181,7 @@ describe("carbon watch", () => {
         expect(lines).toMatchObject([
             { event: "state", text: "redis: all well", services: [{ service: "redis", health: "healthy" }] },
             { service: "redis", event: "die", exitCode: 137, good: false, time: "2026-01-01T00:00:00.000Z" },
+            { service: "network", text: "carbon-dev made, which is not the stack's", good: false },
             { service: "docker", event: "lost" },
         ]);
     });
