@@ -123,8 +123,7 @@ function ofContainer({ Action, Actor }: DockerEvent, { stack, services }: Watche
 function namesake(action: string, name: string, stack: string): Happening | undefined {
     const prefix = containerName(stack, "");
     const service = name.slice(prefix.length);
-    const isOurs =
-        name.startsWith(prefix) && everyService.some((one) => one.name === catalogueName(service));
+    const isOurs = name.startsWith(prefix) && everyService.some((one) => one.name === catalogueName(service));
     return isOurs && (action === "create" || action === "rename")
         ? { service, event: action, text: `${name} is now a container that is not the stack's`, good: false }
         : undefined;
