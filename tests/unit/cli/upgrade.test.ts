@@ -332,8 +332,72 @@ describe("data of another version", () => {
         const { exitCode, stderr, deployed } = await up(found);
         expect(exitCode).toBe(1);
         expect(stderr).toContain(`holds data of ${named}, and the server`);
-        expect(stderr).toContain("./carbon backup");
+        expect(stderr).toContain("What runs goes on. ");
+        expect(stderr).toContain('see the section "Data of another version" of docs/guide.md');
         expect(deployed).toBe(false);
+    });
+
+    it("has a section in the guide", () => {
+        const guide = readFileSync(join(__dirname, "..", "..", "..", "docs", "guide.md"), "utf8");
+        expect(guide).toContain("### Data of another version\n");
+    });
+
+    it("is recorded with each generation", async () => {
+        const box = sandbox();
+        box.install("docker", well);
+        box.install("pulumi", obedientPulumi);
+        expect((await box.carbon(["up", "--yes"])).exitCode).toBe(0);
+        const { current } = readJson(join(box.dir, ".carbon", "generations", "dev.json"));
+        expect(current.data).toEqual({ postgres: 17, redis: 12, mosquitto: 6 });
+    });
+
+    function rollback(data: object | undefined, found: string, more: Rule[] = []) {
+        const box = sandbox();
+        box.install("docker", [
+            { match: "^volume ls ", stdout: volumes },
+            { match: `^run --rm --network none --read-only .* ${older} `, stdout: found },
+            ...more,
+            ...well,
+        ]);
+        box.install("pulumi", obedientPulumi);
+        const file = saveGenerations(box, { current: images(old), previous: { ...images(older), data } });
+        return { box, file, ended: box.carbon(["rollback", "--yes"]) };
+    }
+
+    it.each([
+        ["Redis's RDB 12", { postgres: 17, redis: 11, mosquitto: 6 }],
+        ["Mosquitto's store 6", { postgres: 17, redis: 12, mosquitto: 5 }],
+        ["PostgreSQL 17", { postgres: 16, redis: 12, mosquitto: 6 }],
+    ])("than an image of before reads stops a rollback: %s", async (named, data) => {
+        const { box, ended } = rollback(data, "postgres 17\nredis 12\nmosquitto 6\n");
+        const { exitCode, stderr } = await ended;
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain(`holds data of ${named}, and the server`);
+        expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
+    });
+
+    it("than this version's goes back with an image that reads it, and the record says so", async () => {
+        const data = { postgres: 16, redis: 11, mosquitto: 5 };
+        const { file, ended } = rollback(data, "postgres 16\nredis 11\nmosquitto 5\nimage-postgres 16\n");
+        const { exitCode, stderr } = await ended;
+        expect(exitCode, stderr).toBe(0);
+        expect(readJson(file).current.data).toEqual(data);
+    });
+
+    it("is looked for with the held image alone", async () => {
+        const box = sandbox();
+        const heldImages = { base: `${old}@sha256:${"1".repeat(64)}` };
+        box.configure({ portOffset: 21_400, toolsets: ["databases"], compute: false, heldImages });
+        box.install("docker", [
+            { match: "^volume ls ", stdout: volumes },
+            { match: `^image inspect .*${old}`, code: 1 },
+            ...well,
+        ]);
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("the versions of the data in the volumes cannot be compared");
+        expect(box.commands("docker").some((command) => command.startsWith("run "))).toBe(false);
     });
 
     it.each(["postgres 16\npostgres 17\nredis 11\nmosquitto 5\n", "", "postgres \u001b[31m\n"])(
