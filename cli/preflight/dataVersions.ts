@@ -46,13 +46,13 @@ interface Format {
 
 const newer: Pick<Format, "isRefused" | "advice"> = {
     isRefused: isNewer,
-    advice: `Only the version of the suite that wrote them reads them: see ${section}`,
+    advice: `Only the version of the suite that wrote them reads them: see ${section}.`,
 };
 
 const formats: Record<DataFormat, Format> = {
     postgres: {
         what: "PostgreSQL",
-        advice: `How they are dumped with the server that wrote them, and loaded: see ${section}`,
+        advice: `How they are dumped with the server that wrote them, and loaded: see ${section}.`,
         // Each major version has a folder of its own, and would begin with an empty one.
         isRefused: (found, wanted) =>
             found.length > 0 && (!found.includes(wanted) || found.some((version) => version > wanted)),
