@@ -4,6 +4,7 @@ import { llm } from "./llm";
 import { mongodb } from "./mongodb";
 import { mosquitto } from "./mosquitto";
 import { ollama } from "./ollama";
+import { leastPatience, patienceSeconds } from "./patience";
 import { postgres } from "./postgres";
 import { qdrant } from "./qdrant";
 import { redis } from "./redis";
@@ -22,7 +23,7 @@ export type {
     ServiceSpec,
     VolumeSpec,
 } from "./types";
-export { boundedLog, keysVolume, workspace };
+export { boundedLog, keysVolume, leastPatience, patienceSeconds, workspace };
 
 /** The services that the setting `services` chooses from. */
 export const serviceCatalogue: readonly ServiceSpec[] = [

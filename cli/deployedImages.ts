@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { everyContainer, stackLabel } from "./docker";
-import { generationTags } from "./generations";
+import { generationTags, tagOf } from "./generations";
 import { run } from "./process";
 import { type Project, statesFolder } from "./project";
 import type { Session } from "./session";
@@ -37,12 +37,8 @@ export function deployedImages(project: Project, stack: string): string[] {
     const deployed = resources
         .filter(({ type }) => type === "pulumi:pulumi:Stack")
         .flatMap((resource) => Object.values(output.safeParse(resource).data?.outputs.images ?? {}))
-        .map(({ ref }) => withoutDigest(ref));
+        .map(({ ref }) => tagOf(ref));
     return [...new Set([...deployed, ...made])];
-}
-
-function withoutDigest(ref: string): string {
-    return ref.replace(/@.*/, "");
 }
 
 /**
@@ -58,7 +54,7 @@ export async function unshared(
     // As it was made: `docker ps` shows an id once the tag is another image's.
     const inContainers = (await everyContainer())
         .filter(({ Config }) => ownContainers || Config.Labels[stackLabel] !== stack)
-        .map(({ Config }) => withoutDigest(Config.Image));
+        .map(({ Config }) => tagOf(Config.Image));
     const inStates = otherStacks(project, stack).flatMap((other) => [
         ...deployedImages(project, other),
         ...generationTags(project, other),

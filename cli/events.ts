@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { everyVolume } from "../catalogue";
-import { networkName, volumeName } from "../catalogue/names";
+import { catalogueName, everyService, everyVolume } from "../catalogue";
+import { containerName, networkName, volumeName } from "../catalogue/names";
 import { serviceLabel, stackLabel } from "./docker";
 
 /** An event as `docker events --format '{{json .}}'` prints it. */
@@ -26,6 +26,7 @@ export const eventFilters = [
         "die",
         "oom",
         "health_status",
+        "create",
         "pause",
         "unpause",
         "stop",
@@ -90,7 +91,7 @@ function ofContainer({ Action, Actor }: DockerEvent, { stack, services }: Watche
     const { Attributes } = Actor;
     const service = Attributes[serviceLabel];
     if (Attributes[stackLabel] !== stack || !service) {
-        return undefined;
+        return namesake(Action, Attributes.name ?? "", stack);
     }
     services.set(Actor.ID, service);
     if (Action === "die") {
@@ -118,6 +119,16 @@ function ofContainer({ Action, Actor }: DockerEvent, { stack, services }: Watche
         : { service, event: Action.replace(/^.*: /, ""), text, good: good ?? true };
 }
 
+/** Somebody else's container that takes a name of the stack's. */
+function namesake(action: string, name: string, stack: string): Happening | undefined {
+    const prefix = containerName(stack, "");
+    const service = name.slice(prefix.length);
+    const isOurs = name.startsWith(prefix) && everyService.some((one) => one.name === catalogueName(service));
+    return isOurs && (action === "create" || action === "rename")
+        ? { service, event: action, text: `${name} is now a container that is not the stack's`, good: false }
+        : undefined;
+}
+
 function ofNetwork({ Action, Actor }: DockerEvent, { stack, services }: Watched): Happening | undefined {
     const { container = "", name = Actor.ID } = Actor.Attributes;
     const service = services.get(container);
@@ -127,6 +138,9 @@ function ofNetwork({ Action, Actor }: DockerEvent, { stack, services }: Watched)
     }
     if (service && Action === "disconnect") {
         return { service, event: "disconnect", text: `left the network ${name}`, good: !own };
+    }
+    if (own && Action === "create") {
+        return { service: "network", event: "create", text: `${name} made`, good: true };
     }
     return own && Action === "destroy"
         ? { service: "network", event: "destroy", text: `${name} removed`, good: false }

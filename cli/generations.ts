@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeWhole } from "@carbon/engine";
 import { z } from "zod";
+import { serviceCatalogue } from "../catalogue";
 import { suiteImages } from "../catalogue/images";
 import type { Settings } from "../settings/parse";
 import { parseDocument } from "./documents";
@@ -16,6 +17,8 @@ const generation = z.object({
     at: z.iso.datetime(),
     /** By name: `base`, `compute`, and each service that runs from an official image. */
     images: z.record(z.string(), image),
+    /** Versions of the data that the base image's servers write, by format; absent where nobody knows. */
+    data: z.record(z.string(), z.int().positive()).optional(),
 });
 const generations = z.object({
     schema: z.literal(1),
@@ -104,6 +107,27 @@ export function tagOf(ref: string): string {
 
 const imagesOutput = z.record(z.string(), z.object({ ref: z.string() }));
 
+/** Versions of the data that the servers of this suite's base image write, by format. */
+function dataVersions(): Record<string, number> {
+    return Object.fromEntries(
+        serviceCatalogue.flatMap(({ data }) => (data ? [[data.format, data.version]] : [])),
+    );
+}
+
+/**
+ * The same of an image that ran, as it was written down then; undefined where nothing was.
+ *
+ * @param base Reference of a base image.
+ */
+export function recordedData(
+    { current, previous }: Generations,
+    base: string,
+): Record<string, number> | undefined {
+    return [current, previous].find(
+        (one) => one?.data && one.images.base && tagOf(one.images.base.ref) === tagOf(base),
+    )?.data;
+}
+
 /**
  * What a deployment runs, with the digests and ids that they have now.
  *
@@ -115,7 +139,12 @@ export async function runningGeneration(settings: Settings, output: unknown): Pr
         const ref = built[name] && tagOf(built[name].ref) === tagOf(wanted) ? built[name].ref : wanted;
         return [name, { ref, id: await imageId(tagOf(ref)) }] as const;
     });
-    return { at: new Date().toISOString(), images: Object.fromEntries(await Promise.all(entries)) };
+    return {
+        at: new Date().toISOString(),
+        images: Object.fromEntries(await Promise.all(entries)),
+        // A held image may be of other sources than these.
+        data: settings.heldImages.base ? undefined : dataVersions(),
+    };
 }
 
 /** The image's id in the Docker Engine; undefined where it has none of that name. */
@@ -126,7 +155,10 @@ export async function imageId(reference: string): Promise<string | undefined> {
 
 /** Writes down that a deployment ended well: its images are current, and what was current before is the way back. */
 export async function recordGood({ project, stack }: Session, good: Generation): Promise<void> {
-    const { current, previous } = readGenerations(project, stack);
+    const known = readGenerations(project, stack);
+    const { current, previous } = known;
+    const base = good.images.base?.ref;
+    const data = good.data ?? (base ? recordedData(known, base) : undefined);
     const isSame =
         current &&
         Object.keys(current.images).join() === Object.keys(good.images).join() &&
@@ -134,7 +166,7 @@ export async function recordGood({ project, stack }: Session, good: Generation):
     await writeGenerations(project, stack, {
         schema: 1,
         stack,
-        current: good,
+        current: { ...good, data },
         previous: isSame ? previous : current,
     });
 }

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { catalogueName, everyService, leastPatience, patienceSeconds } from "../catalogue";
 import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "./docker";
 import { Interrupted, UserError } from "./errors";
 import { printableLine } from "./printable";
 import type { Session } from "./session";
 
 const pollMilliseconds = 500;
-/** As long as a deployment waits for a container. */
-const patienceMilliseconds = 180_000;
+/** How often it is said what is waited for. */
+const sayMilliseconds = 60_000;
 /** Of what a health check or Docker says. */
 const longestError = 300;
 
@@ -38,13 +39,26 @@ export function lastError(container: ContainerDetails): string | undefined {
 }
 
 /**
- * Waits until every container of the stack is well, or those of `only`.
+ * Seconds that are waited for a container that is not well: as long as a deployment waits for its service where it is
+ * still starting, and less where Docker calls it unhealthy or has to start it again and again.
+ */
+export function patienceOf(container: ContainerDetails): number {
+    const { Status, Health } = container.State;
+    const service = everyService.find(({ name }) => name === catalogueName(serviceOf(container)));
+    return service && Status === "running" && Health?.Status === "starting"
+        ? patienceSeconds(service.health)
+        : leastPatience;
+}
+
+/**
+ * Waits until every container of the stack is well, or those of `only`. Says each minute what it waits for.
  *
  * @throws UserError naming the service that does not get well and what its health check said; Interrupted at Ctrl-C.
  */
 export async function ensureHealthy(session: Session, only?: readonly ContainerDetails[]): Promise<void> {
-    const deadline = Date.now() + patienceMilliseconds;
-    for (let told = false; ; told = true) {
+    const started = Date.now();
+    let said = started;
+    for (let first = true; ; first = false) {
         const all = await stackContainers(session.stack);
         const chosen = only ? all.filter(({ Id }) => only.some((one) => one.Id === Id)) : all;
         const waiting = chosen.filter((container) => !isWell(container));
@@ -52,16 +66,31 @@ export async function ensureHealthy(session: Session, only?: readonly ContainerD
             return;
         }
         const ended = waiting.filter(({ State }) => State.Status === "exited");
-        if (ended.length > 0 || Date.now() > deadline) {
-            throw new UserError(describeIll(session, ended.length > 0 ? ended : waiting, ended.length > 0));
+        const waited = Date.now() - started;
+        const late = waiting.filter((container) => waited > patienceOf(container) * 1000);
+        if (ended.length > 0 || late.length > 0) {
+            throw new UserError(describeIll(session, ended.length > 0 ? ended : late, ended.length > 0));
         }
-        if (!told && !only) {
+        if (first && !only) {
             session.output.note(`Waiting until ${waiting.map(serviceOf).join(", ")} is healthy`);
+        }
+        if (Date.now() - said >= sayMilliseconds) {
+            said = Date.now();
+            session.output.note(describeWait(waiting));
         }
         await sleep(pollMilliseconds, undefined, { signal: session.signal }).catch(() => {
             throw new Interrupted();
         });
     }
+}
+
+/** What is waited for, and what its check says. */
+export function describeWait(waiting: readonly ContainerDetails[]): string {
+    const services = waiting.map((container) => {
+        const error = lastError(container);
+        return `${serviceOf(container)}${error ? ` (${error})` : ""}`;
+    });
+    return `Not healthy yet, and waited for: ${services.join(", ")}`;
 }
 
 function describeIll(session: Session, ill: readonly ContainerDetails[], ended: boolean): string {

@@ -29,10 +29,12 @@ export interface Leftover {
 }
 
 const hour = 3_600_000;
+const day = 24 * hour;
 
 /**
- * What of the suite's nobody needs any more: of these kinds, in their order. Nothing else's is among them, but for the
- * build cache, which a builder has one of for all that it builds.
+ * What of the suite's nobody in this clone needs any more: of these kinds, in their order. Nothing else's is among them,
+ * but for the build cache, which a builder has one of for all that it builds, and images of other clones' stacks that are
+ * down, which cannot be known.
  *
  * @param previous Whether the images that the stack can go back to count as not needed.
  */
@@ -54,9 +56,18 @@ export async function leftovers(
     return found;
 }
 
-const listed = z.object({ Repository: z.string(), Tag: z.string(), ID: z.string(), Size: z.string() });
+const listed = z.object({
+    Repository: z.string(),
+    Tag: z.string(),
+    ID: z.string(),
+    Size: z.string(),
+    CreatedAt: z.string(),
+});
 
-/** The suite's images, by their label, that no stack's state, generation or container has, and the stack does not want. */
+/**
+ * The suite's images, by their label, that no state or generation of this clone's stacks and no container has, and the
+ * stack does not want. A young one may be what another command is building; only the stack's own way back is old by itself.
+ */
 async function oldImages(session: Session, previous: boolean): Promise<Leftover[]> {
     const { project, stack } = session;
     const settings = session.settings();
@@ -93,12 +104,13 @@ async function oldImages(session: Session, previous: boolean): Promise<Leftover[
     const names = ours.map(({ Repository, Tag }) => `${Repository}:${Tag}`);
     // Its own containers are asked as well: they may run from an image that no record has.
     const free = await unshared(names, session, { ownContainers: true });
-    return ours.flatMap(({ Repository, Tag, Size }) => {
+    return ours.flatMap(({ Repository, Tag, Size, CreatedAt }) => {
         const tag = `${Repository}:${Tag}`;
-        if (Tag === "<none>" || own.includes(tag) || !free.includes(tag)) {
+        const isWayBack = dropped.includes(tag);
+        const isOld = isWayBack || madeBefore(CreatedAt, Date.now() - day);
+        if (Tag === "<none>" || own.includes(tag) || !free.includes(tag) || !isOld) {
             return [];
         }
-        const isWayBack = dropped.includes(tag);
         return [
             {
                 kind: "images" as const,
@@ -106,7 +118,7 @@ async function oldImages(session: Session, previous: boolean): Promise<Leftover[
                 bytes: parseSize(Size),
                 why: isWayBack
                     ? "the way back of the stack's last upgrade"
-                    : "no stack runs it or can go back to it",
+                    : "no stack of this clone runs it or can go back to it",
                 async remove() {
                     await docker("image", "rm", tag);
                     if (isWayBack) {
@@ -117,6 +129,13 @@ async function oldImages(session: Session, previous: boolean): Promise<Leftover[
             },
         ];
     });
+}
+
+/** Whether a time as Docker prints it ("2026-01-31 12:00:00 +0100 CET") is before another; of an unknown one it is not. */
+function madeBefore(created: string, time: number): boolean {
+    const [, date, clock, hours, minutes] =
+        /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)/.exec(created) ?? [];
+    return Date.parse(`${date}T${clock}${hours}:${minutes}`) < time;
 }
 
 /** What the builder in use can make again, as it says itself. */
@@ -168,7 +187,7 @@ async function helpers(): Promise<Leftover[]> {
 }
 
 /** Names of half-written files: backups, and what is renamed once it is whole. */
-const halfWritten = /^carbon-.+\.age\.part$|\.(json|yaml)\.[0-9a-f-]{36}\.tmp$/;
+const halfWritten = /^carbon-.+\.age\.part$|(\.json|\.yaml|^passphrase|^\.lock)\.[0-9a-f-]{36}\.tmp$/;
 
 /** Files and folders that an interrupted command left. A younger one may be in use. */
 function oldFiles(project: Project): Leftover[] {
@@ -176,6 +195,7 @@ function oldFiles(project: Project): Leftover[] {
     const folders = [
         own,
         join(own, "generations"),
+        join(own, "state"),
         join(own, "state", ".pulumi", "stacks", "carbon"),
         project.dir,
     ];
@@ -186,7 +206,7 @@ function oldFiles(project: Project): Leftover[] {
     const builds = scratch
         .filter((name) => /^carbon-build-\w{6}$/.test(name))
         .map((name) => join(tmpdir(), name))
-        .filter((folder) => isOwn(folder) && isOlder(folder, 24 * hour));
+        .filter((folder) => isOwn(folder) && isOlder(folder, day));
     return [...files, ...builds].map((file) =>
         asLeftover(project, file, "leftovers", "an interrupted command left it"),
     );

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { fileURLToPath } from "node:url";
+import { draftOf } from "@carbon/engine";
 import { messageOf, UserError } from "./errors";
 import { stackFlag } from "./stackFlag";
 
@@ -51,16 +53,40 @@ function narrow(folder: string): void {
  * File with the passphrase that encrypts the stacks' secrets, made at first need and readable by its owner alone.
  * Whoever sets PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE does without it.
  *
- * @throws UserError where it is gone and a state needs it: with another one that state could not be opened.
+ * @throws UserError where it is gone and a state needs it: with another one that state could not be opened; and where it
+ * is empty.
  */
 function passphraseFile(project: Project): string {
     const file = ownFile(project, "passphrase");
     if (!fs.existsSync(file)) {
         ensureNoneNeeded(project, file);
-        // "wx": two commands started at once must not each make one of their own.
-        fs.writeFileSync(file, `${randomBytes(24).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
+        makePassphrase(file);
+    } else if (fs.statSync(file).size === 0) {
+        throw new UserError(
+            `The passphrase file ${file} is empty, as a full disk leaves it. Put a copy of it back; where there is none, type: ` +
+                `rm ${file} (the next command makes another, unless a state needs this one)`,
+        );
     }
     return file;
+}
+
+/** Whole or not at all; of two commands that start at once, both take the one that is there first. */
+function makePassphrase(file: string): void {
+    const draft = draftOf(file);
+    try {
+        fs.writeFileSync(draft, `${randomBytes(24).toString("base64url")}\n`, {
+            mode: 0o600,
+            flag: "wx",
+            flush: true,
+        });
+        fs.linkSync(draft, file);
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+            throw error;
+        }
+    } finally {
+        fs.rmSync(draft, { force: true });
+    }
 }
 
 function ensureNoneNeeded(project: Project, file: string): void {
@@ -125,4 +151,20 @@ export function readPassphrase(project: Project, env: NodeJS.ProcessEnv): string
 /** Folder of the file backend's states, `<stack>.json` each; absent before the first deployment. */
 export function statesFolder(project: Project): string {
     return path.join(project.stateDir, ".pulumi", "stacks", projectName);
+}
+
+/**
+ * Whether the states are in the project's own backend: no other is named, or that one by its address. Another one is for
+ * the Pulumi CLI to judge.
+ */
+export function hasOwnBackend(project: Project, env: NodeJS.ProcessEnv): boolean {
+    const { PULUMI_BACKEND_URL: url } = env;
+    if (!url) {
+        return true;
+    }
+    try {
+        return path.relative(project.stateDir, fileURLToPath(url)) === "";
+    } catch {
+        return false;
+    }
 }

@@ -3,7 +3,7 @@ import type { Settings } from "../settings/parse";
 import { confirm } from "./confirm";
 import { deployedImages } from "./deployedImages";
 import { docker, stackContainers } from "./docker";
-import type { DeploymentEngine, Outcome } from "./engines/types";
+import type { CheckedEngine, Outcome } from "./engines/types";
 import { Declined, Interrupted, messageOf, UserError } from "./errors";
 import {
     changedImages,
@@ -85,13 +85,13 @@ async function containerStates(stack: string): Promise<string> {
  */
 export async function afterFailure(
     session: Session,
-    engine: DeploymentEngine,
+    engine: CheckedEngine,
     upgrade: Upgrade | undefined,
     error: unknown,
     asked: boolean | undefined,
 ): Promise<unknown> {
     const { project, stack, output } = session;
-    if (!upgrade || session.signal.aborted) {
+    if (!upgrade || session.signal.aborted || !isFree(session, engine)) {
         return error;
     }
     if ((await containerStates(stack)) === upgrade.containers) {
@@ -122,6 +122,16 @@ export async function afterFailure(
         `The upgrade failed, as said above. The images of before are back, and so are their containers; no data was ` +
             `touched. ${howToGoOn(session)}`,
     );
+}
+
+/** Whether what is in the stack is this run's to judge: what another one that holds it is making is that one's. */
+function isFree(session: Session, engine: CheckedEngine): boolean {
+    try {
+        engine.ensureFree(session);
+        return true;
+    } catch {
+        return false;
+    }
 }
 
 /** How to leave the images that a rollback put back. */
@@ -155,15 +165,13 @@ async function isWanted(session: Session, asked: boolean | undefined): Promise<b
 /**
  * Puts the images of a generation back, by the same program and engine: the stack's file holds it on them from now on.
  *
- * @throws UserError when one of them is gone, when they cannot read the data that is there, or when the stack does not
- * get well with them.
+ * @throws UserError when another run holds the stack, when one of them is gone, when they cannot read the data that is
+ * there, or when the stack does not get well with them.
  */
-export async function goBack(
-    session: Session,
-    engine: DeploymentEngine,
-    target: Generation,
-): Promise<Outcome> {
+export async function goBack(session: Session, engine: CheckedEngine, target: Generation): Promise<Outcome> {
     const { project, stack, output } = session;
+    // Tags and the stack's file are another run's as long as that holds the stack.
+    engine.ensureFree(session);
     const images = heldOf(target, session);
     await ensureImages(target, Object.keys(images));
     const settings = session.settings({ heldImages: JSON.stringify(images) });
@@ -198,10 +206,12 @@ async function ensureImages({ images }: Generation, names: readonly string[]): P
         const { ref, id } = images[name] ?? { ref: "" };
         const tag = tagOf(ref);
         const now = await imageId(tag);
-        const isHere = now !== undefined && (!id || now === id);
-        if (!isHere && id && (await imageId(id)) !== undefined) {
+        if (now !== undefined && (!id || now === id)) {
+            continue;
+        }
+        if (id && (await imageId(id)) !== undefined) {
             await docker("tag", id, tag);
-        } else if (now === undefined) {
+        } else {
             throw new UserError(`There is nothing to go back to: the image ${tag} is no longer here.`);
         }
     }

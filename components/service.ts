@@ -10,6 +10,7 @@ import {
     type HealthSpec,
     isIncluded,
     keysVolume,
+    patienceSeconds,
     type ReferredSettings,
     runsUserCode,
     type SecretSpec,
@@ -176,7 +177,7 @@ export class Service extends pulumi.ComponentResource {
                 destroyGraceSeconds: spec.stopTimeout,
                 mustRun: true,
                 wait: true,
-                waitTimeout: 180,
+                waitTimeout: patienceSeconds(spec.health),
             },
             {
                 parent: this,

@@ -1,7 +1,6 @@
-import { pathToFileURL } from "node:url";
 import type { StackLocation } from "@carbon/engine";
 import { UserError } from "../errors";
-import { readPassphrase } from "../project";
+import { hasOwnBackend, readPassphrase } from "../project";
 import type { Session } from "../session";
 
 /**
@@ -10,8 +9,7 @@ import type { Session } from "../session";
  * @throws UserError where they are in a backend that is not the project's own.
  */
 export function stackLocation({ project, stack }: Session): StackLocation {
-    const backend = process.env.PULUMI_BACKEND_URL;
-    if (backend && backend !== pathToFileURL(project.stateDir).href) {
+    if (!hasOwnBackend(project, process.env)) {
         throw new UserError(
             "PULUMI_BACKEND_URL names another backend than the project's own, which backup and restore read and write. " +
                 "Unset it, after bringing the stack over: `pulumi stack export` there and `pulumi stack import` here.",

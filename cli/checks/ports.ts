@@ -6,13 +6,13 @@ import { serviceOf } from "../health";
 import { run } from "../process";
 import { CheckFailed, type Outcome, type OutsideCheck, passed, skipped } from "./check";
 
-/** Seconds that a busy server has to answer. */
+/** Seconds that a busy server has for its whole answer. */
 const patience = 20;
 /** Bytes that are looked at of an answer. */
 const longestAnswer = 4096;
 
 /** A port of the stack's as Docker publishes it. */
-interface Published {
+export interface Published {
     spec: PortSpec;
     service: string;
     address: string;
@@ -158,8 +158,14 @@ function protocolOf({ spec }: Published): Protocol {
     return protocols[spec.speaks ?? spec.url.replace(/:.*/, "")] ?? http;
 }
 
-/** Connects, says what a client says first, and reads until the answer is one of the protocol's. */
-function look(port: Published): Promise<Outcome> {
+/**
+ * Connects, says what a client says first, and reads until the answer is one of the protocol's. When it ends, so has the
+ * connection.
+ *
+ * @param seconds For all of it: a server that sends a byte now and then gets no more.
+ * @throws CheckFailed when the answer is none of the protocol's, or does not come in time.
+ */
+export function look(port: Published, seconds = patience): Promise<Outcome> {
     const protocol = protocolOf(port);
     const tls = port.tls && protocol.tlsFirst;
     return new Promise((resolve, reject) => {
@@ -170,11 +176,12 @@ function look(port: Published): Promise<Outcome> {
             : connectTcp({ host, port: number });
         let answer: Buffer = Buffer.alloc(0);
         const end = (outcome: () => void) => {
+            clearTimeout(deadline);
             socket.destroy();
             outcome();
         };
         const fail = (observed: string) => end(() => reject(new CheckFailed(observed)));
-        socket.setTimeout(patience * 1000, () => fail(`no answer within ${patience} s`));
+        const deadline = setTimeout(() => fail(`no answer within ${seconds} s`), seconds * 1000);
         socket.once(tls ? "secureConnect" : "connect", () => protocol.says && socket.write(protocol.says));
         socket.on("data", (chunk: Buffer) => {
             answer = Buffer.concat([answer, chunk]);

@@ -19,7 +19,7 @@ export function addClean(program: Command): void {
         .command("clean")
         .argument("[what...]", `some of ${kinds.join(", ")} (default: all)`, parseKinds, [...kinds])
         .description(
-            "say what of the suite's nobody needs any more and how much it takes, ask, and remove it",
+            "say what of the suite's no stack of this clone needs any more and how much it takes, ask, and remove it",
         )
         .option("--dry-run", "only say it", false)
         .option("--previous", "also the images that `carbon rollback` would go back to", false)
@@ -43,7 +43,13 @@ const clean: Handler<CleanFlags> = async (session, flags, words) => {
     const found = await leftovers(session, chosen, flags);
     if (found.length === 0 || flags.dryRun) {
         const text = found.length > 0 ? table(found, session.width) : "There is nothing to remove.";
-        session.output.result(text, { found: found.map(described), removed: [], freed: 0 });
+        session.output.result(text, {
+            stack: session.stack,
+            found: found.map(described),
+            reclaimable: sum(found),
+            removed: [],
+            freed: 0,
+        });
         return 0;
     }
     if (!session.options.yes) {
@@ -57,7 +63,9 @@ const clean: Handler<CleanFlags> = async (session, flags, words) => {
         ...failed.map(({ what, reason }) => `${pc.yellow("!")} ${what} stays: ${reason}`),
     ];
     session.output.result(lines.join("\n"), {
+        stack: session.stack,
         found: found.map(described),
+        reclaimable: sum(found),
         removed: removed.map(described),
         failed,
         freed,

@@ -10,7 +10,7 @@ import { UserError } from "../errors";
 import { addCommonOptions, type CommonOptions, parseStackName } from "../options";
 import { plural } from "../output";
 import { shareTerminal } from "../process";
-import { findProject, type Project, projectName } from "../project";
+import { findProject, hasOwnBackend, type Project, projectName } from "../project";
 import type { Session } from "../session";
 import { ensureUnlocked, stackLocks } from "../stackState";
 
@@ -75,7 +75,7 @@ export async function runPulumi({ own, args }: PulumiCall): Promise<number> {
 /** Dead locks are removed, and a live one is named, where a command would meet it. */
 function makeReady(project: Project, stack: string, args: readonly string[]): void {
     fs.mkdirSync(project.stateDir, { recursive: true, mode: 0o700 });
-    if (process.env.PULUMI_BACKEND_URL || args.includes("--help") || args.includes("-h")) {
+    if (!hasOwnBackend(project, process.env) || args.includes("--help") || args.includes("-h")) {
         return;
     }
     if (["up", "update", "destroy", "refresh", "import", "watch"].includes(args[0] ?? "")) {

@@ -21,6 +21,7 @@ export function addRollback(program: Command): void {
 const rollback: Handler<unknown> = async (session) => {
     ensureAnswerable(session, "rollback");
     const started = Date.now();
+    (await session.engine()).ensureFree(session);
     const target = wayBack(session);
     const images = Object.values(refsOf(target)).map(tagOf);
     const engine = await session.announcedEngine();

@@ -3,7 +3,7 @@ import pc from "picocolors";
 import { catalogueName, everyService } from "../../catalogue";
 import { action, type Handler } from "../action";
 import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
-import { exitCodes } from "../errors";
+import { exitCodes, messageOf } from "../errors";
 import { isWell, lastError } from "../health";
 import { serviceNames, stoppedOf } from "../lifecycle";
 import { type Memory, memorySetting, readMemory } from "../memory";
@@ -54,7 +54,7 @@ const status: Handler<unknown> = async (session) => {
     const stopped = serviceNames(stoppedOf(containers));
     const missing = services.length > 0 ? missingServices(session, services) : [];
     const healthy = services.length > 0 && services.every(({ ok }) => ok) && missing.length === 0;
-    const updated = lastUpdate(session);
+    const updated = whenUpdated(session);
     const text =
         services.length === 0
             ? await session.whyNothingRuns()
@@ -80,6 +80,16 @@ const status: Handler<unknown> = async (session) => {
     });
     return healthy ? 0 : exitCodes.failure;
 };
+
+/** When the stack was last deployed, where its state says so: all else is Docker's to say, also where that file is damaged. */
+function whenUpdated(session: Session): string | undefined {
+    try {
+        return lastUpdate(session);
+    } catch (error) {
+        session.output.warn(messageOf(error));
+        return undefined;
+    }
+}
 
 function describe(container: ContainerDetails, memory: Memory | undefined): ServiceStatus {
     const { State, NetworkSettings, Config } = container;

@@ -5,7 +5,7 @@ import { execa } from "execa";
 import pc from "picocolors";
 import { action, type Handler } from "../action";
 import { deployedImages } from "../deployedImages";
-import { type ContainerDetails, docker, stackContainers } from "../docker";
+import { type ContainerDetails, docker, stackContainers, stackLabel } from "../docker";
 import { parseDocument } from "../documents";
 import { messageOf } from "../errors";
 import {
@@ -138,11 +138,27 @@ async function tellState(session: Session, containers: readonly ContainerDetails
     show(session, { service: session.stack, event: "state", text, good }, new Date(), { services });
 }
 
-/** Adds what Docker's event does not say: what the health check said, and what the limit is now. */
+/**
+ * Adds what Docker's event does not say: what the health check said, what the limit is now, and whose a network of the
+ * stack's name is.
+ */
 async function report(session: Session, { Actor, time }: DockerEvent, happened: Happening): Promise<void> {
+    const at = new Date(time * 1000);
+    if (happened.service === "network" && happened.event === "create") {
+        const isOwn = await isOwnNetwork(session, Actor.ID).catch(() => true);
+        const text = `${happened.text}, which is not the stack's`;
+        show(session, isOwn ? happened : { ...happened, text, good: false }, at);
+        return;
+    }
     const more = await detail(session, Actor.ID, happened).catch(() => undefined);
     const text = more ? `${happened.text}: ${more}` : happened.text;
-    show(session, { ...happened, text }, new Date(time * 1000));
+    show(session, { ...happened, text }, at);
+}
+
+/** By its label, which Docker's event does not have. */
+async function isOwnNetwork({ stack }: Session, id: string): Promise<boolean> {
+    const format = `{{index .Labels "${stackLabel}"}}`;
+    return (await docker("network", "inspect", "--format", format, id)).trim() === stack;
 }
 
 async function detail({ stack }: Session, id: string, { event }: Happening): Promise<string | undefined> {

@@ -1,4 +1,5 @@
 import { ensureDockerStayed } from "../dockerAway";
+import { hasOwnBackend } from "../project";
 import { ensureUnlocked, ensureWholeState, newestStates, passphraseFault, type StackOf } from "../stackState";
 import type {
     CheckedEngine,
@@ -59,14 +60,14 @@ export class GuardedEngine implements CheckedEngine {
     }
 
     ensureFree(stack: StackOf): void {
-        if (this.hasOwnState()) {
+        if (this.hasOwnState(stack)) {
             ensureWholeState(stack, newestStates[this.name]);
             ensureUnlocked(stack);
         }
     }
 
     private async reading<T>(stack: StackOf, work: () => Promise<T>): Promise<T> {
-        if (!this.hasOwnState()) {
+        if (!this.hasOwnState(stack)) {
             return work();
         }
         ensureWholeState(stack, newestStates[this.name]);
@@ -95,7 +96,7 @@ export class GuardedEngine implements CheckedEngine {
         }
     }
 
-    private hasOwnState(): boolean {
-        return this.name === "embedded" || !process.env.PULUMI_BACKEND_URL;
+    private hasOwnState({ project }: StackOf): boolean {
+        return this.name === "embedded" || hasOwnBackend(project, process.env);
     }
 }

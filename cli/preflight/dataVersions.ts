@@ -5,7 +5,9 @@ import type { DataFormat } from "../../catalogue/types";
 import type { Settings } from "../../settings/parse";
 import { existingVolumes, hasImage, helperLabel, lines, stackContainers } from "../docker";
 import { UserError } from "../errors";
+import { readGenerations, recordedData, tagOf } from "../generations";
 import { run } from "../process";
+import { findProject } from "../project";
 import { stackFlag } from "../session";
 import { type Finding, failure, ok, warning } from "./finding";
 
@@ -30,16 +32,33 @@ for folder in /usr/lib/postgresql/*/bin/postgres; do
 done
 `;
 
-/** Formats in a user's words, and which other versions of their data a server cannot take. */
-const formats: Record<DataFormat, { what: string; isRefused(found: number[], wanted: number): boolean }> = {
+/** In docs/guide.md. */
+const section = 'the section "Data of another version" of docs/guide.md';
+
+/** A format in a user's words. */
+interface Format {
+    what: string;
+    /** Whether a server cannot take data of these versions. */
+    isRefused(found: number[], wanted: number): boolean;
+    /** How the data get to the server, or the server to the data. */
+    advice: string;
+}
+
+const newer: Pick<Format, "isRefused" | "advice"> = {
+    isRefused: isNewer,
+    advice: `Only the version of the suite that wrote them reads them: see ${section}.`,
+};
+
+const formats: Record<DataFormat, Format> = {
     postgres: {
         what: "PostgreSQL",
+        advice: `How they are dumped with the server that wrote them, and loaded: see ${section}.`,
         // Each major version has a folder of its own, and would begin with an empty one.
         isRefused: (found, wanted) =>
             found.length > 0 && (!found.includes(wanted) || found.some((version) => version > wanted)),
     },
-    redis: { what: "Redis's RDB", isRefused: isNewer },
-    mosquitto: { what: "Mosquitto's store", isRefused: isNewer },
+    redis: { what: "Redis's RDB", ...newer },
+    mosquitto: { what: "Mosquitto's store", ...newer },
 };
 
 /** These read what older ones wrote. */
@@ -57,7 +76,17 @@ export async function checkDataVersions(settings: Settings): Promise<Finding[]> 
     if (services.length === 0) {
         return [];
     }
-    const image = await localImage(settings);
+    const held = settings.heldImages.base;
+    const image = held ? await heldImage(held) : await localImage(settings);
+    if (!image && held) {
+        return [
+            failure(
+                title,
+                `the versions of the data in the volumes cannot be compared: the image ${held} is not here`,
+                `Type: ./carbon up --new-images${stackFlag(stack)}`,
+            ),
+        ];
+    }
     if (!image) {
         return [
             warning(
@@ -77,7 +106,8 @@ export async function checkDataVersions(settings: Settings): Promise<Finding[]> 
             ),
         ];
     }
-    const findings = services.map((service) => compare(service, settings, found));
+    const written = held ? writtenBy(held, stack, found) : {};
+    const findings = services.map((service) => compare(service, stack, found, written));
     return findings.some(({ status }) => status === "failure")
         ? findings.filter(({ status }) => status === "failure")
         : [ok(title, "the volumes hold what these versions read")];
@@ -111,18 +141,34 @@ async function withData({ stack, services }: Settings): Promise<Keeper[]> {
     );
 }
 
+/** The image that a rollback put back, and no other: it is asked which PostgreSQL it has. */
+async function heldImage(held: string): Promise<string | undefined> {
+    const tag = tagOf(held);
+    return (await hasImage(tag)) ? tag : undefined;
+}
+
 /** An image with a shell that is here: what will run, what runs, or what everything starts from. */
 async function localImage(settings: Settings): Promise<string | undefined> {
     const running = (await stackContainers(settings.stack)).flatMap(({ Config }) =>
         Config.Image.startsWith(settings.imagePrefix) ? [Config.Image] : [],
     );
-    const { heldImages, rootImage } = settings;
-    for (const image of [heldImages.base, suiteImages(settings).base.tag, ...running, rootImage]) {
-        if (image && (await hasImage(image))) {
+    for (const image of [suiteImages(settings).base.tag, ...running, settings.rootImage]) {
+        if (await hasImage(image)) {
             return image;
         }
     }
     return undefined;
+}
+
+/** What the servers of a held image write, which may be others than the catalogue's: as was recorded, or is seen in it. */
+function writtenBy(
+    held: string,
+    stack: string,
+    found: ReadonlyMap<string, number[]>,
+): Partial<Record<string, number>> {
+    const [postgres] = found.get("image-postgres") ?? [];
+    const recorded = recordedData(readGenerations(findProject(process.env), stack), held);
+    return { ...(postgres !== undefined && { postgres }), ...recorded };
 }
 
 async function readVersions(
@@ -160,22 +206,19 @@ async function readVersions(
 
 function compare(
     { name, data: { format, version } }: Keeper,
-    { stack, heldImages }: Settings,
+    stack: string,
     found: ReadonlyMap<string, number[]>,
+    written: Partial<Record<string, number>>,
 ): Finding {
     const versions = found.get(format) ?? [];
-    // An image that a rollback put back may have another server than the catalogue's.
-    const [own] = (heldImages.base && found.get(`image-${format}`)) || [];
-    const wanted = own ?? version;
-    const { what, isRefused } = formats[format];
+    const wanted = written[format] ?? version;
+    const { what, isRefused, advice } = formats[format];
     const volume = volumeName(stack, name);
     return isRefused(versions, wanted)
         ? failure(
               title,
               `the volume ${volume} holds data of ${what} ${versions.join(", ")}, and the server that would be deployed is for ${wanted}`,
-              `With the images that ran before (./carbon rollback${stackFlag(stack)}), type ./carbon backup${stackFlag(stack)}; ` +
-                  `then ./carbon down${stackFlag(stack)}, docker volume rm ${volume}, ./carbon up --new-images${stackFlag(stack)}, ` +
-                  `and ./carbon restore FILE --only ${name}${stackFlag(stack)}.`,
+              `What runs goes on. ${advice}`,
           )
         : ok(title, `${volume}: ${what} ${versions.join(", ") || "-"}`);
 }

@@ -40,4 +40,4 @@ export {
     openedStackFile,
     sealStackFile,
 } from "./transfer";
-export { writeWhole } from "./write-whole";
+export { draftOf, writeWhole } from "./write-whole";

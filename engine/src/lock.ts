@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -8,6 +8,7 @@ import { machineNames } from "./machine-names";
 import { isAtWork, processStart } from "./process-life";
 import { readDocument } from "./read-document";
 import { privateFolder } from "./state";
+import { draftOf, writeWholeSync } from "./write-whole";
 
 /** What a lock file says; the same as the real CLI's (pkg/backend/diy/lock.go), so each respects the other's. */
 const lockSchema = z.looseObject({
@@ -60,9 +61,7 @@ export function lockStack(stateDir: string, project: string, stack: string): () 
         start: processStart(process.pid),
     };
     // Elsewhere first: the CLI takes every file in the folder for a lock, and half a one for an error.
-    const draft = join(stateDir, `.lock-${randomUUID()}`);
-    writeFileSync(draft, JSON.stringify(content), { mode: 0o600 });
-    renameSync(draft, mine);
+    writeWholeSync(mine, JSON.stringify(content), draftOf(join(stateDir, ".lock")));
     const release = () => rmSync(mine, { force: true });
     try {
         // Written first and looked around after: of two that start at once, neither overlooks the other.

@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { createHash, randomUUID } from "node:crypto";
-import { existsSync, readFileSync, readlinkSync, renameSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { writeWholeSync } from "./write-whole";
 
 /** Names that each machine has had, by a hash of its own id. */
 const namesSchema = z.record(z.string(), z.array(z.string()));
@@ -20,9 +21,7 @@ export function machineNames(stateDir: string, machine = machineId(), name = hos
     const all = readNames(path);
     const former = (all[machine] ?? []).filter((other) => other !== name);
     if (all[machine]?.[0] !== name) {
-        const draft = `${path}.${randomUUID()}`;
-        writeFileSync(draft, JSON.stringify({ ...all, [machine]: [name, ...former] }), { mode: 0o600 });
-        renameSync(draft, path);
+        writeWholeSync(path, JSON.stringify({ ...all, [machine]: [name, ...former] }));
     }
     return [name, ...former];
 }

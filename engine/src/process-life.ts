@@ -1,29 +1,30 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { uptime } from "node:os";
 
-/**
- * `ps` counts whole seconds, and the clock is set by fractions of one now and then. Who takes over a pid within so many
- * seconds counts as its owner, which only keeps others waiting.
- */
-const toleranceSeconds = 5;
+/** By so much may the clock have been set since the machine started. */
+const toleranceSeconds = 60;
+
+/** Programs that lock a stack: this engine in Node.js, whose main thread newer versions give a name, and the Pulumi CLI. */
+const lockers = /node|carbon|MainThread|pulumi/;
 
 /**
  * Whether the process that wrote something down at a time is still at work: it exists, is no zombie, and has not got the
  * pid from another one since, as after a reboot. Where that cannot be told, it is: a run that is wrongly called dead
- * would lose its stack to another.
+ * would lose its stack to another. The process's age is not asked, which a clock that was set since makes wrong.
  * @param start what `processStart` said of it at that time, where somebody asked.
  */
 export function isAtWork(pid: number, { time, start }: { time: Date; start?: string }): boolean {
     if (!exists(pid)) {
         return false;
     }
-    const { stdout } = spawnSync("ps", ["-o", "stat=,etime=", "-p", String(pid)], {
+    const { stdout } = spawnSync("ps", ["-ww", "-o", "stat=,comm=", "-p", String(pid)], {
         encoding: "utf8",
         // Wherever the user's own path leads.
         env: { ...process.env, PATH: `${process.env.PATH}:/usr/bin:/bin`, LC_ALL: "C" },
     });
-    const [state, age] = stdout?.trim().split(/\s+/) ?? [];
-    if (!state || !age) {
+    const [, state, program] = /^(\S+)\s+(.+)$/.exec(stdout?.trim() ?? "") ?? [];
+    if (!state || !program) {
         // No `ps` here, or it may not show others' processes, or the process has just ended.
         return exists(pid);
     }
@@ -34,13 +35,15 @@ export function isAtWork(pid: number, { time, start }: { time: Date; start?: str
     if (start !== undefined && now !== undefined) {
         return start === now;
     }
-    const began = Date.now() - seconds(age) * 1000;
-    return !(began > time.getTime() + toleranceSeconds * 1000);
+    const booted = Date.now() - uptime() * 1000;
+    const isOfEarlierBoot = booted > time.getTime() + toleranceSeconds * 1000;
+    // On a Mac it is the program's path.
+    return lockers.test(program.replace(/^.*\//, "")) && !isOfEarlierBoot;
 }
 
 /**
- * What tells a process from any other that ever had its pid. On Linux, where the age that `ps` shows stands still while
- * a virtual machine sleeps and the clock is set afterwards; undefined elsewhere.
+ * What tells a process from any other that ever had its pid, whatever happens to the clock; undefined elsewhere than on
+ * Linux.
  */
 export function processStart(pid: number): string | undefined {
     try {
@@ -60,10 +63,4 @@ function exists(pid: number): boolean {
     } catch (error) {
         return (error as NodeJS.ErrnoException).code === "EPERM";
     }
-}
-
-/** `[[days-]hours:]minutes:seconds`, as POSIX has `etime`. */
-function seconds(age: string): number {
-    const [clock = "", days = "0"] = age.split("-").reverse();
-    return clock.split(":").reduce((sum, part) => sum * 60 + Number(part), 0) + Number(days) * 86_400;
 }

@@ -10,7 +10,7 @@ import {
     statSync,
     writeFileSync,
 } from "node:fs";
-import { hostname, tmpdir } from "node:os";
+import { hostname, tmpdir, uptime } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { lockStack, removeDeadLocks, removeLocks } from "../../src/lock";
@@ -37,9 +37,10 @@ function foreignLock(pid: number, host: string, timestamp = new Date().toISOStri
 
 const locks = () => readdirSync(dir).filter((file) => file.endsWith(".json"));
 
-/** A process that runs until the test is over. */
-function living(): ChildProcess {
-    const child = spawn("sleep", ["600"], { stdio: "ignore" });
+/** A process that runs until the test is over: one that could have locked a stack, or another. */
+function living(program = process.execPath): ChildProcess {
+    const args = program === process.execPath ? ["--eval", "setInterval(() => {}, 1000)"] : ["600"];
+    const child = spawn(program, args, { stdio: "ignore" });
     onTestFinished(() => void child.kill("SIGKILL"));
     return child;
 }
@@ -129,8 +130,13 @@ describe("a lock is taken away", () => {
         isRemoved();
     });
 
-    it("when another process has got the pid since, as after a reboot", () => {
+    it("when the machine has started since, whoever has the pid now", () => {
         foreignLock(living().pid ?? 0, hostname(), "2020-01-01T00:00:00.123456789+02:00");
+        isRemoved();
+    });
+
+    it("when a program that locks no stack has the pid", () => {
+        foreignLock(living("sleep").pid ?? 0, hostname());
         isRemoved();
     });
 
@@ -195,6 +201,13 @@ describe("whether a process is still at work", () => {
         } else {
             expect(start).toBeUndefined();
         }
+    });
+
+    it("is not told by its age: the clock may have been set since", () => {
+        const booted = Date.now() - uptime() * 1000;
+        const before = (seconds: number) => new Date(booted - seconds * 1000);
+        expect(isAtWork(living().pid ?? 0, { time: before(50) })).toBe(true);
+        expect(isAtWork(living().pid ?? 0, { time: before(70) })).toBe(false);
     });
 
     it("is taken for granted where the time makes no sense", () => {

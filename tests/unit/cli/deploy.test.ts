@@ -2,6 +2,7 @@ import {
     chmodSync,
     existsSync,
     mkdirSync,
+    readdirSync,
     readFileSync,
     rmSync,
     statSync,
@@ -54,6 +55,7 @@ describe("the engine", () => {
         const passphrase = readFileSync(file, "utf8");
         expect(statSync(file).mode & 0o777).toBe(0o600);
         expect(passphrase).toMatch(/^[\w-]{32}\n$/);
+        expect(readdirSync(join(box.dir, ".carbon")).filter((name) => name.endsWith(".tmp"))).toEqual([]);
         await box.carbon(["outputs"]);
         expect(readFileSync(file, "utf8")).toBe(passphrase);
     });
@@ -92,6 +94,19 @@ describe("the engine", () => {
         symlinkSync(elsewhere, join(box.dir, ".carbon"));
         await box.carbon(["status"]);
         expect(statSync(elsewhere).mode & 0o777).toBe(0o755);
+    });
+
+    it("takes no empty file for a passphrase, which a full disk leaves", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", obedientPulumi);
+        const file = join(box.dir, ".carbon", "passphrase");
+        mkdirSync(join(file, ".."));
+        writeFileSync(file, "");
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain(`The passphrase file ${file} is empty`);
+        expect(box.commands("pulumi").some((command) => command.startsWith("up "))).toBe(false);
     });
 
     it("leaves a backend and a passphrase of the user's alone", async () => {

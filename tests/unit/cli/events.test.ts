@@ -46,6 +46,19 @@ describe("carbon watch says in plain words", () => {
             "postgres: left the network carbon-dev",
         ],
         ["network", "destroy", { name: "carbon-dev" }, "network: carbon-dev removed"],
+        ["network", "create", { name: "carbon-dev" }, "network: carbon-dev made"],
+        [
+            "container",
+            "create",
+            { name: "carbon-dev-postgres" },
+            "postgres: carbon-dev-postgres is now a container that is not the stack's",
+        ],
+        [
+            "container",
+            "rename",
+            { name: "carbon-dev-spark-worker-2", oldName: "/x" },
+            "spark-worker-2: carbon-dev-spark-worker-2 is now a container that is not the stack's",
+        ],
         [
             "image",
             "untag",
@@ -69,6 +82,10 @@ describe("carbon watch says in plain words", () => {
     it.each([
         ["container", "die", { ...own, "carbon.stack": "other" }],
         ["container", "die", {}],
+        ["container", "create", own],
+        ["container", "create", { name: "carbon-dev-mine" }],
+        ["container", "create", { name: "carbon-develop-postgres" }],
+        ["network", "create", { name: "carbon-develop" }],
         ["container", "exec_start: carbon-health", own],
         ["network", "connect", { container: "a stranger's", name: "carbon-dev" }],
         ["network", "destroy", { name: "bridge" }],

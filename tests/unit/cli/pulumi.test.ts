@@ -121,6 +121,19 @@ describe("a lock of a killed `pulumi up`", () => {
         expect(locks(folder)).toEqual([]);
     });
 
+    it("is gone also where the project's own backend is named", async () => {
+        const box = sandbox();
+        box.install("docker", healthyDocker);
+        box.install("pulumi", [...obedientPulumi, ...anything]);
+        const folder = lock(box, lockOf(gone, hostname()));
+        const env = { PULUMI_BACKEND_URL: pathToFileURL(join(box.dir, ".carbon", "state")).href };
+        expect((await box.carbon(["up", "--yes"], env)).exitCode).toBe(0);
+        expect(locks(folder)).toEqual([]);
+        lock(box, lockOf(gone, hostname()));
+        await box.carbon(["pulumi", "up"], { PULUMI_BACKEND_URL: `${env.PULUMI_BACKEND_URL}/` });
+        expect(locks(folder)).toEqual([]);
+    });
+
     it("stays where the user has another backend", async () => {
         const box = sandbox();
         box.install("docker", healthyDocker);

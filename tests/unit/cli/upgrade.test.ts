@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
@@ -30,6 +31,14 @@ function saveGenerations(box: Sandbox, document: object): string {
 
 function readJson(file: string) {
     return JSON.parse(readFileSync(file, "utf8"));
+}
+
+/** A lock of another run of this machine, which is this one. */
+function lock(box: Sandbox): { folder: string; content: string } {
+    const folder = join(box.dir, ".carbon", "state", ".pulumi", "locks", "organization", "carbon", "dev");
+    const timestamp = new Date().toISOString();
+    const content = { pid: process.pid, username: "me", hostname: hostname(), timestamp };
+    return { folder, content: JSON.stringify(content) };
 }
 
 function stackFile(box: Sandbox): string {
@@ -96,6 +105,22 @@ describe("an upgrade that fails", () => {
         expect(exitCode).toBe(1);
         expect(stderr).toContain("pulumi up failed");
         expect(readJson(file).attempt).toBeUndefined();
+        expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
+    });
+
+    it("leaves all as it is where another run holds the stack: what changed is that one's", async () => {
+        const box = sandbox();
+        box.configure({ portOffset: 21_400, toolsets: ["databases"], compute: false, verify: "off" });
+        box.install("docker", well);
+        const { folder, content } = lock(box);
+        mkdirSync(folder, { recursive: true });
+        const taken: Rule = { match: "^up ", code: 1, writes: [join(folder, "other.json"), content] };
+        box.install("pulumi", [taken, ...obedientPulumi]);
+        const file = saveGenerations(box, { current: images(old) });
+        const { exitCode, stderr } = await box.carbon(["up", "--yes", "--rollback"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("is locked by me@");
+        expect(readJson(file).attempt).toBeDefined();
         expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
     });
 
@@ -180,6 +205,32 @@ describe("carbon rollback", () => {
         expect(exitCode).toBe(1);
         expect(stderr).toContain(`the image ${older} is no longer here`);
         expect(box.commands("pulumi").some((command) => command.startsWith("up "))).toBe(false);
+    });
+
+    it("refuses where another image has the tag, and the one of before is gone", async () => {
+        const box = sandbox();
+        box.install("docker", [{ match: "^image inspect .*sha256:77", code: 1 }, ...well]);
+        box.install("pulumi", obedientPulumi);
+        saveGenerations(box, { current: images(old), previous: images(older, "sha256:77") });
+        const { exitCode, stderr } = await box.carbon(["rollback", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain(`the image ${older} is no longer here`);
+        expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
+    });
+
+    it("touches neither a tag nor the stack's file where another run holds the stack", async () => {
+        const box = sandbox();
+        box.install("docker", [{ match: "^tag ", stdout: "" }, ...well]);
+        box.install("pulumi", obedientPulumi);
+        saveGenerations(box, { current: images(old), previous: images(older, "sha256:77") });
+        const { folder, content } = lock(box);
+        mkdirSync(folder, { recursive: true });
+        writeFileSync(join(folder, "other.json"), content);
+        const { exitCode, stderr } = await box.carbon(["rollback", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("is locked by me@");
+        expect(box.commands("docker").some((command) => command.startsWith("tag "))).toBe(false);
+        expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
     });
 
     it("gives an image of before its tag again, where another has it", async () => {
@@ -281,8 +332,72 @@ describe("data of another version", () => {
         const { exitCode, stderr, deployed } = await up(found);
         expect(exitCode).toBe(1);
         expect(stderr).toContain(`holds data of ${named}, and the server`);
-        expect(stderr).toContain("./carbon backup");
+        expect(stderr).toContain("What runs goes on. ");
+        expect(stderr).toContain('see the section "Data of another version" of docs/guide.md');
         expect(deployed).toBe(false);
+    });
+
+    it("has a section in the guide", () => {
+        const guide = readFileSync(join(__dirname, "..", "..", "..", "docs", "guide.md"), "utf8");
+        expect(guide).toContain("### Data of another version\n");
+    });
+
+    it("is recorded with each generation", async () => {
+        const box = sandbox();
+        box.install("docker", well);
+        box.install("pulumi", obedientPulumi);
+        expect((await box.carbon(["up", "--yes"])).exitCode).toBe(0);
+        const { current } = readJson(join(box.dir, ".carbon", "generations", "dev.json"));
+        expect(current.data).toEqual({ postgres: 17, redis: 12, mosquitto: 6 });
+    });
+
+    function rollback(data: object | undefined, found: string, more: Rule[] = []) {
+        const box = sandbox();
+        box.install("docker", [
+            { match: "^volume ls ", stdout: volumes },
+            { match: `^run --rm --network none --read-only .* ${older} `, stdout: found },
+            ...more,
+            ...well,
+        ]);
+        box.install("pulumi", obedientPulumi);
+        const file = saveGenerations(box, { current: images(old), previous: { ...images(older), data } });
+        return { box, file, ended: box.carbon(["rollback", "--yes"]) };
+    }
+
+    it.each([
+        ["Redis's RDB 12", { postgres: 17, redis: 11, mosquitto: 6 }],
+        ["Mosquitto's store 6", { postgres: 17, redis: 12, mosquitto: 5 }],
+        ["PostgreSQL 17", { postgres: 16, redis: 12, mosquitto: 6 }],
+    ])("than an image of before reads stops a rollback: %s", async (named, data) => {
+        const { box, ended } = rollback(data, "postgres 17\nredis 12\nmosquitto 6\n");
+        const { exitCode, stderr } = await ended;
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain(`holds data of ${named}, and the server`);
+        expect(readFileSync(stackFile(box), "utf8")).not.toContain("heldImages");
+    });
+
+    it("than this version's goes back with an image that reads it, and the record says so", async () => {
+        const data = { postgres: 16, redis: 11, mosquitto: 5 };
+        const { file, ended } = rollback(data, "postgres 16\nredis 11\nmosquitto 5\nimage-postgres 16\n");
+        const { exitCode, stderr } = await ended;
+        expect(exitCode, stderr).toBe(0);
+        expect(readJson(file).current.data).toEqual(data);
+    });
+
+    it("is looked for with the held image alone", async () => {
+        const box = sandbox();
+        const heldImages = { base: `${old}@sha256:${"1".repeat(64)}` };
+        box.configure({ portOffset: 21_400, toolsets: ["databases"], compute: false, heldImages });
+        box.install("docker", [
+            { match: "^volume ls ", stdout: volumes },
+            { match: `^image inspect .*${old}`, code: 1 },
+            ...well,
+        ]);
+        box.install("pulumi", obedientPulumi);
+        const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toContain("the versions of the data in the volumes cannot be compared");
+        expect(box.commands("docker").some((command) => command.startsWith("run "))).toBe(false);
     });
 
     it.each(["postgres 16\npostgres 17\nredis 11\nmosquitto 5\n", "", "postgres \u001b[31m\n"])(

@@ -1,7 +1,10 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { everyService } from "../../../catalogue";
+import { look } from "../../../cli/checks/ports";
 import { container, healthyDocker, obedientPulumi, running, sandbox } from "./harness";
 
 function ill(name: string, Output: string, more: Record<string, unknown> = {}) {
@@ -29,6 +32,21 @@ describe("carbon status", () => {
             { service: "workspace", restarts: 0 },
             { service: "postgres", restarts: 3, lastError: expect.stringContaining("no answer") },
         ]);
+    });
+});
+
+describe("carbon status beside a damaged state file", () => {
+    it("says what Docker says, and warns of the file", async () => {
+        const box = sandbox();
+        box.configure({ services: [], toolsets: ["databases"], compute: false });
+        box.install("docker", [...running(container("workspace")), ...healthyDocker]);
+        box.saveState("dev", []);
+        writeFileSync(box.stateFile("dev"), "{");
+        const { exitCode, stdout, stderr } = await box.carbon(["status", "--json"]);
+        expect(exitCode, stderr).toBe(0);
+        expect(JSON.parse(stdout).services).toMatchObject([{ service: "workspace", health: "healthy" }]);
+        expect(JSON.parse(stdout).updated).toBeUndefined();
+        expect(stderr).toMatch(/^! The state file .*dev\.json is cut short or damaged/);
     });
 });
 
@@ -98,6 +116,28 @@ describe("carbon verify --target host", () => {
     });
 });
 
+describe("a look at a port", () => {
+    it("ends with its connection where the server sends a byte now and then", async () => {
+        let closed: Promise<void> | undefined;
+        const port = await server((socket) => {
+            const trickle = setInterval(() => socket.write("."), 50);
+            closed = new Promise((resolve) =>
+                socket.once("close", () => {
+                    clearInterval(trickle);
+                    resolve();
+                }),
+            );
+        });
+        const spec = everyService.flatMap(({ ports }) => ports).find(({ name }) => name === "ssh");
+        if (!spec) {
+            throw new Error("no port of SSH's");
+        }
+        const published = { spec, service: "workspace", address: "127.0.0.1", port, tls: false };
+        await expect(look(published, 1)).rejects.toThrow("no answer within 1 s");
+        await closed;
+    });
+});
+
 describe("carbon watch", () => {
     it("says the present state, what happens, and that Docker is away; until Ctrl-C", async () => {
         const box = sandbox();
@@ -108,8 +148,18 @@ describe("carbon watch", () => {
             Actor: { ID: "1", Attributes: attributes },
             time: 1_767_225_600,
         };
+        const made = {
+            Type: "network",
+            Action: "create",
+            Actor: { ID: "strange", Attributes: { name: "carbon-dev" } },
+            time: 1_767_225_600,
+        };
         box.install("docker", [
-            { match: "^events .*--filter event=die", stdout: `${JSON.stringify(event)}\n` },
+            {
+                match: "^events .*--filter event=die .*--filter event=create",
+                stdout: `${JSON.stringify(event)}\n${JSON.stringify(made)}\n`,
+            },
+            { match: "^network inspect .* strange$", stdout: "\n" },
             { match: "^version ", code: 1 },
             ...running(container("redis")),
             ...healthyDocker,
@@ -131,21 +181,34 @@ describe("carbon watch", () => {
         expect(lines).toMatchObject([
             { event: "state", text: "redis: all well", services: [{ service: "redis", health: "healthy" }] },
             { service: "redis", event: "die", exitCode: 137, good: false, time: "2026-01-01T00:00:00.000Z" },
+            { service: "network", text: "carbon-dev made, which is not the stack's", good: false },
             { service: "docker", event: "lost" },
         ]);
     });
 });
 
 describe("carbon clean", () => {
-    const listed = (tag: string) =>
-        JSON.stringify({ Repository: "localhost/carbon/base", Tag: tag, ID: "sha256:1", Size: "1.5GB" });
-    const foreign = JSON.stringify({ Repository: "example.com/base", Tag: "x", ID: "sha256:2", Size: "1GB" });
+    /** As Docker prints a time. */
+    const at = (time: Date) => `${time.toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`;
+    const listed = (tag: string, time = new Date(Date.now() - 25 * 3_600_000)) =>
+        JSON.stringify({
+            Repository: "localhost/carbon/base",
+            Tag: tag,
+            ID: "sha256:1",
+            Size: "1.5GB",
+            CreatedAt: at(time),
+        });
+    const foreign = listed("x").replace("localhost/carbon", "example.com");
+    const young = listed("young", new Date(Date.now() - 23 * 3_600_000));
 
     function littered() {
         const box = sandbox();
-        const tags = ["run", "old", "before", "others"];
+        const tags = ["run", "old", "others"];
         box.install("docker", [
-            { match: "^image ls ", stdout: `${[...tags.map(listed), foreign].join("\n")}\n` },
+            {
+                match: "^image ls ",
+                stdout: `${[...tags.map((tag) => listed(tag)), listed("before", new Date()), young, foreign].join("\n")}\n`,
+            },
             { match: "^buildx du ", stdout: "ID\nReclaimable:\t2.5GB\nTotal:\t\t3GB\n" },
             { match: "^ps .*label=carbon.helper", stdout: "leftover\n" },
             { match: "^(image rm|rm|buildx prune) ", stdout: "" },
@@ -178,6 +241,8 @@ describe("carbon clean", () => {
         const { exitCode, stdout, stderr } = await box.carbon(["clean", "--yes", "--json"]);
         expect(exitCode, stderr).toBe(0);
         expect(JSON.parse(stdout)).toMatchObject({
+            stack: "dev",
+            reclaimable: 4e9 + 4,
             removed: [
                 { kind: "images", what: "localhost/carbon/base:old", bytes: 1.5e9 },
                 { kind: "cache", bytes: 2.5e9 },
@@ -197,10 +262,49 @@ describe("carbon clean", () => {
         const box = littered();
         expect((await box.carbon(["clean"])).exitCode).toBe(2);
         const all = await box.carbon(["clean", "images", "--previous", "--dry-run", "--json"]);
+        expect(JSON.parse(all.stdout)).toMatchObject({ stack: "dev", reclaimable: 3e9, removed: [] });
         expect(JSON.parse(all.stdout).found.map(({ what }: { what: string }) => what)).toEqual([
             "localhost/carbon/base:old",
             "localhost/carbon/base:before",
         ]);
         expect(removals(box.commands("docker"))).toEqual([]);
+    });
+
+    it("knows half-written files by their names and places, and takes no others", async () => {
+        const box = littered();
+        const uuid = randomUUID();
+        const own = (...names: string[]) => join(".carbon", ...names);
+        const drafts = [
+            own("carbon-dev-2026-01-31T1200.age.part"),
+            own(`passphrase.${uuid}.tmp`),
+            own("generations", `dev.json.${uuid}.tmp`),
+            own("state", `.lock.${uuid}.tmp`),
+            own("state", `machines.json.${uuid}.tmp`),
+            own("state", ".pulumi", "stacks", "carbon", `dev.json.${uuid}.tmp`),
+            `Pulumi.dev.yaml.${uuid}.tmp`,
+        ];
+        const others = [
+            own("passphrase"),
+            own("state", "machines.json"),
+            own("state", ".pulumi", "stacks", "carbon", "dev.json.bak"),
+            "carbon-dev-2026-01-31T1200.age",
+            `notes.${uuid}.tmp`,
+            "my.json.tmp",
+        ];
+        const young = own("generations", `other.json.${uuid}.tmp`);
+        const before = new Date(Date.now() - 2 * 3_600_000);
+        for (const name of [...drafts, ...others, young]) {
+            writeFileSync(join(box.dir, name), "x");
+            if (name !== young) {
+                utimesSync(join(box.dir, name), before, before);
+            }
+        }
+        const { stdout } = await box.carbon(["clean", "leftovers", "--yes", "--json"]);
+        const files = JSON.parse(stdout)
+            .removed.map(({ what }: { what: string }) => what)
+            .filter((what: string) => !what.startsWith("container "));
+        expect(files.sort()).toEqual([...drafts].sort());
+        expect(drafts.filter((name) => existsSync(join(box.dir, name)))).toEqual([]);
+        expect([...others, young].every((name) => existsSync(join(box.dir, name)))).toBe(true);
     });
 });
