@@ -73,11 +73,16 @@ function generationsFile(project: Project, stack: string): string {
     return ownFile(project, join("generations", `${stack}.json`));
 }
 
-/** Tags, without digests, of every image that the stack's generations name. */
+/**
+ * Tags, without digests, of the suite's own images that the stack's generations name. Those of official images are not the
+ * suite's to remove: others may use them.
+ */
 export function generationTags(project: Project, stack: string): string[] {
     const { current, previous } = readGenerations(project, stack);
     return [current, previous].flatMap((one) =>
-        Object.values(one?.images ?? {}).map(({ ref }) => tagOf(ref)),
+        Object.entries(one?.images ?? {})
+            .filter(([name]) => name === "base" || name === "compute")
+            .map(([, { ref }]) => tagOf(ref)),
     );
 }
 

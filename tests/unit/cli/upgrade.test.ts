@@ -68,10 +68,15 @@ describe("carbon up keeps the images that ran", () => {
         const box = sandbox();
         box.install("docker", well);
         box.install("pulumi", obedientPulumi);
-        const file = saveGenerations(box, { current: images(old), previous: images(older) });
+        const mongodb = { ref: "docker.io/library/mongo:7" };
+        const before = { ...images(older), images: { ...images(older).images, mongodb } };
+        const file = saveGenerations(box, { current: images(old), previous: before });
         expect((await box.carbon(["up", "--yes"])).exitCode).toBe(0);
         expect(readJson(file).previous.images.base.ref).toContain(old);
         expect(JSON.stringify(readJson(file))).not.toContain(older);
+        // What is official may be anybody's.
+        const removed = box.commands("docker").filter((command) => command.startsWith("image rm "));
+        expect(removed).toEqual([`image rm ${older}`]);
     });
 
     it("knows what ran from the stack's state where no record was kept", async () => {
