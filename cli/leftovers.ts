@@ -168,7 +168,7 @@ async function helpers(): Promise<Leftover[]> {
 }
 
 /** Names of half-written files: backups, and what is renamed once it is whole. */
-const halfWritten = /^carbon-.+\.age\.part$|\.(json|yaml)\.[0-9a-f-]{36}\.tmp$/;
+const halfWritten = /^carbon-.+\.age(\.[0-9a-f]{12})?\.part$|\.(json|yaml)\.[0-9a-f-]{36}\.tmp$/;
 
 /** Files and folders that an interrupted command left. A younger one may be in use. */
 function oldFiles(project: Project): Leftover[] {
@@ -179,7 +179,9 @@ function oldFiles(project: Project): Leftover[] {
         join(own, "state", ".pulumi", "stacks", "carbon"),
         project.dir,
     ];
-    const files = folders.flatMap(plainFiles).filter((file) => halfWritten.test(basename(file)) && isOlder(file, hour));
+    const files = folders
+        .flatMap(plainFiles)
+        .filter((file) => halfWritten.test(basename(file)) && isOlder(file, hour));
     const scratch = existsSync(tmpdir()) ? readdirSync(tmpdir()) : [];
     const builds = scratch
         .filter((name) => /^carbon-build-\w{6}$/.test(name))

@@ -5,6 +5,7 @@ import {
     checkpointFault,
     checkpointPath,
     checkpointTime,
+    lockStack,
     newestCheckpoint,
     opensCheckpoint,
     removeDeadLocks,
@@ -88,6 +89,21 @@ export function ensureUnlocked(of: StackOf): void {
     const [lock] = stackLocks(of);
     if (lock) {
         throw new UserError(`${lock.description}. ${wayOut(lock, of.stack)}`);
+    }
+}
+
+/**
+ * Does something while no other run may change the stack, of `carbon` or of the Pulumi CLI: each meets the lock.
+ *
+ * @throws UserError or EngineError where another run holds it, saying who.
+ */
+export async function whileLocked<T>(of: StackOf, work: () => Promise<T>): Promise<T> {
+    ensureUnlocked(of);
+    const release = lockStack(of.project.stateDir, projectName, of.stack);
+    try {
+        return await work();
+    } finally {
+        release();
     }
 }
 

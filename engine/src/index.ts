@@ -32,8 +32,9 @@ export { readStackFile } from "./pulumi-files";
 export { type ProcessResult, runProcess } from "./run-process";
 export { backupPath, checkpointPath } from "./state";
 export {
+    type Carriage,
     type CarriedResources,
-    carriedResources,
+    checkResources,
     exportResources,
     importResources,
     openedStackFile,
