@@ -48,17 +48,18 @@ done`;
 
 /**
  * Fills a volume. What was there stays until all is unpacked beside it; the change itself is a matter of renaming, and
- * nothing is deleted before the new is in its place. The tar has a member for the folder itself, and what lies in it
- * belongs to whom it belonged to: no name is looked up.
+ * nothing is deleted before the new is in its place. Where it fails before the change, it says so. The tar has a member
+ * for the folder itself, and what lies in it belongs to whom it belonged to: no name is looked up.
  */
 function fillScript(staging = newStaging()): string {
     return `
+trap '[[ -v changing ]] || echo unchanged' EXIT
 cd /volume
 rm --recursive --force ${stagings}
 mkdir --mode=0700 ${staging} ${staging}/new ${staging}/old
 zstd --decompress --stdout --quiet | tar --extract --file=- --directory=${staging}/new --ignore-zeros --numeric-owner \\
     ${stagingExcludes} --same-owner --preserve-permissions --acls --xattrs --xattrs-include='*' --delay-directory-restore
-echo changing
+changing=yes
 find . -mindepth 1 -maxdepth 1 ! -name ${staging} -exec mv --target-directory=${staging}/old {} +
 find ${staging}/new -mindepth 1 -maxdepth 1 -exec mv --target-directory=. {} +
 chmod --reference=${staging}/new .
@@ -306,7 +307,7 @@ async function look(session: Session, image: string, chosen: Chosen): Promise<vo
 /** Volumes while they are filled. */
 class Filling {
     private readonly done: string[] = [];
-    private current?: { name: string; stream: Stream };
+    private current?: { name: string; stream: Stream; hasAll: boolean };
 
     constructor(
         private readonly session: Session,
@@ -319,8 +320,10 @@ class Filling {
         return this.done.length > 0 || this.isChanging;
     }
 
+    /** Until it has all, it changes nothing; after that, it may have been cut off anywhere. */
     private get isChanging(): boolean {
-        return this.current?.stream.said.includes("changing") ?? false;
+        const { hasAll = false, stream } = this.current ?? {};
+        return hasAll && !stream?.said.includes("unchanged");
     }
 
     /** @throws UserError saying which volumes are the backup's by then. */
@@ -350,13 +353,14 @@ class Filling {
         const { stack, signal } = this.session;
         if (this.current?.name !== name) {
             const helper = writing(stack, this.image, volumeName(stack, name), fillScript());
-            this.current = { name, stream: Stream.helper(helper, `restore ${name}`, signal) };
+            this.current = { name, stream: Stream.helper(helper, `restore ${name}`, signal), hasAll: false };
         }
         await this.explaining(this.current.stream.write(piece));
     }
 
     private async finish(name: string): Promise<void> {
         if (this.current?.name === name) {
+            this.current.hasAll = true;
             await this.explaining(this.current.stream.end());
             await this.current.stream.close();
             this.current = undefined;
