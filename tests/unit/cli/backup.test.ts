@@ -346,6 +346,15 @@ describe("carbon restore", () => {
         expect(existsSync(note)).toBe(true);
     });
 
+    it("is forgotten with the volumes", async () => {
+        const { box } = project();
+        box.install("docker", [{ match: "^volume rm " }, ...withVolumes(little)]);
+        const note = cutOff(box.dir);
+        const { exitCode, stderr } = await box.carbon(["down", "--volumes", "--yes"]);
+        expect(exitCode, stderr).toBe(0);
+        expect(existsSync(note)).toBe(false);
+    });
+
     it("says which volumes are the backup's where one could not be filled, and notes it", async () => {
         const { box, file, withPassphrase } = project();
         await madeBackup(file, {}, ["keys", "home"]);
