@@ -43,6 +43,7 @@ export interface ArchiveOptions {
  *
  * @param file Where nothing lies.
  * @returns what was written of each part.
+ * @throws UserError of a source that failed; the system's own error where the file cannot be written, or is there.
  */
 export async function writeArchive(
     file: string,

@@ -246,7 +246,11 @@ export async function fillVolumes(session: Session, chosen: Chosen, image: strin
     return stopped;
 }
 
-/** Starts containers again that were stopped for a restore. */
+/**
+ * Starts containers again that were stopped for a restore.
+ *
+ * @throws UserError naming the service that does not get well.
+ */
 export async function startAgain(session: Session, stopped: readonly string[]): Promise<void> {
     const containers = await stackContainers(session.stack);
     await startStack(

@@ -91,7 +91,11 @@ const ownMeans: Partial<Record<string, { user: string; script: string }>> = {
     redis: { user: "root", script: redis },
 };
 
-/** Whether the volume is taken by its service's own means, and what has to stand still otherwise. */
+/**
+ * Whether the volume is taken by its service's own means, and what has to stand still otherwise.
+ *
+ * @throws UserError where one of its containers starts again and again.
+ */
 export function wayOf(
     volume: StackVolume,
     containers: readonly ContainerDetails[],
