@@ -187,7 +187,8 @@ async function helpers(): Promise<Leftover[]> {
 }
 
 /** Names of half-written files: backups, and what is renamed once it is whole. */
-const halfWritten = /^carbon-.+\.age\.part$|(\.json|\.yaml|^passphrase|^\.lock)\.[0-9a-f-]{36}\.tmp$/;
+const halfWritten =
+    /^carbon-.+\.age(\.[0-9a-f]{12})?\.part$|(\.json|\.yaml|^passphrase|^\.lock)\.[0-9a-f-]{36}\.tmp$/;
 
 /** Files and folders that an interrupted command left. A younger one may be in use. */
 function oldFiles(project: Project): Leftover[] {

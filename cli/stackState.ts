@@ -7,6 +7,7 @@ import {
     checkpointTime,
     closedKeys,
     forgetSalt,
+    lockStack,
     newestCheckpoint,
     opensCheckpoint,
     removeDeadLocks,
@@ -119,6 +120,21 @@ export function ensureUnlocked(of: StackOf): void {
     const [lock] = stackLocks(of);
     if (lock) {
         throw new UserError(`${lock.description}. ${wayOut(lock, of.stack)}`);
+    }
+}
+
+/**
+ * Does something while no other run may change the stack, of `carbon` or of the Pulumi CLI: each meets the lock.
+ *
+ * @throws UserError or EngineError where another run holds it, saying who.
+ */
+export async function whileLocked<T>(of: StackOf, work: () => Promise<T>): Promise<T> {
+    ensureUnlocked(of);
+    const release = lockStack(of.project.stateDir, projectName, of.stack);
+    try {
+        return await work();
+    } finally {
+        release();
     }
 }
 

@@ -12,6 +12,7 @@ import { backupSchema, type Checksums, checksums, type Manifest, manifest } from
 const magic = "age-encryption.org/v1\n";
 const manifestName = "manifest.json";
 const checksumsName = "checksums.json";
+const untouched = "Nothing was changed.";
 /** Bytes of a piece; what is read and written is never more than some of them at a time. */
 const pieceBytes = 4 * 1024 * 1024;
 /** Of scrypt, as a power of two: age's own. It takes 256 MiB of memory and a second or two. */
@@ -33,6 +34,8 @@ export interface ArchiveOptions {
     signal?: AbortSignal;
     /** Of scrypt; for tests. */
     workFactor?: number;
+    /** A sentence on what a failure to read it leaves behind; that nothing was changed when absent. */
+    left?(): string;
 }
 
 /**
@@ -40,6 +43,7 @@ export interface ArchiveOptions {
  *
  * @param file Where nothing lies.
  * @returns what was written of each part.
+ * @throws UserError of a source that failed; the system's own error where the file cannot be written, or is there.
  */
 export async function writeArchive(
     file: string,
@@ -184,7 +188,7 @@ export async function readArchive(
         await feeding;
         return whole;
     } catch (error) {
-        throw explained(file, error, options.signal);
+        throw explained(file, error, options);
     } finally {
         source.destroy();
     }
@@ -204,25 +208,41 @@ function ensureAge(file: string): void {
         throw new UserError(`The backup ${file} cannot be read: ${messageOf(error)}`);
     }
     if (start.toString("latin1") !== magic) {
-        throw new UserError(
-            `${file} is no backup that \`./carbon backup\` has written. Nothing was changed.`,
-        );
+        throw new UserError(`${file} is no backup that \`./carbon backup\` has written. ${untouched}`);
     }
 }
 
-function explained(file: string, error: unknown, signal: AbortSignal | undefined): unknown {
+function explained(
+    file: string,
+    error: unknown,
+    { signal, left = () => untouched }: ArchiveOptions,
+): unknown {
     if (error instanceof UserError || signal?.aborted) {
         return error;
     }
     if (/no identity matched|work factor is too high/.test(messageOf(error))) {
-        return new UserError(`The passphrase does not open ${file}. Nothing was changed.`);
+        return new UserError(`The passphrase does not open ${file}. ${left()}`);
     }
-    return damaged(file, messageOf(error));
+    const { fault, advice } = error instanceof Unfit ? error : damaged(file, messageOf(error));
+    return new UserError([fault, left(), advice].join(" ").trim());
 }
 
-function damaged(file: string, why: string): UserError {
-    return new UserError(
-        `The backup ${file} is damaged or cut short (${why}). Nothing was changed. Take another copy of it, or another backup.`,
+/** What a file has that is no whole backup. */
+class Unfit extends Error {
+    constructor(
+        /** A sentence. */
+        readonly fault: string,
+        /** A sentence; empty where there is nothing to do. */
+        readonly advice = "",
+    ) {
+        super(fault);
+    }
+}
+
+function damaged(file: string, why: string): Unfit {
+    return new Unfit(
+        `The backup ${file} is damaged or cut short (${why}).`,
+        "Take another copy of it, or another backup.",
     );
 }
 
@@ -319,8 +339,8 @@ function readManifest(file: string, name: string, content: Buffer): Manifest {
     const document: unknown = JSON.parse(content.toString());
     const schema = (document as { schema?: unknown } | null)?.schema;
     if (typeof schema === "number" && schema > backupSchema) {
-        throw new UserError(
-            `The backup ${file} is of version ${schema}, and this suite reads ${backupSchema}: take a newer version of the suite. Nothing was changed.`,
+        throw new Unfit(
+            `The backup ${file} is of version ${schema}, and this suite reads ${backupSchema}: take a newer version of the suite.`,
         );
     }
     const parsed = manifest.safeParse(document);
@@ -331,10 +351,14 @@ function readManifest(file: string, name: string, content: Buffer): Manifest {
 }
 
 /** An age file that the passphrase opens, but which holds something else. */
-function foreign(file: string): UserError {
-    return new UserError(
-        `${file} can be decrypted, but holds no backup that \`./carbon backup\` has written. Nothing was changed.`,
-    );
+function foreign(file: string): Unfit {
+    return new Unfit(foreignFault(file));
+}
+
+/** What to say of a file that the passphrase opens, but which holds something else: a sentence. */
+export function foreignFault(file: string, why?: string): string {
+    const reason = why ? ` (${why})` : "";
+    return `${file} can be decrypted, but holds no backup that \`./carbon backup\` has written${reason}.`;
 }
 
 function ensureSame(file: string, { parts }: Manifest, found: Checksums, sums: Checksums): void {

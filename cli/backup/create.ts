@@ -1,18 +1,30 @@
-import { accessSync, constants, existsSync, renameSync, rmSync, statfsSync, statSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import {
+    accessSync,
+    constants,
+    existsSync,
+    readdirSync,
+    renameSync,
+    rmSync,
+    statfsSync,
+    statSync,
+} from "node:fs";
 import * as path from "node:path";
 import { exportResources, openedStackFile } from "@carbon/engine";
 import { version } from "../../package.json";
 import { confirm } from "../confirm";
 import { type ContainerDetails, dockerInfo, serviceLabel, stackContainers } from "../docker";
-import { passwordType } from "../engines/types";
 import { exitCodes, UserError } from "../errors";
 import { formatBytes } from "../output";
 import type { Session } from "../session";
+import { whileLocked } from "../stackState";
 import { type Source, writeArchive } from "./archive";
+import { removeHelpers } from "./helper";
+import { ensureNotRestoring } from "./journal";
 import { backupSchema, type Checksums, type Manifest, passwordsPart, settingsPart } from "./manifest";
 import { progressLine } from "./progress";
 import { volumeSource, wayOf } from "./sources";
-import { stackLocation } from "./stackState";
+import { passwords as carriage, stackLocation } from "./stackState";
 import { helperImage, type Measured, measure, type StackVolume, stackVolumesOf } from "./volumes";
 
 /** Bytes beside the parts: the manifest, sums, headers. */
@@ -65,19 +77,30 @@ export function targetFile(session: Session, to: string | undefined, now = new D
 }
 
 /**
- * Backs the stack up, whether it runs or not. The file is written beside its place and moved there once it is whole.
+ * Backs the stack up, whether it runs or not. The file is written beside its place, under a name of this run's own, and
+ * moved there once it is whole. Nobody else changes the stack meanwhile.
  *
  * @param file As {@link targetFile} says; what lies there is replaced after a yes.
+ * @throws UserError where the stack has nothing, another run holds it, the disk has no room, or what was copied did not
+ * stand still; Declined; Interrupted.
  */
-export async function createBackup(session: Session, file: string, passphrase: string): Promise<Backup> {
+export function createBackup(session: Session, file: string, passphrase: string): Promise<Backup> {
+    ensureNotRestoring(session);
+    return whileLocked(session, async () => {
+        await removeHelpers(session.stack);
+        return create(session, file, passphrase);
+    });
+}
+
+async function create(session: Session, file: string, passphrase: string): Promise<Backup> {
     const plan = await makePlan(session);
     ensureRoom(path.dirname(file), plan.measured);
     if (existsSync(file)) {
         await confirm(session, `Replace the file ${file}?`);
     }
     const manifest = await describe(session, plan);
-    const unfinished = `${file}.part`;
-    rmSync(unfinished, { force: true });
+    sayUnfinished(session, file);
+    const unfinished = `${file}.${randomBytes(6).toString("hex")}.part`;
     const line = progressLine(session.output);
     try {
         const contents = { manifest, sources: sources(session, plan) };
@@ -97,14 +120,33 @@ export async function createBackup(session: Session, file: string, passphrase: s
     }
 }
 
+/** What a run that was killed left may as well be one that still goes on, on another machine. */
+function sayUnfinished(session: Session, file: string): void {
+    const folder = path.dirname(file);
+    const found = readdirSync(folder).filter(
+        (name) => name.startsWith(`${path.basename(file)}.`) && /\.[0-9a-f]{12}\.part$/.test(name),
+    );
+    if (found.length > 0) {
+        session.output.warn(
+            `Half a backup of a run before this one lies in ${folder}: ${found.join(", ")}. Remove it unless that run still goes on.`,
+        );
+    }
+}
+
 async function makePlan(session: Session): Promise<Plan> {
     const location = stackLocation(session);
     const containers = await stackContainers(session.stack);
     const volumes = await stackVolumesOf(session.stack, containers);
     const settings = await openedStackFile(location);
-    const passwords = await exportResources(location, [passwordType]);
+    const passwords = await exportResources(location, carriage);
     if (volumes.length === 0) {
         throw new UserError(`There is nothing to back up. ${session.notDeployed()}`);
+    }
+    if (passwords.length === 0) {
+        session.output.warn(
+            `This clone has no state of the stack ${session.stack}, so that the backup has the data and not the passwords which open them. ` +
+                "Where another clone has deployed it, make the backup there.",
+        );
     }
     const image = await helperImage(session, containers);
     const measured = await measure(session, image, volumes);

@@ -1,13 +1,43 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { helperLabel } from "../docker";
+import { docker, helperLabel, lines } from "../docker";
 import { UserError } from "../errors";
 import { printableLine } from "../printable";
 import { run } from "../process";
 
-/** Folder in a volume that a restore unpacks into; what is left of one that was cut off belongs to no backup. */
-export const staging = ".carbon-restore";
+const staging = ".carbon-restore";
+/** For a shell: the folders in a volume that restores unpack into. What is left of them belongs to no backup. */
+export const stagings = `${staging} ${staging}-*`;
+
+/** For tar: what keeps them out of a backup, and out of what one is unpacked into. */
+export const stagingExcludes = `--exclude='./${staging}' --exclude='./${staging}-*'`;
+
+/** Name of a folder that a restore unpacks into: another one each time, as a container of one that was killed may go on. */
+export function newStaging(): string {
+    return `${staging}-${randomBytes(8).toString("hex")}`;
+}
+
+/**
+ * Removes the containers that a run which was killed has left at work on the stack's volumes.
+ *
+ * @throws UserError where one of them stays.
+ */
+export async function removeHelpers(stack: string): Promise<void> {
+    const list = async () =>
+        lines(await docker("ps", "--all", "--quiet", "--filter", `label=${helperLabel}=${stack}`));
+    const found = await list();
+    if (found.length > 0) {
+        // One that has just ended is being removed already.
+        const { exitCode, reason } = await run("docker", ["rm", "--force", ...found]);
+        const left = exitCode === 0 ? [] : await list();
+        if (left.length > 0) {
+            throw new UserError(
+                `An earlier run is still at work on the stack's volumes, and cannot be ended: ${reason}. Type: docker rm --force ${left.join(" ")}`,
+            );
+        }
+    }
+}
 /** Characters that are kept of what a program complains of. */
 const longestComplaint = 4_000;
 
@@ -66,6 +96,7 @@ function helperArguments(helper: Helper, name: string): string[] {
 /** A program of Docker's whose streams are bytes. */
 export class Stream {
     private complaint = "";
+    private answer = "";
     private readonly ended: Promise<number>;
 
     private constructor(
@@ -133,11 +164,15 @@ export class Stream {
     /** Hands bytes to it, and waits where it is slower. */
     async write(bytes: Buffer): Promise<void> {
         const { stdin } = this.child;
-        if (stdin && !stdin.write(bytes)) {
-            await Promise.race([once(stdin, "drain", { signal: this.signal }), this.ended]);
+        if (stdin && !stdin.destroyed && !stdin.write(bytes)) {
+            const { signal } = this;
+            // A pipe that breaks shows in the exit code, with the reason.
+            const drained = once(stdin, "drain", { signal }).catch(() => signal.throwIfAborted());
+            await Promise.race([drained, this.ended]);
         }
-        if (this.child.exitCode !== null) {
+        if (stdin?.destroyed || this.child.exitCode !== null) {
             await this.end();
+            throw new UserError(`Could not ${this.what}: it ended before it had everything`);
         }
     }
 
@@ -148,7 +183,11 @@ export class Stream {
      */
     async end(): Promise<void> {
         this.child.stdin?.end();
-        this.child.stdout?.resume();
+        if (!this.child.stdout?.readableFlowing) {
+            this.child.stdout?.on("data", (chunk: Buffer) => {
+                this.answer += chunk.toString();
+            });
+        }
         const code = await this.ended;
         this.signal.throwIfAborted();
         if (code !== 0) {
@@ -160,6 +199,11 @@ export class Stream {
                 `Could not ${this.what}: ${printableLine(words ?? `docker ended with code ${code}`)}`,
             );
         }
+    }
+
+    /** What it has written, where nobody reads its output: little. */
+    get said(): string {
+        return this.answer;
     }
 
     /** Ends it, wherever it is. */

@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
 import type { Command } from "commander";
 import { exitCodes, Interrupted, messageOf, UserError } from "../errors";
+import { quoted } from "../quoted";
 import type { Session } from "../session";
 
 /** What the commands that read or write a backup take. */
@@ -30,7 +31,7 @@ export async function readPassphrase(
     { isNew }: { isNew: boolean },
 ): Promise<string> {
     if (passphraseFile !== undefined) {
-        return fromFile(passphraseFile);
+        return fromFile(session, passphraseFile);
     }
     if (!session.interactive) {
         throw new UserError(
@@ -45,10 +46,15 @@ export async function readPassphrase(
     return passphrase;
 }
 
-function fromFile(file: string): string {
+function fromFile(session: Session, file: string): string {
     let text: string;
     try {
         text = readFileSync(file, "utf8");
+        const found = statSync(file);
+        // What `<(…)` names is a pipe.
+        if (found.isFile() && (found.mode & 0o077) !== 0) {
+            session.output.warn(`Others may read the passphrase in ${file}. Type: chmod 600 ${quoted(file)}`);
+        }
     } catch (error) {
         throw new UserError(
             `--passphrase-file: ${file} cannot be read: ${messageOf(error)}`,

@@ -1,7 +1,9 @@
-import type { ContainerDetails } from "../docker";
+import { keysVolume } from "../../catalogue";
+import { type ContainerDetails, nameOf, stackContainers } from "../docker";
+import { UserError } from "../errors";
 import type { Session } from "../session";
 import type { Source } from "./archive";
-import { Stream, staging } from "./helper";
+import { Stream, stagingExcludes } from "./helper";
 import type { Part } from "./manifest";
 import { pauseContainers } from "./pause";
 import { reading, runningContainer, type StackVolume, toPause } from "./volumes";
@@ -9,16 +11,19 @@ import { reading, runningContainer, type StackVolume, toPause } from "./volumes"
 // Each of these writes a tar of what the service's volume holds when it starts again, compressed. Several tars may follow
 // one another in it (tar's --ignore-zeros).
 const compress = "zstd --quiet -1 --threads=0";
-// Owners by number, as those of the other machine are no others; with attributes and holes. What changes meanwhile, which
-// is status 1, is PostgreSQL's own business, and does not happen to a paused container.
-const tar = `tar_of() { tar --create --file=- --numeric-owner --acls --xattrs --xattrs-include='*' --sparse --exclude=./${staging} \\
-    --warning=no-file-changed --warning=no-file-removed --warning=no-file-ignored "$@" || (($? == 1)); }`;
+// Owners by number, as those of the other machine are no others; with attributes and holes. A socket is nothing without its
+// program.
+const tarCommand = `tar --create --file=- --numeric-owner --acls --xattrs --xattrs-include='*' --sparse ${stagingExcludes} \\
+    --warning=no-file-ignored`;
+const tar = `tar_of() { ${tarCommand} "$@"; }`;
+/** What changes while it is read, which is status 1, is PostgreSQL's own business. */
+const tarOfChanging = `tar_of() { ${tarCommand} --warning=no-file-changed --warning=no-file-removed "$@" || (($? == 1)); }`;
 
 /**
  * PostgreSQL's base backup, by the functions that pg_basebackup stands on (https://www.postgresql.org/docs/17/continuous-archiving.html):
  * the files while it runs, and the log from the begin to the end of it. A slot keeps the log as long as the session lasts.
  */
-const postgres = `${tar}
+const postgres = `${tarOfChanging}
 source /etc/carbon/services/postgres/common.sh
 scratch=$(mktemp --directory)
 trap 'rm -rf "$scratch"' EXIT
@@ -86,7 +91,11 @@ const ownMeans: Partial<Record<string, { user: string; script: string }>> = {
     redis: { user: "root", script: redis },
 };
 
-/** Whether the volume is taken by its service's own means, and what has to stand still otherwise. */
+/**
+ * Whether the volume is taken by its service's own means, and what has to stand still otherwise.
+ *
+ * @throws UserError where one of its containers starts again and again.
+ */
 export function wayOf(
     volume: StackVolume,
     containers: readonly ContainerDetails[],
@@ -122,20 +131,58 @@ export function volumeSource(
             if (name === "mosquitto" && container) {
                 await Stream.exec(container.Id, { user: "root", script: mosquitto }, what, signal).text();
             }
-            yield* pausedOutput(toPause(volume), copy);
+            yield* stillOutput(stack, volume, copy);
         },
     };
 }
 
-/** What is read while containers are paused. */
-async function* pausedOutput(
-    containers: readonly ContainerDetails[],
+/** What is read while nothing writes to the volume: its containers are paused. */
+async function* stillOutput(
+    stack: string,
+    volume: StackVolume,
     copy: () => AsyncGenerator<Buffer>,
 ): AsyncGenerator<Buffer> {
-    const pause = await pauseContainers(containers);
+    const paused = toPause(volume);
+    const pause = await pauseContainers(paused);
     try {
         yield* copy();
+        ensureStill(volume, paused, await stackContainers(stack));
     } finally {
         pause.end();
+    }
+}
+
+/**
+ * Looks whether nothing wrote to a volume while it was copied.
+ *
+ * @param paused Its writers that were paused for it.
+ * @param now The stack's containers after it.
+ * @throws UserError naming those of its writers that went on, or started.
+ */
+export function ensureStill(
+    { spec, docker, writers }: StackVolume,
+    paused: readonly ContainerDetails[],
+    now: readonly ContainerDetails[],
+): void {
+    // What writes keys puts them in their place whole.
+    if (spec.name === keysVolume.name) {
+        return;
+    }
+    const gone = paused.filter(({ Id }) => !now.some((one) => one.Id === Id));
+    const moved = now.filter(({ Id, State, Mounts }) => {
+        if (!Mounts.some(({ Name, RW }) => Name === docker && RW)) {
+            return false;
+        }
+        if (paused.some((one) => one.Id === Id)) {
+            return State.Status !== "paused";
+        }
+        const before = writers.find((one) => one.Id === Id)?.State;
+        return ["running", "restarting"].includes(State.Status) || State.StartedAt !== before?.StartedAt;
+    });
+    if (gone.length + moved.length > 0) {
+        throw new UserError(
+            `${[...gone, ...moved].map(nameOf).join(", ")} did not stand still while ${spec.name} was copied: something else let it run. ` +
+                "No backup was made; type the same command again.",
+        );
     }
 }

@@ -1,7 +1,11 @@
-import type { StackLocation } from "@carbon/engine";
+import type { Carriage, StackLocation } from "@carbon/engine";
+import { passwordType } from "../engines/types";
 import { UserError } from "../errors";
 import { hasOwnBackend, readPassphrase } from "../project";
 import type { Session } from "../session";
+
+/** What a backup carries of the stack's state: its passwords, each in its service's component. */
+export const passwords: Carriage = { types: [passwordType], components: "carbon:components:" };
 
 /**
  * Where the stack's settings and passwords are.

@@ -56,7 +56,11 @@ export function runningContainer(
     );
 }
 
-/** Those of a volume's writers that have to stand still while it is copied. Keys are put in their place whole. */
+/**
+ * Those of a volume's writers that have to stand still while it is copied. Keys are put in their place whole.
+ *
+ * @throws UserError where one of them starts again and again.
+ */
 export function toPause({ spec, writers }: StackVolume): ContainerDetails[] {
     const restarting = writers.filter(({ State }) => State.Status === "restarting");
     if (restarting.length > 0) {
@@ -69,6 +73,8 @@ export function toPause({ spec, writers }: StackVolume): ContainerDetails[] {
 /**
  * An image of the suite's to work on volumes with: the one that the stack's containers run from, or else the one that its
  * settings ask for, which is built where it is missing.
+ *
+ * @throws UserError where it cannot be built; SettingsError where the settings are wrong.
  */
 export async function helperImage(
     session: Session,
@@ -110,7 +116,11 @@ export interface Measured {
     postgres: string | undefined;
 }
 
-/** Looks how much the volumes hold. */
+/**
+ * Looks how much the volumes hold.
+ *
+ * @throws UserError where that cannot be looked at.
+ */
 export async function measure(
     session: Session,
     image: string,

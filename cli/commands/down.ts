@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { suiteImages } from "../../catalogue/images";
 import { action, type Handler } from "../action";
+import { endRestoring } from "../backup/journal";
 import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, unshared } from "../deployedImages";
 import { docker, hasImage, lines, nameOf, stackContainers, stackLabel, stackVolumes } from "../docker";
@@ -52,6 +53,9 @@ const down: Handler<DownFlags> = async (session, flags) => {
     const leftovers = await removeLeftovers(session.stack);
     if (flags.volumes && volumes.length > 0) {
         await docker("volume", "rm", ...volumes);
+    }
+    if (flags.volumes) {
+        endRestoring(session);
     }
     if (images.length > 0) {
         await docker("image", "rm", ...images);

@@ -1,12 +1,12 @@
 import * as fs from "node:fs";
-import { lockStack, opensCheckpoint, replaceCheckpoint, setAside } from "@carbon/engine";
+import { opensCheckpoint, replaceCheckpoint, setAside } from "@carbon/engine";
 import type { Command } from "commander";
 import { action, type Handler } from "../action";
 import { confirm, ensureAnswerable } from "../confirm";
 import { UserError } from "../errors";
-import { projectName, readPassphrase } from "../project";
+import { readPassphrase } from "../project";
 import type { Session } from "../session";
-import { type Backup, backups, ensureUnlocked, stateFile, wayWithout } from "../stackState";
+import { type Backup, backups, stateFile, wayWithout, whileLocked } from "../stackState";
 
 /** `carbon state restore` and `carbon state forget`. */
 export function addState(program: Command): void {
@@ -35,7 +35,7 @@ const restore: Handler<unknown> = async (session) => {
         );
     }
     await confirm(session, `Put the backup of ${backup.time} in the place of the state file ${file}?`);
-    const aside = await locked(session, () => replaceCheckpoint(file, backup.file));
+    const aside = await whileLocked(session, () => replaceCheckpoint(file, backup.file));
     const flag = session.stackFlag();
     session.output.result(
         [
@@ -57,7 +57,7 @@ const forget: Handler<unknown> = async (session) => {
         session,
         `Set the state file ${file} aside? What it alone knows is lost: the stack's passwords, and what of Docker's is the stack's.`,
     );
-    const aside = await locked(session, async () => setAside(file));
+    const aside = await whileLocked(session, async () => setAside(file));
     session.output.result(`The state file lies in ${aside} now. Type: ./carbon up${session.stackFlag()}`, {
         stack: session.stack,
         file,
@@ -73,14 +73,4 @@ async function newestThatOpens(session: Session): Promise<Backup | undefined> {
         }
     }
     return undefined;
-}
-
-async function locked<T>(session: Session, work: () => Promise<T>): Promise<T> {
-    ensureUnlocked(session);
-    const release = lockStack(session.project.stateDir, projectName, session.stack);
-    try {
-        return await work();
-    } finally {
-        release();
-    }
 }

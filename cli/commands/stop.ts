@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import { action, type Handler } from "../action";
+import { ensureNotRestoring } from "../backup/journal";
 import { stackContainers } from "../docker";
 import { UserError } from "../errors";
 import { startStack, stopStack } from "../lifecycle";
 import { plural } from "../output";
+import { ensureUnlocked } from "../stackState";
 
 /** `carbon stop` and `carbon start`. */
 export function addStop(program: Command): void {
@@ -18,6 +20,7 @@ export function addStop(program: Command): void {
 }
 
 const stop: Handler<unknown> = async (session) => {
+    ensureUnlocked(session);
     const containers = await stackContainers(session.stack);
     const stopped = await stopStack(session, containers);
     const words =
@@ -30,6 +33,8 @@ const stop: Handler<unknown> = async (session) => {
 };
 
 const start: Handler<unknown> = async (session) => {
+    ensureUnlocked(session);
+    ensureNotRestoring(session);
     const containers = await stackContainers(session.stack);
     if (containers.length === 0) {
         throw new UserError(await session.whyNothingRuns());

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import pc from "picocolors";
 import type { Settings } from "../../settings/parse";
 import { action, type Handler } from "../action";
+import { ensureNotRestoring } from "../backup/journal";
 import { runChecks } from "../checks/check";
 import { portChecks } from "../checks/ports";
 import { confirm, ensureAnswerable } from "../confirm";
@@ -19,6 +20,7 @@ import { ensureHost } from "../host/control";
 import { renewKnownHosts } from "../knownHosts";
 import { startStack, stoppedContainers } from "../lifecycle";
 import { forgetLogin } from "../login";
+import { permissionOptions } from "../permissionOptions";
 import { ensureReady } from "../preflight";
 import type { Session } from "../session";
 import { ensureSettingsOpen } from "../stackState";
@@ -30,19 +32,10 @@ import { ensureWorkspaceFolder } from "../workspaceFolder";
 
 /** `carbon up`. */
 export function addUp(program: Command): void {
-    program
+    const command = program
         .command("up")
-        .description("build what has changed, launch it, check it, and say where everything is")
-        .option(
-            "--replace-foreign",
-            "remove containers and networks that have the stack's names and are not the stack's",
-            false,
-        )
-        .option(
-            "--take-over",
-            "take over a stack of this name that another user has made, with its data",
-            false,
-        )
+        .description("build what has changed, launch it, check it, and say where everything is");
+    permissionOptions(command)
         .option("--rollback", "where images were changed and it fails, put those of before back")
         .option("--no-rollback", "where it fails, leave everything as it is")
         .option("--new-images", "leave the images that a rollback put back, and try the new ones", false)
@@ -74,6 +67,7 @@ interface UpOptions {
     changing?: readonly Password[];
     permissions?: Permissions;
     rollback?: boolean;
+    report?(text: string, document: object): void;
 }
 
 /**
@@ -83,9 +77,12 @@ interface UpOptions {
  * @param options.permissions To take away what is not the stack's; none when absent.
  * @param options.rollback Whether the images of before are put back where it fails; absent where the setting or the user
  *     says.
+ * @param options.report Takes the answer; prints it when absent.
  */
 export async function bringUp(session: Session, options: UpOptions = {}): Promise<void> {
     const { changing = [], permissions, rollback } = options;
+    const report = options.report ?? ((text, document) => session.output.result(text, document));
+    ensureNotRestoring(session);
     const passwords = changing.map(({ resource }) => resource);
     const started = Date.now();
     const settings = session.settings();
@@ -132,7 +129,7 @@ export async function bringUp(session: Session, options: UpOptions = {}): Promis
     const fingerprints = settings.tls ? await readFingerprints(session.stack) : undefined;
     const milliseconds = Date.now() - started;
     const { urls, images, verification } = outputs;
-    session.output.result(upSummary(session, outputs, { milliseconds, changes, fingerprints }), {
+    report(upSummary(session, outputs, { milliseconds, changes, fingerprints }), {
         stack: session.stack,
         engine: engine.name,
         seconds: milliseconds / 1000,

@@ -33,8 +33,9 @@ export { type ProcessResult, runProcess } from "./run-process";
 export { closedKeys, forgetSalt } from "./stack-file-salt";
 export { backupPath, checkpointPath } from "./state";
 export {
+    type Carriage,
     type CarriedResources,
-    carriedResources,
+    checkResources,
     exportResources,
     importResources,
     openedStackFile,

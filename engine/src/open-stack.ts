@@ -41,17 +41,22 @@ interface StackState {
 }
 
 /**
- * Opens a stack. Only what writes takes the lock.
+ * Opens a stack. Only what writes takes the lock, unless the caller holds it already.
  * @throws EngineError when the project cannot be read or the stack is locked.
  */
 export function openStack(
-    { display, signal: given, ...location }: StackLocation & { display: Display; signal?: AbortSignal },
+    {
+        display,
+        signal: given,
+        locked = false,
+        ...location
+    }: StackLocation & { display: Display; signal?: AbortSignal; locked?: boolean },
     mode: "read" | "write",
 ): OpenStack {
     const { projectDir, stateDir, stack: name } = location;
     const project = readProject(projectDir);
     const stackFile = readStackFile(projectDir, name);
-    const close = mode === "write" ? lockStack(stateDir, project.name, name) : () => {};
+    const close = mode === "write" && !locked ? lockStack(stateDir, project.name, name) : () => {};
     const stopping = new AbortController();
     const signal = AbortSignal.any([stopping.signal, ...(given ? [given] : [])]);
     const contexts = new Contexts({ projectDir, signal, display });

@@ -5,32 +5,54 @@ import { z } from "zod";
 import { Crypter } from "./crypto";
 import { EngineError } from "./engine-error";
 import { openStack, type StackLocation } from "./open-stack";
-import { readStackFile } from "./pulumi-files";
+import { readProject, readStackFile } from "./pulumi-files";
 import { mapping } from "./read-document";
 import type { ResourceState } from "./state";
-import { STACK_TYPE } from "./urn";
+import { makeUrn, nameOf, PROVIDER_PREFIX, packageOf, providerUrn, STACK_TYPE } from "./urn";
 import { fromJson, type Json, type Props, toJson } from "./values";
 import { writeWhole } from "./write-whole";
 
 const names = z.array(z.string());
+const text = z.string();
+const carriedResource = z.strictObject({
+    urn: text,
+    type: text,
+    custom: z.boolean().optional(),
+    id: text.optional(),
+    inputs: mapping,
+    outputs: mapping,
+    parent: text.optional(),
+    provider: text.optional(),
+    dependencies: names,
+    propertyDependencies: z.record(text, names),
+    additionalSecretOutputs: names.nullish(),
+    created: text.optional(),
+    modified: text.optional(),
+    /** Where in a program it was made, which is nothing to another one. */
+    others: mapping.optional(),
+});
+type CarriedResource = z.output<typeof carriedResource>;
 /** Resources as they are carried from one state to another: their secrets in clear. */
-export const carriedResources = z.array(
-    z.looseObject({
-        urn: z.string(),
-        type: z.string(),
-        inputs: mapping,
-        outputs: mapping,
-        dependencies: names,
-        propertyDependencies: z.record(z.string(), names),
-        others: mapping,
-    }),
-);
-export type CarriedResources = z.output<typeof carriedResources>;
+export type CarriedResources = CarriedResource[];
+
+/** What is carried from one state to another. */
+export interface Carriage {
+    /** Types of the resources that it is about, of one package. */
+    types: readonly [string, ...string[]];
+    /** What the types of the components begin with that they may be in. */
+    components: string;
+}
+
+/** Of a provider that is carried: another one could be told to fetch its program from anywhere. */
+const providerInputs = z.strictObject({
+    version: z.string().regex(/^\d+\.\d+\.\d+$/),
+    __internal: z.strictObject({}).optional(),
+});
 
 const quiet = { show: () => {} };
 
 /**
- * The stack's resources of the given types, with everything that they need: components, providers, the stack itself,
+ * The stack's resources of the given types, with what they need: components, their provider, and the stack itself,
  * whose outputs are left out.
  *
  * @returns them with their secrets in clear; none where there is no state.
@@ -38,7 +60,7 @@ const quiet = { show: () => {} };
  */
 export async function exportResources(
     location: StackLocation,
-    types: readonly string[],
+    { types }: Carriage,
 ): Promise<CarriedResources> {
     const stack = openStack({ ...location, display: quiet }, "read");
     try {
@@ -48,46 +70,111 @@ export async function exportResources(
             const resource = all.find((one) => one.urn === urn);
             if (resource && !wanted.has(resource.urn)) {
                 wanted.add(resource.urn);
-                [resource.parent, resource.provider?.replace(/::[^:]*$/, "")].forEach(want);
-                resource.dependencies.forEach(want);
+                [resource.parent, resource.provider && providerUrn(resource.provider)].forEach(want);
             }
         };
         for (const { urn } of all.filter(({ type }) => types.includes(type))) {
             want(urn);
         }
-        return all.filter(({ urn }) => wanted.has(urn)).map(carry);
+        return all.filter(({ urn }) => wanted.has(urn)).map((resource) => carry(resource, wanted));
     } finally {
         stack.close();
     }
 }
 
-function carry(resource: ResourceState): CarriedResources[number] {
-    const outputs = resource.type === STACK_TYPE ? {} : resource.outputs;
+function carry(resource: ResourceState, wanted: ReadonlySet<string>): CarriedResource {
+    const { urn, type, custom, id, parent, provider, additionalSecretOutputs, created, modified } = resource;
+    const carried = (urns: string[]) => urns.filter((one) => wanted.has(one));
+    const outputs = type === STACK_TYPE ? {} : resource.outputs;
     return {
-        ...resource,
+        ...{ urn, type, custom, id, parent, provider, additionalSecretOutputs, created, modified },
         inputs: toJson(resource.inputs) as Record<string, Json>,
         outputs: toJson(outputs) as Record<string, Json>,
+        dependencies: carried(resource.dependencies),
+        propertyDependencies: Object.fromEntries(
+            Object.entries(resource.propertyDependencies).map(([key, urns]) => [key, carried(urns)]),
+        ),
     };
+}
+
+/**
+ * Holds resources that come from elsewhere to what {@link exportResources} makes: an engine does what a state says, such
+ * as running the command that a resource is to be deleted with.
+ *
+ * @param document Of a JSON text.
+ * @throws EngineError naming the first that is something else.
+ */
+export function checkResources(
+    { projectDir, stack }: Pick<StackLocation, "projectDir" | "stack">,
+    document: unknown,
+    carriage: Carriage,
+): CarriedResources {
+    const parsed = z.array(carriedResource).safeParse(document);
+    if (!parsed.success) {
+        const [issue] = parsed.error.issues;
+        throw new EngineError(`${issue?.path.join(".") || "the whole"} is wrong (${issue?.message})`);
+    }
+    const { name: project } = readProject(projectDir);
+    const known = new Map<string, CarriedResource>();
+    return parsed.data.map((resource) => {
+        const { urn, type, parent } = resource;
+        const isOwn = urn === makeUrn(stack, project, parent, type, nameOf(urn));
+        if (!isOwn || known.has(urn) || !isAllowed(resource, known, carriage)) {
+            throw new EngineError(`${urn} of type ${type} is not among what is carried`);
+        }
+        known.set(urn, resource);
+        return { ...resource, others: undefined, outputs: type === STACK_TYPE ? {} : resource.outputs };
+    });
+}
+
+function isAllowed(
+    resource: CarriedResource,
+    known: ReadonlyMap<string, CarriedResource>,
+    { types, components }: Carriage,
+): boolean {
+    const { type, custom = false, id, parent, provider, inputs, dependencies } = resource;
+    const needed = [...dependencies, ...Object.values(resource.propertyDependencies).flat()];
+    if (needed.some((urn) => !known.has(urn))) {
+        return false;
+    }
+    if (type === `${PROVIDER_PREFIX}${packageOf(types[0])}`) {
+        const isPlain = providerInputs.safeParse(inputs).success;
+        return custom && id !== undefined && parent === undefined && provider === undefined && isPlain;
+    }
+    const isRoot = type === STACK_TYPE;
+    const above = known.get(parent ?? "");
+    if (isRoot ? parent !== undefined : !above || above.custom) {
+        return false;
+    }
+    if (types.includes(type)) {
+        const its = known.get(providerUrn(provider ?? ""));
+        return custom && id !== undefined && its !== undefined && provider === `${its.urn}::${its.id}`;
+    }
+    return (isRoot || type.startsWith(components)) && !custom && id === undefined && provider === undefined;
 }
 
 /**
  * Puts resources into the stack's state, where one of the given types takes the place of the one that has its name. The
  * others are kept as they are where they exist.
  *
- * @throws EngineError when the stack is locked, or its state cannot be read.
+ * @param document As {@link checkResources} takes it, which it is held to.
+ * @param options.locked Whether the caller holds the stack's lock.
+ * @throws EngineError when something else is among them, the stack is locked, or its state cannot be read.
  */
 export async function importResources(
     location: StackLocation,
-    resources: CarriedResources,
-    types: readonly string[],
+    document: unknown,
+    carriage: Carriage,
+    { locked = false }: { locked?: boolean } = {},
 ): Promise<void> {
-    const stack = openStack({ ...location, display: quiet }, "write");
+    const resources = checkResources(location, document, carriage);
+    const stack = openStack({ ...location, display: quiet, locked }, "write");
     try {
         const { snapshot } = await stack.state;
         const existing = snapshot.resources();
         for (const carried of resources) {
             const old = existing.find(({ urn }) => urn === carried.urn);
-            const isWanted = types.includes(carried.type) || !old;
+            const isWanted = carriage.types.includes(carried.type) || !old;
             // A copy, as what stands first in a state is what the rest of it may depend on.
             snapshot.keep(isWanted ? uncarry(carried) : { ...old }, old);
         }
@@ -97,11 +184,13 @@ export async function importResources(
     }
 }
 
-function uncarry(carried: CarriedResources[number]): ResourceState {
+function uncarry({ others: _, ...carried }: CarriedResource): ResourceState {
     return {
-        ...(carried as unknown as ResourceState),
+        ...carried,
+        additionalSecretOutputs: carried.additionalSecretOutputs ?? undefined,
         inputs: fromJson(carried.inputs as Json) as Props,
         outputs: fromJson(carried.outputs as Json) as Props,
+        others: {},
     };
 }
 

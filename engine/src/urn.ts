@@ -1,6 +1,7 @@
 /** `pulumi:pulumi:Stack`, the type of the root of every program. */
 export const STACK_TYPE = "pulumi:pulumi:Stack";
-const PROVIDER_PREFIX = "pulumi:providers:";
+/** What a provider's type begins with; its package follows. */
+export const PROVIDER_PREFIX = "pulumi:providers:";
 
 /** `urn:pulumi:<stack>::<project>::<parent type>$<type>::<name>`; the root stack's type is left out. */
 export function makeUrn(
