@@ -196,7 +196,8 @@ async function prepare(session: Session, chosen: Chosen, permissions: Permission
 
 /** @throws UserError or Declined where what is there is not the stack's own, or is another user's. */
 async function ensureOwn(session: Session, permissions: Permissions): Promise<void> {
-    await askForOthers(session, await findDrift(session, await session.engine()), permissions);
+    const drift = await findDrift(session, await session.engine());
+    await askForOthers(session, drift, permissions, "restore FILE");
 }
 
 /** A volume that is half restored is begun anew. */

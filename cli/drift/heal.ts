@@ -27,19 +27,25 @@ export interface Permissions {
  * Refuses, or asks about, what stands in the stack's way and is not its own: things with its name that somebody made by
  * hand, and a stack of this name that another user has made. Says so where a stack is taken over.
  *
+ * @param command What the user types, to be named with the option that allows it.
  * @throws UserError naming each with its age and what it is made from; Declined.
  */
-export async function askForOthers(session: Session, drift: Drift, permissions: Permissions): Promise<void> {
+export async function askForOthers(
+    session: Session,
+    drift: Drift,
+    permissions: Permissions,
+    command = "up",
+): Promise<void> {
     const foreign = ofKind(drift.differences, "foreign-container", "foreign-network");
     if (foreign.length > 0 && !permissions.replaceForeign) {
         const list = foreign.map(({ what, found }) => `  ${what}: ${found}`).join("\n");
         const problem = `What is not the stack's stands in its way:\n${list}\n`;
-        await allow(session, problem, "Remove them?", "up --replace-foreign", "removes them");
+        await allow(session, problem, "Remove them?", `${command} --replace-foreign`, "removes them");
     }
     if (!(await isTakenOver(session, drift))) {
         return;
     }
-    await askForOwner(session, drift, "up --take-over", permissions.takeOver);
+    await askForOwner(session, drift, `${command} --take-over`, permissions.takeOver);
     const volumes = await stackVolumes(session.stack);
     session.output.note(
         `This clone has no state of what Docker has of the stack ${session.stack}: it is taken over. ` +
