@@ -124,7 +124,7 @@ export class PulumiCli implements DeploymentEngine {
     async resources(request: Pick<DeploymentRequest, "project" | "stack">): Promise<StateResource[]> {
         const selected = await this.run(request, ["stack", "select"]);
         // Nothing else may pass for a stack that was never deployed: what it has would then be nobody's.
-        if (selected.exitCode !== 0 && /no stack named/i.test(selected.stderr)) {
+        if (selected.exitCode !== 0 && /no stack\b/i.test(selected.stderr)) {
             return [];
         }
         if (selected.exitCode !== 0) {

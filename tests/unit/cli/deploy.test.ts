@@ -385,7 +385,11 @@ describe("drift", () => {
         expect(JSON.parse(stdout)).toMatchObject({
             clean: false,
             changes: { delete: 1 },
-            differences: [{ operation: "update" }, { operation: "delete" }],
+            differences: [
+                { what: "redis-container", property: "memory", operation: "update" },
+                { what: "redis-container", property: "envs", operation: "update" },
+                { what: "old-volume", property: "resource", operation: "delete" },
+            ],
         });
     });
 });

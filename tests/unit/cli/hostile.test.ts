@@ -269,7 +269,7 @@ describe("a document of another shape ends in one sentence", () => {
         const { exitCode, stderr } = await box.carbon(["status"]);
         expect(exitCode).toBe(1);
         expect(stderr).toMatch(
-            /^error: The state file .*dev\.json (is|holds) .*, and there is no backup of it\. Type: \.\/carbon state forget .*$/,
+            /^! The state file .*dev\.json (is|holds) .*, and there is no backup of it\. Type: \.\/carbon state forget .*$/,
         );
     });
 });
