@@ -31,25 +31,25 @@ export interface Found {
 
 /** Looks at what Docker has of a stack. */
 export async function look(stack: string, { images }: Expected): Promise<Found> {
-    const [containers, networks, volumes, owners, states] = await Promise.all([
+    const [containers, networks, volumes, users, states] = await Promise.all([
         everyContainer(),
         findNetworks(stack),
         docker("volume", "ls", "--quiet").then(lines),
         findOwners(stack),
         Promise.all(images.map(imageState)),
     ]);
+    const ofContainers = containers
+        .filter(({ Config }) => Config.Labels[stackLabel] === stack)
+        .flatMap(({ Config }) => Config.Labels[userLabel] ?? []);
+    const owners = [...new Set([...users, ...ofContainers])];
     return { containers, networks, volumes, owners, images: new Map(states) };
 }
 
 async function findOwners(stack: string): Promise<string[]> {
-    const args = ["--filter", `label=${stackLabel}=${stack}`, "--format", `{{.Label "${userLabel}"}}`];
-    const kinds = [
-        ["ps", "--all"],
-        ["volume", "ls"],
-        ["network", "ls"],
-    ];
-    const texts = await Promise.all(kinds.map((kind) => docker(...kind, ...args)));
-    return [...new Set(texts.flatMap(lines))];
+    const format = `user={{.Label "${userLabel}"}}`;
+    const args = ["--filter", `label=${stackLabel}=${stack}`, "--format", format];
+    const texts = await Promise.all(["volume", "network"].map((kind) => docker(kind, "ls", ...args)));
+    return texts.flatMap(lines).flatMap((line) => /^user=(.+)$/.exec(line)?.[1] ?? []);
 }
 
 async function findNetworks(stack: string): Promise<FoundNetwork[]> {

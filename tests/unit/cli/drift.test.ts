@@ -341,12 +341,8 @@ describe("a stack of which this clone has no state", () => {
     const removal: Rule[] = [{ match: "^stop id-of-redis$" }, { match: "^rm --force id-of-redis$" }];
     const run = async (user: string, args: string[], state: Rule[] = [nothing]) => {
         const box = sandbox();
-        const owner: Rule = {
-            match: '^ps --all --filter label=.*{{.Label "carbon.user"}}',
-            stdout: `${user}\n`,
-        };
-        const none: Rule = { match: "^volume ls --filter", stdout: "" };
-        const rules = [owner, none, volumes, ...running(container("redis")), ...removal];
+        const owner: Rule = { match: "^volume ls --filter", stdout: `user=${user}\nuser=\n` };
+        const rules = [owner, volumes, ...running(container("redis")), ...removal];
         box.install("docker", [...rules, { match: "^volume rm " }, ...healthyDocker]);
         box.install("pulumi", [...state, ...obedientPulumi]);
         return { ...(await box.carbon([...args, "--yes"])), docker: box.commands("docker") };
