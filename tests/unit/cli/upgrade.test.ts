@@ -259,7 +259,7 @@ describe("carbon rollback", () => {
             `  carbon:portOffset: 21400`,
             "  carbon:toolsets: [databases]",
             "  carbon:compute: false",
-            "encryptionsalt: v1:abc",
+            "secretsprovider: passphrase",
             "",
         ].join("\n");
         writeFileSync(stackFile(box), text);
