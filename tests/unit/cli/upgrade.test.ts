@@ -269,12 +269,12 @@ describe("carbon rollback", () => {
         expect(JSON.parse(stdout).images.base).toContain(older);
         expect(readFileSync(stackFile(box), "utf8")).toBe(
             text.replace(
-                "encryptionsalt",
+                "secretsprovider",
                 [
                     "  # The images that a rollback put back; `./carbon up --new-images` tries the new ones.",
                     "  carbon:heldImages:",
                     `    base: ${older}@sha256:${"1".repeat(64)}`,
-                    "encryptionsalt",
+                    "secretsprovider",
                 ].join("\n"),
             ),
         );
