@@ -421,7 +421,7 @@ describe("carbon restore", () => {
         const { box, file, withPassphrase } = project();
         await madeBackup(file, {});
         box.install("docker", [
-            { match: "^volume ls --filter", stdout: "somebody\n" },
+            { match: "^volume ls --filter", stdout: "user=somebody\n" },
             ...withVolumes(little),
         ]);
         const args = ["restore", file, "--only", "home", "--yes", ...withPassphrase];
