@@ -1,8 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { writeWhole } from "@carbon/engine";
-import { type Document, isMap, isScalar, parseDocument } from "yaml";
-import { UserError } from "./errors";
+import { editStackFile } from "@carbon/engine";
+import { type Document, isMap, isScalar } from "yaml";
 import type { Project } from "./project";
 
 const key = "carbon:heldImages";
@@ -13,14 +10,14 @@ const comment = " The images that a rollback put back; `./carbon up --new-images
  * of the file stays as it is, its comments and their order included.
  *
  * @param images Reference by name, as the setting `heldImages` has them.
- * @throws UserError when the file is not YAML.
+ * @throws EngineError when the file is not YAML.
  */
 export async function holdImages(
     project: Project,
     stack: string,
     images: Record<string, string>,
 ): Promise<void> {
-    await edit(project, stack, (document) => {
+    await editStackFile(project.dir, stack, (document) => {
         forget(document);
         if (!isMap(document.get("config"))) {
             document.set("config", document.createNode({}));
@@ -41,10 +38,10 @@ export async function holdImages(
  * Takes them out again.
  *
  * @returns whether there were any.
- * @throws UserError when the file is not YAML.
+ * @throws EngineError when the file is not YAML.
  */
 export function releaseImages(project: Project, stack: string): Promise<boolean> {
-    return edit(project, stack, forget);
+    return editStackFile(project.dir, stack, forget);
 }
 
 function nameOf(node: unknown): unknown {
@@ -53,24 +50,4 @@ function nameOf(node: unknown): unknown {
 
 function forget(document: Document): boolean {
     return [key, "heldImages"].map((name) => document.deleteIn(["config", name])).some(Boolean);
-}
-
-/** Writes the file again where `change` says that it has changed something; as it is, or not at all. */
-async function edit(
-    project: Project,
-    stack: string,
-    change: (document: Document) => boolean,
-): Promise<boolean> {
-    const file = join(project.dir, `Pulumi.${stack}.yaml`);
-    const document = parseDocument(existsSync(file) ? readFileSync(file, "utf8") : "");
-    const [error] = document.errors;
-    if (error) {
-        throw new UserError(`${file} is not YAML: ${error.message.split("\n")[0]}`);
-    }
-    const changed = change(document as Document);
-    if (changed) {
-        // Lines stay as long as they are.
-        await writeWhole(file, document.toString({ lineWidth: 0, flowCollectionPadding: false }));
-    }
-    return changed;
 }

@@ -30,6 +30,7 @@ export {
 export { printable, unprintable } from "./printable";
 export { readStackFile } from "./pulumi-files";
 export { type ProcessResult, runProcess } from "./run-process";
+export { editStackFile } from "./stack-file";
 export { closedKeys, forgetSalt } from "./stack-file-salt";
 export { backupPath, checkpointPath } from "./state";
 export {
@@ -41,4 +42,5 @@ export {
     openedStackFile,
     sealStackFile,
 } from "./transfer";
+export { nameOf as resourceName } from "./urn";
 export { draftOf, writeWhole } from "./write-whole";

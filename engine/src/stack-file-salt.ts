@@ -1,10 +1,7 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { parseDocument } from "yaml";
 import { Crypter } from "./crypto";
 import type { StackLocation } from "./open-stack";
 import { readStackFile } from "./pulumi-files";
-import { writeWhole } from "./write-whole";
+import { editStackFile } from "./stack-file";
 
 type StackFileLocation = Pick<StackLocation, "projectDir" | "stack" | "passphrase">;
 
@@ -33,8 +30,5 @@ export async function closedKeys({
 
 /** Takes the salt out of a stack's file. Only where no value needs it. */
 export async function forgetSalt({ projectDir, stack }: StackFileLocation): Promise<void> {
-    const file = join(projectDir, `Pulumi.${stack}.yaml`);
-    const document = parseDocument(readFileSync(file, "utf8"));
-    document.delete("encryptionsalt");
-    await writeWhole(file, document.toString({ lineWidth: 0 }));
+    await editStackFile(projectDir, stack, (document) => document.delete("encryptionsalt"));
 }

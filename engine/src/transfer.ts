@@ -7,6 +7,7 @@ import { EngineError } from "./engine-error";
 import { openStack, type StackLocation } from "./open-stack";
 import { readProject, readStackFile } from "./pulumi-files";
 import { mapping } from "./read-document";
+import { stackFileFormat } from "./stack-file";
 import type { ResourceState } from "./state";
 import { makeUrn, nameOf, PROVIDER_PREFIX, packageOf, providerUrn, STACK_TYPE } from "./urn";
 import { fromJson, type Json, type Props, toJson } from "./values";
@@ -256,5 +257,5 @@ function rewritten(text: string, salt: string | undefined, change: (value: strin
     } else {
         document.set("encryptionsalt", salt);
     }
-    return document.toString({ lineWidth: 0 });
+    return document.toString(stackFileFormat);
 }
