@@ -1,44 +1,29 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { makeClone } from "./clone";
+import { Stack } from "./stack";
 
-const project = path.resolve(__dirname, "../..");
-const stack = "t-rollback";
-
+const name = "t-rollback";
 /** A copy of the clone, whose sources a test may change as a newer version does. */
-const clone = mkdtempSync(path.join(tmpdir(), "carbon-rollback-"));
-
-interface Result {
-    exitCode: number;
-    said: string;
-    // biome-ignore lint/suspicious/noExplicitAny: each command has a document of its own
-    json: any;
-}
-
-async function carbon(...command: string[]): Promise<Result> {
-    const args = [path.join(clone, "cli/carbon.js"), ...command, "--stack", stack, "--json", "--yes"];
-    const { exitCode, stdout, stderr } = await execa("node", args, {
-        cwd: clone,
-        env: { CARBON_PROJECT_DIR: clone },
-        reject: false,
-        stdin: "ignore",
-    });
-    return { exitCode: exitCode ?? -1, said: stderr, json: stdout ? JSON.parse(stdout) : undefined };
-}
+let clone: string;
+let stack: Stack;
+let stackFile: string;
 
 /** Image of each of the stack's containers, by name. */
 async function images(): Promise<Record<string, string>> {
-    const filter = `label=carbon.stack=${stack}`;
+    const filter = `label=carbon.stack=${name}`;
     const { stdout } = await execa("docker", ["ps", "--filter", filter, "--format", "{{.Names}} {{.Image}}"]);
     return Object.fromEntries(stdout.split("\n").map((line) => line.split(" ")));
 }
 
 async function rows(): Promise<string> {
-    const command = "psql --no-psqlrc --tuples-only --no-align --command 'select x from kept'";
-    const workspace = `carbon-${stack}-workspace`;
-    return (await execa("docker", ["exec", "--user", "carbon", workspace, "bash", "-lc", command])).stdout;
+    const { output } = await stack.shell(
+        "psql --no-psqlrc --tuples-only --no-align --command 'select x from kept'",
+    );
+    return output.trim();
 }
 
 /** Changes what the check in the image does: another content, and so another image. */
@@ -47,16 +32,11 @@ function changeCheck(change: (source: string) => string): void {
     writeFileSync(file, change(readFileSync(file, "utf8")));
 }
 
-const stackFile = path.join(clone, `Pulumi.${stack}.yaml`);
-
 beforeAll(async () => {
-    const { stdout } = await execa("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
-        cwd: project,
-    });
-    for (const file of stdout.split("\n")) {
-        cpSync(path.join(project, file), path.join(clone, file), { recursive: true });
-    }
-    symlinkSync(path.join(project, "node_modules"), path.join(clone, "node_modules"));
+    clone = await makeClone("carbon-t-rollback-clone");
+    stack = new Stack(name, {}, clone);
+    stackFile = path.join(clone, `Pulumi.${name}.yaml`);
+    // As its user wrote it, with comments.
     writeFileSync(
         stackFile,
         [
@@ -66,15 +46,14 @@ beforeAll(async () => {
             "  carbon:compute: false",
             "  carbon:portOffset: 16000",
             "  carbon:appPorts: []",
-            `  carbon:workspaceDir: ${path.join(tmpdir(), `carbon-${stack}`)}`,
+            `  carbon:workspaceDir: ${path.join(tmpdir(), `carbon-${name}`)}`,
             "",
         ].join("\n"),
     );
 });
 
 afterAll(async () => {
-    await carbon("down", "--volumes", "--images");
-    rmSync(path.join(tmpdir(), `carbon-${stack}`), { recursive: true, force: true });
+    await stack.remove();
     rmSync(clone, { recursive: true, force: true });
 });
 
@@ -83,7 +62,7 @@ describe("an upgrade", () => {
     let good: Record<string, string> = {};
 
     it("that fails goes back with --rollback: the images of before, and the data", async () => {
-        const up = await carbon("up");
+        const up = await stack.carbon(["up"]);
         expect(up.exitCode, up.said).toBe(0);
         expect(up.json.verification.checks).toEqual(
             expect.arrayContaining([
@@ -92,29 +71,22 @@ describe("an upgrade", () => {
             ]),
         );
         before = await images();
-        const table =
-            "psql --no-psqlrc --command 'create table kept (x int)' --command 'insert into kept values (42)'";
-        await execa("docker", [
-            "exec",
-            "--user",
-            "carbon",
-            `carbon-${stack}-workspace`,
-            "bash",
-            "-lc",
-            table,
-        ]);
+        const made = await stack.shell(
+            "psql --no-psqlrc --command 'create table kept (x int)' --command 'insert into kept values (42)'",
+        );
+        expect(made.exitCode, made.output).toBe(0);
 
         changeCheck((source) => source.replace('startswith("SSH-2.0-")', 'startswith("SSH-9.0-")'));
-        const failed = await carbon("up", "--rollback");
+        const failed = await stack.carbon(["up", "--rollback"]);
         expect(failed.exitCode).toBe(1);
         expect(failed.json.error).toContain("The images of before are back");
         expect(await images()).toEqual(before);
         expect(await rows()).toBe("42");
-        const status = await carbon("status");
+        const status = await stack.carbon(["status"]);
         expect(status.json.healthy).toBe(true);
         const held = readFileSync(stackFile, "utf8");
         expect(held).toMatch(/^# Mine\.\n.*toolsets: \[databases\] # slim\n.*carbon:heldImages:\n/s);
-        const again = await carbon("up");
+        const again = await stack.carbon(["up"]);
         expect(again.exitCode, again.said).toBe(0);
         expect(again.said).toContain("./carbon up --new-images");
         expect(await images()).toEqual(before);
@@ -122,17 +94,17 @@ describe("an upgrade", () => {
 
     it("that ends well can be gone back on later", async () => {
         changeCheck((source) => `${source.replace("SSH-9.0-", "SSH-2.0-")}\n# A newer version.\n`);
-        const up = await carbon("up", "--new-images");
+        const up = await stack.carbon(["up", "--new-images"]);
         expect(up.exitCode, up.said).toBe(0);
         good = await images();
         expect(good).not.toEqual(before);
         expect(readFileSync(stackFile, "utf8")).not.toContain("heldImages");
 
-        const back = await carbon("rollback");
+        const back = await stack.carbon(["rollback"]);
         expect(back.exitCode, back.said).toBe(0);
         expect(await images()).toEqual(before);
         expect(await rows()).toBe("42");
-        expect((await carbon("drift")).exitCode).toBe(0);
-        expect((await carbon("status")).json.healthy).toBe(true);
+        expect((await stack.carbon(["drift"])).exitCode).toBe(0);
+        expect((await stack.carbon(["status"])).json.healthy).toBe(true);
     });
 });
