@@ -6,7 +6,7 @@ import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, unshared } from "../deployedImages";
 import { docker, hasImage, lines, nameOf, stackContainers, stackLabel, stackVolumes } from "../docker";
 import { findDrift } from "../drift";
-import { askForOwner } from "../drift/heal";
+import { askForOwner } from "../drift/others";
 import { forgetGenerations, generationTags } from "../generations";
 import { forgetKnownHosts } from "../knownHosts";
 import { forgetLogin } from "../login";

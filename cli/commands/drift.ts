@@ -1,3 +1,4 @@
+import { resourceName } from "@carbon/engine";
 import type { Command } from "commander";
 import pc from "picocolors";
 import { containerName } from "../../catalogue/names";
@@ -63,7 +64,7 @@ const drift: Handler<unknown> = async (session) => {
 
 /** What an engine would do, by the name that the program gives a resource. */
 function rowsOf({ urn, operation, properties }: ResourceDifference): Row[] {
-    const what = urn.split("::").slice(3).join("::") || urn;
+    const what = resourceName(urn) || urn;
     const whole = { name: "resource", expected: "as deployed", found: `up would ${operation} it` };
     return (properties.length > 0 ? properties : [whole]).map(({ name, expected, found }) => ({
         ...{ what, property: name, expected, found, urn, operation },

@@ -22,7 +22,7 @@ import { serviceOfVolume } from "../backup/volumes";
 import { confirm, ensureAnswerable } from "../confirm";
 import { stackContainers } from "../docker";
 import { findDrift } from "../drift";
-import { askForOthers, type Permissions } from "../drift/heal";
+import { askForOthers, type Permissions } from "../drift/others";
 import { exitCodes, messageOf, UserError } from "../errors";
 import { formatDuration } from "../output";
 import { permissionOptions } from "../permissionOptions";

@@ -2,7 +2,7 @@ import { catalogueName, everyService } from "../../catalogue";
 import { networkName } from "../../catalogue/names";
 import { type ContainerDetails, nameOf, serviceLabel, stackLabel } from "../docker";
 import type { ContainerLimits } from "../documents";
-import { lastError } from "../health";
+import { lastError, serviceOf } from "../health";
 import { formatAge } from "../output";
 import type { Difference } from "./difference";
 import type { Expected } from "./expected";
@@ -156,7 +156,7 @@ function unknownContainers(stack: string, { containers }: Expected, found: Found
         .filter((one) => isOf(stack, one) && !known.includes(one.Id))
         .map((one) => ({
             kind: "unknown-container" as const,
-            what: one.Config.Labels[serviceLabel] ?? nameOf(one),
+            what: serviceOf(one),
             property: "container",
             expected: "known to this clone",
             found: `${nameOf(one)}, made ${age(one.Created)}, is not`,

@@ -1,3 +1,4 @@
+import { resourceName } from "@carbon/engine";
 import { z } from "zod";
 import type { StateResource } from "../engines/types";
 
@@ -43,7 +44,7 @@ export function expectedOf(resources: readonly StateResource[]): Expected {
             .filter((one) => one.type === type)
             .flatMap(({ id = "", urn, inputs }) => {
                 const parsed = schema.safeParse(inputs);
-                const resource = urn.split("::").slice(3).join("::");
+                const resource = resourceName(urn);
                 return parsed.success
                     ? [{ ...(parsed.data as object), id, resource } as Recorded<Schema>]
                     : [];

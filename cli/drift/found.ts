@@ -1,6 +1,6 @@
 import { contentLabel } from "../../catalogue/images";
 import { networkName } from "../../catalogue/names";
-import { type ContainerDetails, docker, everyContainer, lines, stackLabel, userLabel } from "../docker";
+import { type ContainerDetails, docker, everyContainer, lines, stackLabel } from "../docker";
 import { networks as networksSchema, parseDocument } from "../documents";
 import { run } from "../process";
 import type { Expected } from "./expected";
@@ -23,33 +23,19 @@ export interface Found {
     networks: FoundNetwork[];
     /** Names of all volumes. */
     volumes: string[];
-    /** Users who have made containers, networks and volumes of the stack, as their labels say. */
-    owners: string[];
     /** Of each image of {@link Expected}, by tag; absent where Docker does not say. */
     images: Map<string, "there" | "moved" | "missing">;
 }
 
 /** Looks at what Docker has of a stack. */
 export async function look(stack: string, { images }: Expected): Promise<Found> {
-    const [containers, networks, volumes, users, states] = await Promise.all([
+    const [containers, networks, volumes, states] = await Promise.all([
         everyContainer(),
         findNetworks(stack),
         docker("volume", "ls", "--quiet").then(lines),
-        findOwners(stack),
         Promise.all(images.map(imageState)),
     ]);
-    const ofContainers = containers
-        .filter(({ Config }) => Config.Labels[stackLabel] === stack)
-        .flatMap(({ Config }) => Config.Labels[userLabel] ?? []);
-    const owners = [...new Set([...users, ...ofContainers])];
-    return { containers, networks, volumes, owners, images: new Map(states) };
-}
-
-async function findOwners(stack: string): Promise<string[]> {
-    const format = `user={{.Label "${userLabel}"}}`;
-    const args = ["--filter", `label=${stackLabel}=${stack}`, "--format", format];
-    const texts = await Promise.all(["volume", "network"].map((kind) => docker(kind, "ls", ...args)));
-    return texts.flatMap(lines).flatMap((line) => /^user=(.+)$/.exec(line)?.[1] ?? []);
+    return { containers, networks, volumes, images: new Map(states) };
 }
 
 async function findNetworks(stack: string): Promise<FoundNetwork[]> {
@@ -80,18 +66,14 @@ async function imageState({
     labels,
 }: Expected["images"][number]): Promise<[string, "there" | "moved" | "missing"]> {
     const [tag = ""] = tags;
-    const filter = `label=${contentLabel}=${labels[contentLabel] ?? ""}`;
-    const [same, any] = await Promise.all(
-        [["--filter", filter], []].map((args) =>
-            run("docker", ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", ...args]),
-        ),
-    );
     // Docker lists images of Docker Hub by their short names.
     const short = (name: string) => name.replace(/^docker\.io\//, "");
-    const lists = (result: typeof same) =>
-        lines(result?.stdout ?? "")
-            .map(short)
-            .includes(short(tag));
+    const lists = async (...filters: string[]): Promise<boolean | undefined> => {
+        const args = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", ...filters];
+        const { exitCode, stdout } = await run("docker", args);
+        return exitCode === 0 ? lines(stdout).map(short).includes(short(tag)) : undefined;
+    };
+    const isSame = await lists("--filter", `label=${contentLabel}=${labels[contentLabel] ?? ""}`);
     // Where Docker does not say, nothing is known to be wrong.
-    return [tag, same?.exitCode !== 0 || lists(same) ? "there" : lists(any) ? "moved" : "missing"];
+    return [tag, isSame !== false ? "there" : (await lists()) ? "moved" : "missing"];
 }

@@ -1,108 +1,14 @@
 import { catalogueName, everyService } from "../../catalogue";
 import { contentLabel, type ImageBuild, suiteImages } from "../../catalogue/images";
-import { thisMachine } from "../../settings/machine";
 import type { Settings } from "../../settings/parse";
 import { buildImages } from "../buildImages";
-import { confirm } from "../confirm";
-import { docker, lines, stackContainers, stackVolumes } from "../docker";
-import { messageOf, UserError } from "../errors";
+import { docker, lines, stackContainers } from "../docker";
+import { messageOf } from "../errors";
 import { ensureHealthy } from "../health";
 import { stopStack } from "../lifecycle";
-import { plural } from "../output";
 import { run } from "../process";
 import type { Session } from "../session";
-import { backups } from "../stackState";
 import { type Difference, ofKind } from "./difference";
-import type { Drift } from "./index";
-
-/** What may be taken away for the stack's sake, beyond what is its own. */
-export interface Permissions {
-    /** What has the stack's name and is not the stack's. */
-    replaceForeign: boolean;
-    /** What another user has made. */
-    takeOver: boolean;
-}
-
-/**
- * Refuses, or asks about, what stands in the stack's way and is not its own: things with its name that somebody made by
- * hand, and a stack of this name that another user has made. Says so where a stack is taken over.
- *
- * @param command What the user types, to be named with the option that allows it.
- * @throws UserError naming each with its age and what it is made from; Declined.
- */
-export async function askForOthers(
-    session: Session,
-    drift: Drift,
-    permissions: Permissions,
-    command = "up",
-): Promise<void> {
-    const foreign = ofKind(drift.differences, "foreign-container", "foreign-network");
-    if (foreign.length > 0 && !permissions.replaceForeign) {
-        const list = foreign.map(({ what, found }) => `  ${what}: ${found}`).join("\n");
-        const problem = `What is not the stack's stands in its way:\n${list}\n`;
-        await allow(session, problem, "Remove them?", `${command} --replace-foreign`, "removes them");
-    }
-    if (!(await isTakenOver(session, drift))) {
-        return;
-    }
-    await askForOwner(session, drift, `${command} --take-over`, permissions.takeOver);
-    const volumes = await stackVolumes(session.stack);
-    session.output.note(
-        `This clone has no state of what Docker has of the stack ${session.stack}: it is taken over. ` +
-            `Its data stay (${plural(volumes.length, "volume")}); containers${drift.isKnown ? "" : " and passwords"} are made anew.`,
-    );
-    const [backup] = drift.isKnown ? [] : backups(session);
-    if (backup) {
-        session.output.warn(
-            `A backup of the state of ${backup.time} is there: \`./carbon state restore${session.stackFlag()}\` before the next \`up\` brings the passwords of that time back.`,
-        );
-    }
-}
-
-/** Whether Docker has parts of the stack that this clone's state does not know. */
-async function isTakenOver({ stack }: Session, { differences, isKnown }: Drift): Promise<boolean> {
-    const unknown = ofKind(differences, "unknown-container", "unknown-network");
-    return unknown.length > 0 || (!isKnown && (await stackVolumes(stack)).length > 0);
-}
-
-/**
- * Asks before what another user has made is touched, where this clone's state does not know it. What an older version made
- * does not say whose it is.
- *
- * @param command What to type to do it all the same.
- * @param isAllowed Whether the command line allows it.
- * @throws UserError naming the user; Declined.
- */
-export async function askForOwner(
-    session: Session,
-    drift: Drift,
-    command: string,
-    isAllowed: boolean,
-): Promise<void> {
-    const { user } = thisMachine(session.project.dir);
-    const others = drift.owners.filter((owner) => owner !== user);
-    if (others.length > 0 && !isAllowed && (await isTakenOver(session, drift))) {
-        const problem = `There is a stack ${session.stack} already, which the user ${others.join(", ")} has made, and this clone has no state of it.\n`;
-        await allow(session, problem, "Go on with it, and its data?", command, "does it all the same");
-    }
-}
-
-/** Asks where somebody is there to be asked; `--yes` is no answer to this. */
-async function allow(
-    session: Session,
-    problem: string,
-    question: string,
-    command: string,
-    does: string,
-): Promise<void> {
-    if (!session.interactive || session.options.yes) {
-        throw new UserError(
-            `${problem}Nothing was changed. ./carbon ${command}${session.stackFlag()} ${does}.`,
-        );
-    }
-    session.output.note(problem.trimEnd());
-    await confirm(session, question);
-}
 
 /**
  * Mends what no engine does: takes away what stands in the way, leaves networks that were joined, sets limits of
@@ -115,6 +21,9 @@ export async function heal(
     settings: Settings,
     differences: readonly Difference[],
 ): Promise<string[]> {
+    if (differences.length === 0) {
+        return [];
+    }
     await removeContainers(session, differences);
     for (const { id = "", what } of ofKind(differences, "foreign-network", "unknown-network")) {
         session.output.note(`Removing the ${what}`);
@@ -180,16 +89,19 @@ async function rebuildImages(
 /** @returns those that a restart does not cure. */
 async function restartIll(session: Session, differences: readonly Difference[]): Promise<Difference[]> {
     const ill = ofKind(differences, "unhealthy");
-    const cured = await Promise.all(
-        ill.map(async ({ id = "", what }) => {
+    const restarts = await Promise.all(
+        ill.map(({ id = "", what }) => {
             session.output.note(`Starting ${what} anew, as it is not healthy`);
-            return (await run("docker", ["restart", id])).exitCode === 0;
+            return run("docker", ["restart", id]);
         }),
     );
-    const restarted = ill.filter((_, index) => cured[index]);
-    const containers = await stackContainers(session.stack);
-    const incurable = ill.filter((_, index) => !cured[index]);
-    for (const one of restarted) {
+    const containers = ill.length > 0 ? await stackContainers(session.stack) : [];
+    const incurable: Difference[] = [];
+    for (const [index, one] of ill.entries()) {
+        if (restarts[index]?.exitCode !== 0) {
+            incurable.push(one);
+            continue;
+        }
         try {
             await ensureHealthy(
                 session,

@@ -1,3 +1,5 @@
+import { everyVolume } from "../../catalogue";
+import { volumeName } from "../../catalogue/names";
 import type { DeploymentEngine } from "../engines/types";
 import type { Session } from "../session";
 import { compare } from "./compare";
@@ -12,8 +14,8 @@ export interface Drift {
     isKnown: boolean;
     /** Ids of the containers that the state has. */
     containers: string[];
-    /** Users who have made what the stack has in Docker, as far as labels say. */
-    owners: string[];
+    /** Those of the stack's volumes that Docker has, by their names. */
+    volumes: string[];
 }
 
 /**
@@ -27,6 +29,8 @@ export async function findDrift(session: Session, engine: DeploymentEngine): Pro
         differences: compare(session.stack, expected, found),
         isKnown: expected.isKnown,
         containers: expected.containers.map(({ id }) => id),
-        owners: found.owners,
+        volumes: everyVolume
+            .map(({ name }) => volumeName(session.stack, name))
+            .filter((name) => found.volumes.includes(name)),
     };
 }

@@ -13,6 +13,7 @@ import {
     up,
 } from "@carbon/engine";
 import { readPassphrase } from "../project";
+import { asText } from "./asText";
 import {
     type DeploymentEngine,
     type DeploymentRequest,
@@ -94,6 +95,7 @@ function collectDifferences(differences: ResourceDifference[], display: Display)
         show(event) {
             if (event.kind === "planned") {
                 const { subject, operation, changes } = event;
+                // Secrets and what is not known yet are JSON as their names in brackets.
                 const properties = changes.map(({ path, old, new: now }) => ({
                     name: formatPath(path),
                     expected: asText(now),
@@ -105,9 +107,4 @@ function collectDifferences(differences: ResourceDifference[], display: Display)
             }
         },
     };
-}
-
-/** A value in a table. Secrets and what is not known yet are JSON as their names in brackets. */
-function asText(value: unknown): string {
-    return typeof value === "string" ? value : (JSON.stringify(value) ?? "-");
 }

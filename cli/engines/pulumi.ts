@@ -6,6 +6,7 @@ import { parseDocument } from "../documents";
 import { UserError } from "../errors";
 import { run, runInteractively } from "../process";
 import { type Project, passphraseEnv } from "../project";
+import { asText } from "./asText";
 import {
     type Changes,
     type DeploymentEngine,
@@ -260,14 +261,13 @@ function propertiesOf({
             .find((found) => found !== undefined);
     return [...new Set(names)].map((name) => ({
         name,
-        expected: asText(value(newState, name, ["inputs"])),
-        found: asText(value(oldState, name, ["outputs", "inputs"])),
+        expected: unlessSecret(asText(value(newState, name, ["inputs"]))),
+        found: unlessSecret(asText(value(oldState, name, ["outputs", "inputs"]))),
     }));
 }
 
-/** As a table shows it. Pulumi writes a secret as an object that begins with this key. */
-function asText(value: unknown): string {
-    const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "-");
+/** Pulumi writes a secret as an object that begins with this key. */
+function unlessSecret(text: string): string {
     return text.includes("4dabf18193072939515e22adb298388d") ? "[secret]" : text;
 }
 

@@ -83,7 +83,6 @@ function found(changes: Partial<Found> = {}): Found {
         containers: [redis()],
         networks: [network],
         volumes: ["carbon-dev-redis"],
-        owners: ["ada"],
         images: new Map([[tag, "there"]]),
         ...changes,
     };
