@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, relative } from "node:path";
 import { z } from "zod";
-import { suiteImages } from "../catalogue/images";
+import { contentLabel, suiteImages } from "../catalogue/images";
 import { deployedImages, unshared } from "./deployedImages";
 import { docker, helperLabel, lines } from "./docker";
 import { parseDocument } from "./documents";
@@ -86,7 +86,7 @@ async function oldImages(session: Session, previous: boolean): Promise<Leftover[
         "ls",
         "--no-trunc",
         "--filter",
-        "label=carbon.content",
+        `label=${contentLabel}`,
         "--format",
         "{{json .}}",
     );

@@ -38,6 +38,7 @@ export async function removeHelpers(stack: string): Promise<void> {
         }
     }
 }
+
 /** Characters that are kept of what a program complains of. */
 const longestComplaint = 4_000;
 

@@ -6,7 +6,7 @@ import type { Source } from "./archive";
 import { Stream, stagingExcludes } from "./helper";
 import type { Part } from "./manifest";
 import { pauseContainers } from "./pause";
-import { reading, runningContainer, type StackVolume, toPause } from "./volumes";
+import { mayWrite, reading, runningContainer, type StackVolume, toPause } from "./volumes";
 
 // Each of these writes a tar of what the service's volume holds when it starts again, compressed. Several tars may follow
 // one another in it (tar's --ignore-zeros).
@@ -169,8 +169,9 @@ export function ensureStill(
         return;
     }
     const gone = paused.filter(({ Id }) => !now.some((one) => one.Id === Id));
-    const moved = now.filter(({ Id, State, Mounts }) => {
-        if (!Mounts.some(({ Name, RW }) => Name === docker && RW)) {
+    const moved = now.filter((container) => {
+        const { Id, State } = container;
+        if (!mayWrite(container, docker)) {
             return false;
         }
         if (paused.some((one) => one.Id === Id)) {

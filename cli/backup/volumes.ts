@@ -42,8 +42,13 @@ export function describeVolume(
     containers: readonly ContainerDetails[],
 ): StackVolume {
     const docker = volumeName(stack, spec.name);
-    const writers = containers.filter(({ Mounts }) => Mounts.some(({ Name, RW }) => Name === docker && RW));
+    const writers = containers.filter((container) => mayWrite(container, docker));
     return { spec, docker, service: serviceOfVolume(spec.name), writers };
+}
+
+/** Whether a container may write to a volume, by Docker's name for it. */
+export function mayWrite({ Mounts }: ContainerDetails, volume: string): boolean {
+    return Mounts.some(({ Name, RW }) => Name === volume && RW);
 }
 
 /** The stack's container of a service, where it runs. */
