@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { asRoot, canInstall, install, succeeds } from "./packages";
+import { asRoot, canInstall, install } from "./packages";
 
 /** The platform that this machine is not, and QEMU's name for its processor. */
 const [platform, processor] = arch() === "arm64" ? ["linux/amd64", "x86_64"] : ["linux/arm64", "aarch64"];
@@ -34,10 +34,10 @@ function canEmulate(): boolean {
 }
 
 async function setUpEmulation(): Promise<void> {
-    if (!existsSync(registration)) {
-        // Debian 13 split the registrations off into a package of their own.
-        const isSplit = succeeds("apt-cache", "show", "qemu-user-binfmt");
-        await install(...(isSplit ? ["qemu-user", "qemu-user-binfmt"] : ["qemu-user-static"]));
+    // Debian 12's qemu-user-binfmt registers programs that need libraries of this machine, and without the flag;
+    // qemu-user-static takes its place. Debian 13 has the name for what its qemu-user became.
+    if (!existsSync(registration) || !/:[A-Z]*F[A-Z]*$/m.test(readFileSync(registration, "utf8"))) {
+        await install("qemu-user-static");
     }
     if (!existsSync(join(binfmt, "register"))) {
         await asRoot(["mount", "-t", "binfmt_misc", "binfmt_misc", binfmt]);
@@ -48,5 +48,8 @@ async function setUpEmulation(): Promise<void> {
     // An init would have done this from the same file.
     if (!existsSync(handler)) {
         await asRoot(["tee", join(binfmt, "register")], readFileSync(registration, "utf8"));
+    }
+    if (!canEmulate()) {
+        throw new Error(`${handler} is not there, or without the F flag, after qemu-user-static was installed.`);
     }
 }
