@@ -11,6 +11,7 @@ const isCi = process.env.CI === "true";
 /** Where no Docker Engine can be had: what needs one is only counted. */
 const onlyListed = process.env.CARBON_TEST_LIST === "1";
 const folder = mkdtempSync(join(tmpdir(), "carbon-suite-"));
+process.once("exit", () => rmSync(folder, { recursive: true }));
 const counts = join(folder, "counts");
 
 /**
@@ -180,7 +181,6 @@ function main(suite: string | undefined): number {
     for (const line of readNames()) {
         console.log(line);
     }
-    rmSync(folder, { recursive: true });
     console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
     return failed === 0 ? 0 : 1;
 }
