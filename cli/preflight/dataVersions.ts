@@ -8,7 +8,6 @@ import { UserError } from "../errors";
 import { readGenerations, recordedData, tagOf } from "../generations";
 import { run } from "../process";
 import { findProject } from "../project";
-import { stackFlag } from "../session";
 import { type Finding, failure, ok, warning } from "./finding";
 
 const title = "data";
@@ -79,13 +78,8 @@ export async function checkDataVersions(settings: Settings): Promise<Finding[]> 
     const held = settings.heldImages.base;
     const image = held ? await heldImage(held) : await localImage(settings);
     if (!image && held) {
-        return [
-            failure(
-                title,
-                `the versions of the data in the volumes cannot be compared: the image ${held} is not here`,
-                `Type: ./carbon up --new-images${stackFlag(stack)}`,
-            ),
-        ];
+        // Another image would not do, and that it is missing has been said (checkHeldImages).
+        return [];
     }
     if (!image) {
         return [

@@ -401,7 +401,10 @@ describe("data of another version", () => {
         box.install("pulumi", obedientPulumi);
         const { exitCode, stderr } = await box.carbon(["up", "--yes"]);
         expect(exitCode).toBe(1);
-        expect(stderr).toContain("the versions of the data in the volumes cannot be compared");
+        expect(stderr).toContain("1 problem to solve first");
+        expect(stderr).toContain(
+            `${heldImages.base}, which carbon:heldImages in Pulumi.dev.yaml names, is not here`,
+        );
         expect(box.commands("docker").some((command) => command.startsWith("run "))).toBe(false);
     });
 
