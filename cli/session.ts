@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { z } from "zod";
 import type { Settings } from "../settings/parse";
 import { stackContainers, stackVolumes } from "./docker";
@@ -7,7 +9,7 @@ import type { CheckedEngine, DeploymentRequest } from "./engines/types";
 import { UserError } from "./errors";
 import type { CommonOptions } from "./options";
 import { Output } from "./output";
-import { findProject, type Project } from "./project";
+import { findProject, hasOwnBackend, type Project, statesFolder } from "./project";
 import { stackFlag } from "./stackFlag";
 import { readSettings } from "./stackSettings";
 
@@ -78,7 +80,8 @@ export class Session {
     async outputs(options: { showSecrets: boolean }): Promise<Record<string, unknown>> {
         const outputs = await (await this.engine()).outputs(this.request(), options);
         if (!outputs) {
-            throw new UserError(this.notDeployed());
+            const running = await stackContainers(this.stack).catch(() => []);
+            throw new UserError(running.length > 0 ? this.notKnown() : this.notDeployed());
         }
         return outputs;
     }
@@ -101,11 +104,21 @@ export class Session {
         return `The stack ${this.stack} is not deployed. Type: ./carbon up${this.stackFlag()}`;
     }
 
+    /** The same where Docker has it. */
+    private notKnown(): string {
+        return `This clone has no state of the stack ${this.stack}, which Docker has, and so none of its passwords. \`./carbon up${this.stackFlag()}\` takes it over, with its data and new passwords.`;
+    }
+
     /** The same where no container is there: whether it was taken down, which keeps data and passwords, or never was up. */
     async whyNothingRuns(): Promise<string> {
         const volumes = await stackVolumes(this.stack).catch(() => []);
+        // Another backend's state is not looked for.
+        const isLost =
+            hasOwnBackend(this.project, process.env) &&
+            !existsSync(join(statesFolder(this.project), `${this.stack}.json`));
+        const kept = isLost ? "its data are kept" : "its data and its passwords are kept";
         return volumes.length > 0
-            ? `The stack ${this.stack} is down; its data and its passwords are kept. Type: ./carbon up${this.stackFlag()}`
+            ? `The stack ${this.stack} is down; ${kept}. Type: ./carbon up${this.stackFlag()}`
             : this.notDeployed();
     }
 

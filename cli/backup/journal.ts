@@ -60,15 +60,23 @@ export function endRestoring(of: StackOf): void {
  * @throws UserError saying which restore it was, and what to type.
  */
 export function ensureNotRestoring(of: StackOf, replaced: readonly string[] = []): void {
+    const why = whyRestoring(of, replaced);
+    if (why) {
+        throw new UserError(why);
+    }
+}
+
+/** The same as a sentence, for a command that only tells; undefined where no restore was cut off. */
+export function whyRestoring(of: StackOf, replaced: readonly string[] = []): string | undefined {
     const note = readRestoring(of);
     if (!note || note.parts.every((part) => replaced.includes(part))) {
-        return;
+        return undefined;
     }
     const { file, parts, only, when } = note;
     const flags = `${only ? ` --only ${parts.join(" ")}` : ""}${stackFlag(of.stack)}`;
-    throw new UserError(
+    return (
         `A restore of ${file}, begun ${when}, did not come to its end, so that ${parts.join(", ")} may be of different days. ` +
-            `Type it again: ./carbon restore ${quoted(file)}${flags} (or give the data up: ./carbon down --volumes${stackFlag(of.stack)})`,
+        `Type it again: ./carbon restore ${quoted(file)}${flags} (or give the data up: ./carbon down --volumes${stackFlag(of.stack)})`
     );
 }
 

@@ -4,6 +4,7 @@ import { catalogueName, everyService, type PortSpec } from "../../catalogue";
 import { type ContainerDetails, stackContainers } from "../docker";
 import { serviceOf } from "../health";
 import { run } from "../process";
+import { stackFlag } from "../stackFlag";
 import { CheckFailed, type Outcome, type OutsideCheck, passed, skipped } from "./check";
 
 /** Seconds that a busy server has for its whole answer. */
@@ -35,7 +36,7 @@ export async function portChecks(stack: string): Promise<OutsideCheck[]> {
     return ports.map((port) => ({
         id: `port-${port.spec.name}`,
         expected: `${protocolOf(port).name} from this machine, at ${at(port)}`,
-        hint: `./carbon logs ${port.service}`,
+        hint: `./carbon logs ${port.service}${stackFlag(stack)}`,
         look: async () => (elsewhere ? skipped(elsewhere) : look(port)),
     }));
 }

@@ -63,7 +63,9 @@ const down: Handler<DownFlags> = async (session, flags) => {
     }
     const removed = [...leftovers, ...(flags.volumes ? volumes : []), ...images];
     const kept = flags.volumes ? [] : volumes;
-    const { same: _, ...different } = changes ?? {};
+    const { same: _, keep, ...gone } = changes ?? {};
+    // What the engine keeps is removed after it.
+    const different = flags.volumes ? gone : { ...gone, ...(keep && { keep }) };
     const done = hasChanges(different) ? `: ${describeChanges(different)}` : "";
     session.output.result(
         [

@@ -3,8 +3,10 @@ import type { Command } from "commander";
 import pc from "picocolors";
 import { containerName } from "../../catalogue/names";
 import { action, type Handler } from "../action";
+import { whyRestoring } from "../backup/journal";
+import { stackContainers } from "../docker";
 import { findDrift } from "../drift";
-import { type Difference, ofKind } from "../drift/difference";
+import { type Difference, describeLoss, ofKind } from "../drift/difference";
 import type { ResourceDifference } from "../engines/types";
 import { exitCodes } from "../errors";
 import { printableLine } from "../printable";
@@ -22,6 +24,9 @@ export function addDrift(program: Command): void {
 type Row = Pick<Difference, "what" | "property" | "expected" | "found"> &
     Partial<Pick<Difference, "kind"> & Pick<ResourceDifference, "urn" | "operation">>;
 
+/** Characters of a value in the table; the document has all of them. */
+const longestValue = 120;
+
 const drift: Handler<unknown> = async (session) => {
     const settings = session.settings();
     const engine = await session.announcedEngine();
@@ -35,8 +40,8 @@ const drift: Handler<unknown> = async (session) => {
         rows.map(({ what, property, expected, found }) => [
             what,
             property,
-            expected,
-            { text: found, colour: pc.red },
+            short(expected),
+            { text: short(found), colour: pc.red },
         ]),
         session.width,
     );
@@ -46,9 +51,16 @@ const drift: Handler<unknown> = async (session) => {
         stopped.length > 0
             ? `\n${pc.yellow("Stopped:")} ${stopped.map(printableLine).join(", ")}. \`./carbon start${session.stackFlag()}\` starts them as they are.`
             : "";
+    const lost = ofKind(own, "missing-volume").map(({ what }) => `\n${describeLoss(what, session)}`);
+    const unfinished = whyRestoring(session);
+    const advice = unfinished
+        ? `${pc.red("Drift:")} ${unfinished}`
+        : `${pc.red("Drift:")} \`./carbon up${flag}${session.stackFlag()}\` puts it right.${lost.join("")}${start}`;
+    const isDown = own.length === 0 && !clean && (await stackContainers(session.stack)).length === 0;
+    const differs = isDown ? await session.whyNothingRuns() : `\n${table}\n\n${advice}`;
     const text = clean
         ? `${pc.green("No drift:")} the stack ${session.stack} is what it was deployed as.`
-        : `\n${table}\n\n${pc.red("Drift:")} \`./carbon up${flag}${session.stackFlag()}\` puts it right.${start}`;
+        : differs;
     session.output.result(text, {
         stack: session.stack,
         engine: engine.name,
@@ -62,11 +74,16 @@ const drift: Handler<unknown> = async (session) => {
     return clean ? 0 : exitCodes.drift;
 };
 
-/** What an engine would do, by the name that the program gives a resource. */
+function short(value: string): string {
+    return value.length > longestValue ? `${value.slice(0, longestValue)}…` : value;
+}
+
+/** What an engine would do, by the name that the program gives a resource; of what is not there, all differs. */
 function rowsOf({ urn, operation, properties }: ResourceDifference): Row[] {
     const what = resourceName(urn) || urn;
     const whole = { name: "resource", expected: "as deployed", found: `up would ${operation} it` };
-    return (properties.length > 0 ? properties : [whole]).map(({ name, expected, found }) => ({
+    const isThere = properties.length > 0 && operation !== "create";
+    return (isThere ? properties : [whole]).map(({ name, expected, found }) => ({
         ...{ what, property: name, expected, found, urn, operation },
     }));
 }

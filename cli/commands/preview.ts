@@ -1,5 +1,7 @@
 import type { Command } from "commander";
 import { action, type Handler } from "../action";
+import { findDrift } from "../drift";
+import { describeTakeOver, isTakenOver } from "../drift/others";
 import { ensureNoneStopped } from "../lifecycle";
 
 interface PreviewFlags {
@@ -23,6 +25,10 @@ const preview: Handler<PreviewFlags> = async (session, { refresh, diff }) => {
         await ensureNoneStopped(session);
     }
     const engine = await session.announcedEngine();
+    const found = await findDrift(session, engine);
+    if (isTakenOver(found)) {
+        session.output.note(`With \`up\`: ${describeTakeOver(session, found)}`);
+    }
     const { changes } = await engine.preview(session.request(settings), { refresh, diff });
     session.output.result("This was only a preview; nothing was changed.", {
         stack: session.stack,

@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import { catalogueName, everyService } from "../../catalogue";
+import { networkName } from "../../catalogue/names";
 import { action, type Handler } from "../action";
-import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
+import { whyRestoring } from "../backup/journal";
+import { type ContainerDetails, nameOf, serviceLabel, stackContainers, stackLabel } from "../docker";
 import { exitCodes, messageOf } from "../errors";
 import { isWell, lastError } from "../health";
 import { serviceNames, stoppedOf } from "../lifecycle";
@@ -55,15 +57,21 @@ const status: Handler<unknown> = async (session) => {
     const missing = services.length > 0 ? missingServices(session, services) : [];
     const healthy = services.length > 0 && services.every(({ ok }) => ok) && missing.length === 0;
     const updated = whenUpdated(session);
+    const unfinished = whyRestoring(session);
+    const isOff = containers.some((container) => !joinsNetwork(container));
     const text =
         services.length === 0
             ? await session.whyNothingRuns()
             : [
                   statusTable(services, Date.now(), session.width),
-                  ...(stopped
+                  ...(unfinished ? [`\n${pc.red(unfinished)}`] : []),
+                  ...(stopped && !unfinished
                       ? [`\n${stopped}: ${pc.yellow("stopped")} (./carbon start${session.stackFlag()})`]
                       : []),
                   ...services.flatMap(describeTrouble),
+                  ...(isOff
+                      ? [`\n\`./carbon up${session.stackFlag()}\` joins it to its network again.`]
+                      : []),
                   ...services.filter(({ outOfMemory }) => outOfMemory).map(describeKill),
                   ...missing.map(
                       (name) => `\n${pc.red(name)} is not there. Type: ./carbon up${session.stackFlag()}`,
@@ -93,6 +101,7 @@ function whenUpdated(session: Session): string | undefined {
 
 function describe(container: ContainerDetails, memory: Memory | undefined): ServiceStatus {
     const { State, NetworkSettings, Config } = container;
+    const isReached = joinsNetwork(container);
     const running = State.Status === "running";
     const ports = Object.values(NetworkSettings.Ports).flatMap((bindings) => bindings ?? []);
     const health = State.Health?.Status;
@@ -106,9 +115,17 @@ function describe(container: ContainerDetails, memory: Memory | undefined): Serv
         ports: [...new Set(ports.map(({ HostPort }) => Number(HostPort)))].sort((one, other) => one - other),
         since: running ? State.StartedAt : State.FinishedAt,
         restarts: container.RestartCount ?? 0,
-        lastError: lastError(container),
-        ok: isWell(container),
+        lastError: isReached
+            ? lastError(container)
+            : "it left the stack's network, so that nothing reaches it",
+        ok: isWell(container) && isReached,
     };
+}
+
+/** A container that does not run keeps its networks, too. */
+function joinsNetwork({ NetworkSettings, Config }: ContainerDetails): boolean {
+    const { Networks } = NetworkSettings;
+    return !Networks || networkName(Config.Labels[stackLabel] ?? "") in Networks;
 }
 
 function byCatalogue(one: ServiceStatus, other: ServiceStatus): number {

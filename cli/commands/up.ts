@@ -9,6 +9,7 @@ import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, removeOutdated } from "../deployedImages";
 import { type StackOutputs, stackOutputs, type Verification, verificationOf } from "../documents";
 import { findDrift } from "../drift";
+import { describeLoss, ofKind } from "../drift/difference";
 import { heal } from "../drift/heal";
 import { askForOthers, type Permissions } from "../drift/others";
 import type { DeploymentEngine, DeploymentRequest, Outcome } from "../engines/types";
@@ -101,6 +102,9 @@ export async function bringUp(session: Session, options: UpOptions = {}): Promis
     }
     const drift = await findDrift(session, engine);
     await askForOthers(session, drift, permissions ?? { replaceForeign: false, takeOver: false });
+    for (const { what } of ofKind(drift.differences, "missing-volume")) {
+        session.output.warn(describeLoss(what, session));
+    }
     await ensureHost(session, settings);
     await startStopped(session, drift.containers);
     await askAfterPreview(session, engine, request, settings, passwords);

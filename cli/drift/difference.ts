@@ -1,3 +1,5 @@
+import type { Session } from "../session";
+
 /** Something of a stack that is not as it was deployed. */
 export interface Difference {
     kind: Kind;
@@ -43,6 +45,15 @@ export type Kind =
     | "missing-volume"
     | "missing-image"
     | "moved-image";
+
+/** What the loss of a volume means. @param what As {@link Difference} has it: `volume carbon-dev-redis`. */
+export function describeLoss(what: string, session: Session): string {
+    const part = what.split("-").at(-1);
+    return (
+        `The ${what} is gone with its data: \`up\` makes an empty one. ` +
+        `\`./carbon restore FILE --only ${part}${session.stackFlag()}\` then brings back what a backup has.`
+    );
+}
 
 /** Those of some kinds. */
 export function ofKind(differences: readonly Difference[], ...kinds: Kind[]): Difference[] {

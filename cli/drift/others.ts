@@ -39,10 +39,7 @@ export async function askForOthers(
         return;
     }
     await askForOwner(session, drift, `${command} --take-over`, permissions.takeOver);
-    session.output.note(
-        `This clone has no state of what Docker has of the stack ${session.stack}: it is taken over. ` +
-            `Its data stay (${plural(drift.volumes.length, "volume")}); containers${drift.isKnown ? "" : " and passwords"} are made anew.`,
-    );
+    session.output.note(describeTakeOver(session, drift));
     const [backup] = drift.isKnown ? [] : backups(session);
     if (backup) {
         session.output.warn(
@@ -51,8 +48,17 @@ export async function askForOthers(
     }
 }
 
+/** What becomes of parts of the stack that Docker has and this clone's state does not know. */
+export function describeTakeOver({ stack }: Session, { isKnown, volumes }: Drift): string {
+    const knows = isKnown ? "This clone's state is not that" : "This clone has no state";
+    return (
+        `${knows} of what Docker has of the stack ${stack}: it is taken over. ` +
+        `Its data stay (${plural(volumes.length, "volume")}); containers${isKnown ? "" : " and passwords"} are made anew.`
+    );
+}
+
 /** Whether Docker has parts of the stack that this clone's state does not know. */
-function isTakenOver({ differences, isKnown, volumes }: Drift): boolean {
+export function isTakenOver({ differences, isKnown, volumes }: Drift): boolean {
     const unknown = ofKind(differences, "unknown-container", "unknown-network");
     return unknown.length > 0 || (!isKnown && volumes.length > 0);
 }
