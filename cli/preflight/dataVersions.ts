@@ -1,5 +1,4 @@
 import { boundedLog, type ServiceSpec } from "../../catalogue";
-import { suiteImages } from "../../catalogue/images";
 import { volumeName } from "../../catalogue/names";
 import type { DataFormat } from "../../catalogue/types";
 import type { Settings } from "../../settings/parse";
@@ -9,6 +8,7 @@ import { readGenerations, recordedData, tagOf } from "../generations";
 import { run } from "../process";
 import { findProject } from "../project";
 import { stackFlag } from "../session";
+import { suiteReferences } from "../suiteReferences";
 import { type Finding, failure, ok, warning } from "./finding";
 
 const title = "data";
@@ -152,7 +152,7 @@ async function localImage(settings: Settings): Promise<string | undefined> {
     const running = (await stackContainers(settings.stack)).flatMap(({ Config }) =>
         Config.Image.startsWith(settings.imagePrefix) ? [Config.Image] : [],
     );
-    for (const image of [suiteImages(settings).base.tag, ...running, settings.rootImage]) {
+    for (const image of [suiteReferences(settings).base, ...running, settings.rootImage]) {
         if (await hasImage(image)) {
             return image;
         }

@@ -100,6 +100,8 @@ export function buildxArguments(inputs: Props): string[] {
     const flags: Record<string, (string | undefined)[]> = {
         "--builder": [text((inputs.builder ?? {}) as Props, "name")],
         "--build-arg": pairs("buildArgs"),
+        "--cache-from": objects(inputs, "cacheFrom").map(({ registry }) => registryCache(registry as Props)),
+        "--cache-to": objects(inputs, "cacheTo").map(({ registry }) => registryCache(registry as Props)),
         "--output": exportFlags(inputs),
         "--label": pairs("labels"),
         "--network": [text(inputs, "network")],
@@ -112,6 +114,11 @@ export function buildxArguments(inputs: Props): string[] {
         values.flatMap((value) => (value ? [flag, value] : [])),
     );
     return [...given, String((inputs.context as Props).location)];
+}
+
+/** `type=registry,ref=…`; what is left out has the same default for buildx and the provider. */
+function registryCache({ ref, mode }: Props): string {
+    return ["type=registry", ...(mode ? [`mode=${mode}`] : []), `ref=${ref}`].join(",");
 }
 
 function exportFlags(inputs: Props): string[] {
