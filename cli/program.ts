@@ -18,6 +18,7 @@ import { addPulumi } from "./commands/pulumi";
 import { addRefresh } from "./commands/refresh";
 import { addRestore } from "./commands/restore";
 import { addRollback } from "./commands/rollback";
+import { addSbom } from "./commands/sbom";
 import { addSshConfig } from "./commands/sshConfig";
 import { addState } from "./commands/state";
 import { addStatus } from "./commands/status";
@@ -83,6 +84,7 @@ export function createProgram(): Command {
     addWatch(program);
     addVerify(program);
     addLogs(program);
+    addSbom(program);
     addBackup(program);
     addRestore(program);
     addDoctor(program);
