@@ -97,11 +97,14 @@ function passSecrets(
 export function buildxArguments(inputs: Props): string[] {
     const pairs = (key: string) =>
         Object.entries((inputs[key] ?? {}) as Props).map(([name, value]) => `${name}=${value}`);
+    const [imported = [], exported = []] = ["cacheFrom", "cacheTo"].map((key) =>
+        objects(inputs, key).map(({ registry }) => registryCache(registry as Props)),
+    );
     const flags: Record<string, (string | undefined)[]> = {
         "--builder": [text((inputs.builder ?? {}) as Props, "name")],
         "--build-arg": pairs("buildArgs"),
-        "--cache-from": objects(inputs, "cacheFrom").map(({ registry }) => registryCache(registry as Props)),
-        "--cache-to": objects(inputs, "cacheTo").map(({ registry }) => registryCache(registry as Props)),
+        "--cache-from": imported,
+        "--cache-to": exported,
         "--output": exportFlags(inputs),
         "--label": pairs("labels"),
         "--network": [text(inputs, "network")],
