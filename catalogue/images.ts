@@ -62,8 +62,8 @@ export interface ImageBuild {
     buildArgs: Record<string, string>;
     /** Labels with what it is built with, see {@link settingLabels}. */
     labels: Record<string, string>;
-    /** Reference of the registry's cache that its builds read, and write when they are pushed. */
-    cacheRef: string;
+    /** References of the registry's caches that its builds read, and of the one that a build which is pushed writes. */
+    caches: { read: string[]; written: string };
     /** Stages that need no other image of the suite, and so can be built before it is there. */
     parts?: { target: string; buildArgs: Record<string, string> };
 }
@@ -89,10 +89,9 @@ export interface BuildMode {
 
 /** The inputs of a docker-build:index:Image for the build, less its secrets. */
 export function imageInputs(
-    { folder, tag, id, buildArgs, labels, cacheRef }: ImageBuild,
+    { folder, tag, id, buildArgs, labels, caches }: ImageBuild,
     { platforms, builder, push, buildProxy, cache }: BuildMode,
 ) {
-    const registry = { ref: cacheRef };
     return {
         context: { location: "." },
         dockerfile: { location: `dockerfiles/${folder}/Dockerfile` },
@@ -101,8 +100,8 @@ export function imageInputs(
         tags: [tag],
         labels: { [contentLabel]: id, ...labels },
         ...(cache === "registry" && {
-            cacheFrom: [{ registry }],
-            ...(push && { cacheTo: [{ registry: { ...registry, mode: "max" as const } }] }),
+            cacheFrom: caches.read.map((ref) => ({ registry: { ref } })),
+            ...(push && { cacheTo: [{ registry: { ref: caches.written, mode: "max" as const } }] }),
         }),
         // The daemon's own builder sees local images and has nothing to load afterwards.
         exec: true,
@@ -154,7 +153,7 @@ export function suiteImages(choice: ImageChoice, hash: (folder: string) => strin
                 [settingLabels.toolsets]: enabled.join(","),
                 ...(enabled.includes("torch") && { [settingLabels.torchIndex]: torchIndex }),
             },
-            cacheRef: `${imagePrefix}/cache:${folder}`,
+            caches: cachesOf(`${imagePrefix}/cache:${folder}`, platforms),
         };
     };
     const baseArgs = { ROOT_IMAGE: rootImage, ...toolsetBuildArgs(baseToolsets, toolsets) };
@@ -169,4 +168,11 @@ export function suiteImages(choice: ImageChoice, hash: (folder: string) => strin
     };
     const compute = tagged("compute", { ...buildArgs, BASE_IMAGE: base.tag }, allToolsets);
     return { base, compute: { ...compute, parts: { target: "parts", buildArgs } } };
+}
+
+/** Machines that build for one platform each, side by side, write a cache each: a cache is written whole. */
+function cachesOf(name: string, platforms: readonly Platform[]): ImageBuild["caches"] {
+    const single = platforms.map((platform) => `${name}-${platform.replace("linux/", "")}`);
+    const [only = name, ...others] = single;
+    return { read: [name, ...single], written: others.length === 0 ? only : name };
 }

@@ -755,10 +755,16 @@ describe("the program", () => {
             return [inputs.cacheFrom, inputs.cacheTo];
         };
         const ref = "ghcr.io/ada/carbon/cache:base";
+        const [both, own] = [{ registry: { ref } }, { registry: { ref: `${ref}-amd64` } }];
         expect(await caches({})).toEqual([undefined, undefined]);
-        expect(await caches({ cache: "registry" })).toEqual([[{ registry: { ref } }], undefined]);
+        expect(await caches({ cache: "registry" })).toEqual([[both, own], undefined]);
         expect(await caches({ cache: "registry", push: true })).toEqual([
-            [{ registry: { ref } }],
+            [both, own],
+            [{ registry: { ref: `${ref}-amd64`, mode: "max" } }],
+        ]);
+        const platforms = ["linux/arm64", "linux/amd64"];
+        expect(await caches({ cache: "registry", push: true, platforms })).toEqual([
+            [both, { registry: { ref: `${ref}-arm64` } }, own],
             [{ registry: { ref, mode: "max" } }],
         ]);
     });
