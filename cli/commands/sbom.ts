@@ -1,5 +1,7 @@
 import { Argument, type Command } from "commander";
 import { suiteImages } from "../../catalogue/images";
+import type { Settings } from "../../settings/parse";
+import { lookUp } from "../../settings/registry";
 import { action, type Handler } from "../action";
 import { packagesOf, readBill } from "../billOfMaterials";
 import { imageRefs } from "../documents";
@@ -37,7 +39,7 @@ const sbom: Handler<unknown> = async (session, _options, [asked]) => {
     const platform = platforms.includes(settings.machinePlatform)
         ? settings.machinePlatform
         : (platforms[0] ?? settings.machinePlatform);
-    const bill = await readBill(session, settings, ref, platform);
+    const bill = await readBill(session, settings, billed(settings, name, ref, platform), platform);
     const packages = packagesOf(bill);
     const kinds = [...new Set(packages.map(({ kind }) => kind))];
     const count = (kind: string) => packages.filter((one) => one.kind === kind).length;
@@ -52,6 +54,16 @@ const sbom: Handler<unknown> = async (session, _options, [asked]) => {
         bill,
     );
 };
+
+/** The bill is the index's, and an image for another platform than the machine's is pulled without it. */
+function billed(settings: Settings, name: string, ref: string, platform: string): string {
+    const { base, compute } = suiteImages(settings);
+    const tag = (name === "base" ? base : compute)?.tag;
+    const found = settings.images === "pull" && tag ? lookUp(tag) : undefined;
+    return found && "platforms" in found && ref.endsWith(`@${found.platforms[platform]?.digest}`)
+        ? ref.replace(/@.*/, `@${found.digest}`)
+        : ref;
+}
 
 /** The image as it was deployed, or as the settings have it where nothing is. */
 async function running(session: Session, name: string): Promise<{ ref: string; platforms: string[] }> {
