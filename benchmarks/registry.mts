@@ -1,95 +1,68 @@
 /**
- * Measures `carbon up` with images from a registry against one that builds them, each on a Docker Engine that has nothing but
- * the root image, and prints a Markdown table:
+ * Measures `carbon up` of a slim stack with its image from a registry against one that builds it, on the Docker Engine that is in
+ * use, and prints a Markdown table:
  *
- *     npx tsx benchmarks/registry.mts [--toolsets a,b,…] [--skip-build]
+ *     npx tsx benchmarks/registry.mts --prefix 127.0.0.1:5000/carbon [--toolsets a,b,…] [--only pull|build]
  *
- * Needs root, Linux and Debian's docker-registry. The registry is on the same machine: what is measured is what a fast network
- * would leave. The images are pushed first, which is not counted.
+ * The registry is to have the image under the tag `benchmark` (`./carbon build --push --tag benchmark`, with the same settings).
+ * For figures from nothing the engine should have nothing but the root image: nothing is removed here.
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { execa } from "execa";
 import { stringify } from "yaml";
-import { Registry } from "../tests/registry";
-import { SecondEngine } from "../tests/second-engine";
-import { provideRegistry } from "../tests/setup/registry";
 
 interface Options {
+    prefix: string;
     toolsets: string;
-    skipBuild: boolean;
+    only?: "pull" | "build";
 }
 
-const port = 23700;
 const stack = "benchmark-registry";
-const rootImage = "docker.io/library/debian:trixie-slim";
 
-async function main({ toolsets, skipBuild }: Options): Promise<void> {
-    await provideRegistry();
-    const registry = await Registry.start(port);
-    const env = { DOCKER_CONFIG: registry.dockerConfig("docker") };
+async function main({ prefix, toolsets, only }: Options): Promise<void> {
     const settings = {
         toolsets: toolsets.split(",").filter(Boolean),
         ...{ compute: false, services: [], appPorts: [], portOffset: 23700 },
-        imagePrefix: `127.0.0.1:${port}/benchmark`,
+        imagePrefix: prefix,
         workspaceDir: join(tmpdir(), stack),
     };
-    configure(settings);
+    const pull = { images: "pull", pulledImages: { base: "benchmark" } };
+    console.log("| `carbon up` | seconds |");
+    console.log("| --- | --- |");
     try {
-        const pushed = await execa("node", carbon("build", "--push", "--tag", "benchmark"), { env });
-        const { images } = JSON.parse(pushed.stdout);
-        console.log("| `carbon up` on an engine that has nothing | seconds |");
-        console.log("| --- | --- |");
-        configure({ ...settings, images: "pull", pulledImages: { base: "benchmark" } });
-        console.log(`| images from a registry | ${await measured(registry, env)} |`);
-        if (!skipBuild) {
-            configure(settings);
-            console.log(`| images built | ${await measured(registry, env)} |`);
+        if (only !== "build") {
+            console.log(`| image from a registry | ${await measured({ ...settings, ...pull })} |`);
         }
-        await execa("docker", ["image", "rm", "--force", images[0].ref.replace(/@.*/, "")]);
+        if (only !== "pull") {
+            console.log(`| image built | ${await measured(settings)} |`);
+        }
     } finally {
-        registry.remove();
         rmSync(`Pulumi.${stack}.yaml`, { force: true });
         rmSync(settings.workspaceDir, { recursive: true, force: true });
     }
 }
 
-function configure(settings: object): void {
+/** Seconds of an `up` with these settings; the stack is taken down again, the image stays. */
+async function measured(settings: object): Promise<string> {
     const config = Object.entries(settings).map(([key, value]) => [`carbon:${key}`, value]);
     writeFileSync(`Pulumi.${stack}.yaml`, stringify({ config: Object.fromEntries(config) }));
-}
-
-function carbon(...command: string[]): string[] {
-    return ["cli/carbon.js", ...command, "--stack", stack, "--yes", "--json"];
-}
-
-/** Seconds of an `up` on an engine of its own. */
-async function measured(registry: Registry, env: { DOCKER_CONFIG: string }): Promise<string> {
-    const engine = await SecondEngine.start(27, { outgoing: true });
-    const seen = await registry.within(engine.namespace);
-    try {
-        const load = 'docker save "$1" | docker --host "$2" load';
-        await execa("bash", ["-c", load, "-", rootImage, engine.host]);
-        const there = (...command: string[]) =>
-            execa("nsenter", [`--net=/run/netns/${engine.namespace}`, "node", ...carbon(...command)], {
-                env: { ...env, DOCKER_HOST: engine.host },
-                stderr: "inherit",
-            });
-        const begin = performance.now();
-        await there("up");
-        const seconds = (performance.now() - begin) / 1000;
-        await there("down", "--volumes");
-        return seconds.toFixed(0);
-    } finally {
-        seen.stop();
-        await engine.remove();
-    }
+    const carbon = (...command: string[]) =>
+        execa("node", ["cli/carbon.js", ...command, "--stack", stack, "--yes", "--json"], {
+            stderr: "inherit",
+        });
+    const begin = performance.now();
+    await carbon("up");
+    const seconds = (performance.now() - begin) / 1000;
+    await carbon("down", "--volumes");
+    return seconds.toFixed(0);
 }
 
 await new Command()
+    .requiredOption("--prefix <prefix>", "registry and folder, as carbon:imagePrefix")
     .option("--toolsets <list>", "what the image holds besides the slim suite", "")
-    .option("--skip-build", "measure the pull alone", false)
+    .addOption(new Option("--only <kind>", "measure one of the two").choices(["pull", "build"]))
     .action(main)
     .parseAsync();
