@@ -194,6 +194,7 @@ describe("carbon clean", () => {
         JSON.stringify({
             Repository: "localhost/carbon/base",
             Tag: tag,
+            Digest: digest,
             ID: "sha256:1",
             Size: "1.5GB",
             CreatedAt: at(time),
@@ -265,10 +266,11 @@ describe("carbon clean", () => {
         const box = littered();
         expect((await box.carbon(["clean"])).exitCode).toBe(2);
         const all = await box.carbon(["clean", "images", "--previous", "--dry-run", "--json"]);
-        expect(JSON.parse(all.stdout)).toMatchObject({ stack: "dev", reclaimable: 3e9, removed: [] });
+        expect(JSON.parse(all.stdout)).toMatchObject({ stack: "dev", reclaimable: 4.5e9, removed: [] });
         expect(JSON.parse(all.stdout).found.map(({ what }: { what: string }) => what)).toEqual([
             "localhost/carbon/base:old",
             "localhost/carbon/base:before",
+            "localhost/carbon/base@sha256:2",
         ]);
         expect(removals(box.commands("docker"))).toEqual([]);
     });
