@@ -12,21 +12,33 @@ import { loadSettings } from "./settings";
 const settings = loadSettings();
 const host = hostRoute(settings);
 const foreignSecrets = { ...llmSecrets(settings), ...host?.secrets };
-const { stack, user, dockerContext, caCertificates } = settings;
+const { stack, user, dockerContext, registry, pulled, caCertificates } = settings;
+const provider = new docker.Provider("docker", {
+    ...(dockerContext !== "default" && { context: dockerContext }),
+    // With the login that Docker has for it.
+    ...(registry && { registryAuth: [{ address: registry }] }),
+});
+const opts = { providers: { docker: provider } };
 
-// Images: base beside the parts of compute, then compute on top of it.
-const { platforms, builder, push, heldImages: held } = settings;
-const build = { platforms, builder, push, buildProxy: settings.buildProxy, caCertificates };
+// Images: base beside the parts of compute, then compute on top of it; or both from a registry.
+const { platforms, builder, push, cache, heldImages: held } = settings;
+const build = { platforms, builder, push, cache, buildProxy: settings.buildProxy, caCertificates };
 const wanted = suiteImages(settings);
-const base = new WorkspaceImage("base", { ...build, ...wanted.base, held: held.base });
+const base = new WorkspaceImage(
+    "base",
+    { ...build, ...wanted.base, held: held.base, pulled: pulled.base },
+    opts,
+);
 const compute =
     wanted.compute &&
-    new WorkspaceImage("compute", { ...build, ...wanted.compute, held: held.compute, base });
+    new WorkspaceImage(
+        "compute",
+        { ...build, ...wanted.compute, held: held.compute, pulled: pulled.compute, base },
+        opts,
+    );
 const image = (compute ?? base).tag;
 
 // Containers: the services, and the workspace that knows their passwords.
-const provider = new docker.Provider("docker", dockerContext === "default" ? {} : { context: dockerContext });
-const opts = { providers: { docker: provider } };
 const network = new SuiteNetwork("suite", { stack, user, subnet: settings.subnet }, opts).networkName;
 const keys = new Keys("keys", { stack, user }, opts).volumeName;
 const { bindAddress, ports, tlsNames, workspaceDir, environment, gpu: route } = settings;

@@ -7,6 +7,7 @@ import type { Settings } from "../settings/parse";
 import { buildMetadata, parseDocument } from "./documents";
 import { UserError } from "./errors";
 import { runInteractively } from "./process";
+import { attestations, provideScanner } from "./publish";
 import type { Session } from "./session";
 
 // Files in the scratch folder.
@@ -49,7 +50,9 @@ async function buildImage(image: ImageBuild, settings: Settings, session: Sessio
         if (settings.caCertificates) {
             writeFileSync(join(scratch, certificates), settings.caCertificates);
         }
-        const exitCode = await runInteractively("docker", buildCommand(image, settings, scratch), {
+        const ca = settings.caCertificates ? join(scratch, certificates) : undefined;
+        const scanner = settings.push ? await provideScanner(settings, session, ca) : undefined;
+        const exitCode = await runInteractively("docker", buildCommand(image, settings, scratch, scanner), {
             cwd: session.project.dir,
             env: attestationEnvironment(settings.push),
             stdout: session.output.progressFd,
@@ -74,11 +77,19 @@ async function buildImage(image: ImageBuild, settings: Settings, session: Sessio
  * Arguments for `docker` that say what the program's image resources say.
  *
  * @param scratch Folder with the certificates, where there are any, and for what buildx reports.
+ * @param scanner What writes the bill of materials of an image that is pushed; neither it nor where the image comes from
+ *     is told by one that stays here.
  */
-export function buildCommand(image: ImageBuild, settings: Settings, scratch: string): string[] {
+export function buildCommand(
+    image: ImageBuild,
+    settings: Settings,
+    scratch: string,
+    scanner?: string,
+): string[] {
     return [
         ...["buildx", "build", "--metadata-file", join(scratch, metadata)],
         ...(settings.caCertificates ? ["--secret", `id=ca,src=${join(scratch, certificates)}`] : []),
+        ...(scanner ? attestations(scanner) : []),
         ...buildxArguments(imageInputs(image, settings)),
     ];
 }

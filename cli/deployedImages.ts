@@ -8,6 +8,7 @@ import { type Project, statesFolder } from "./project";
 import type { Session } from "./session";
 
 const tags = z.object({ inputs: z.object({ tags: z.array(z.string()) }) });
+const pulled = z.object({ inputs: z.object({ name: z.string() }) });
 const output = z.object({
     outputs: z.object({ images: z.record(z.string(), z.object({ ref: z.string() })) }),
 });
@@ -18,8 +19,8 @@ const imageState = z.object({
 });
 
 /**
- * Tags of the suite's images that the stack holds, as its state in the project says: those that it has made, and those
- * of its last deployment that came to its end. None where there is no state.
+ * Tags of the suite's images that the stack holds, as its state in the project says: those that it has made or, by their
+ * digests, pulled, and those of its last deployment that came to its end. None where there is no state.
  */
 export function deployedImages(project: Project, stack: string): string[] {
     let state: z.output<typeof imageState>;
@@ -34,11 +35,14 @@ export function deployedImages(project: Project, stack: string): string[] {
     const made = resources
         .filter(({ type }) => type === "docker-build:index:Image")
         .flatMap((resource) => tags.safeParse(resource).data?.inputs.tags ?? []);
+    const references = resources
+        .filter(({ type }) => type === "docker:index/remoteImage:RemoteImage")
+        .flatMap((resource) => pulled.safeParse(resource).data?.inputs.name ?? []);
     const deployed = resources
         .filter(({ type }) => type === "pulumi:pulumi:Stack")
         .flatMap((resource) => Object.values(output.safeParse(resource).data?.outputs.images ?? {}))
         .map(({ ref }) => tagOf(ref));
-    return [...new Set([...deployed, ...made])];
+    return [...new Set([...deployed, ...made, ...references])];
 }
 
 /**

@@ -62,6 +62,12 @@ export const stackOutputs = z.object({
 });
 export type StackOutputs = z.infer<typeof stackOutputs>;
 
+/** The stack output `images`. */
+export const imageRefs = z.record(
+    z.string(),
+    z.object({ ref: z.string().min(1), platforms: z.array(z.string()) }),
+);
+
 /** The outputs with their secrets in clear. */
 export const secretOutputs = z.object({ credentials, urls });
 

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { writeWhole } from "@carbon/engine";
 import { z } from "zod";
 import { serviceCatalogue } from "../catalogue";
-import { suiteImages } from "../catalogue/images";
 import type { Settings } from "../settings/parse";
 import { parseDocument } from "./documents";
 import { run } from "./process";
 import { ownFile, type Project } from "./project";
 import type { Session } from "./session";
+import { suiteReferences } from "./suiteReferences";
 
 /** An image that ran: what containers are made from, and its id in the Docker Engine, where it could be asked. */
 const image = z.object({ ref: z.string().min(1), id: z.string().optional() });
@@ -88,13 +88,7 @@ export function generationTags(project: Project, stack: string): string[] {
 
 /** Reference of every image that a deployment with these settings runs, by name. */
 export function wantedImages(settings: Settings): Record<string, string> {
-    const { base, compute } = suiteImages(settings);
-    const { heldImages, serviceImages } = settings;
-    return {
-        base: heldImages.base ?? base.tag,
-        ...(compute && { compute: heldImages.compute ?? compute.tag }),
-        ...serviceImages,
-    };
+    return { ...suiteReferences(settings), ...settings.serviceImages };
 }
 
 /** Names of the images that both have and that are not the same. */

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, relative } from "node:path";
 import { z } from "zod";
-import { contentLabel, suiteImages } from "../catalogue/images";
+import { contentLabel } from "../catalogue/images";
 import { deployedImages, unshared } from "./deployedImages";
 import { docker, helperLabel, lines } from "./docker";
 import { parseDocument } from "./documents";
@@ -11,6 +11,7 @@ import { parseSize } from "./preflight/imageNeeds";
 import { run } from "./process";
 import { ownFile, type Project } from "./project";
 import type { Session } from "./session";
+import { suiteReferences } from "./suiteReferences";
 
 /** What can be left over. */
 export const kinds = ["images", "cache", "logs", "leftovers"] as const;
@@ -59,6 +60,7 @@ export async function leftovers(
 const listed = z.object({
     Repository: z.string(),
     Tag: z.string(),
+    Digest: z.string(),
     ID: z.string(),
     Size: z.string(),
     CreatedAt: z.string(),
@@ -79,12 +81,13 @@ async function oldImages(session: Session, previous: boolean): Promise<Leftover[
         ...(current ? Object.values(refsOf(current)).map(tagOf) : []),
         ...generationTags(project, stack).filter((tag) => !dropped.includes(tag)),
         ...deployedImages(project, stack),
-        ...Object.values(suiteImages(settings)).map(({ tag }) => tag),
+        ...Object.values(suiteReferences(settings)),
     ];
     const text = await docker(
         "image",
         "ls",
         "--no-trunc",
+        "--digests",
         "--filter",
         `label=${contentLabel}`,
         "--format",
@@ -101,14 +104,15 @@ async function oldImages(session: Session, previous: boolean): Promise<Leftover[
     const ours = images.filter(({ Repository }) =>
         [`${settings.imagePrefix}/base`, `${settings.imagePrefix}/compute`].includes(Repository),
     );
-    const names = ours.map(({ Repository, Tag }) => `${Repository}:${Tag}`);
+    const names = ours.map(nameOf);
     // Its own containers are asked as well: they may run from an image that no record has.
     const free = await unshared(names, session, { ownContainers: true });
-    return ours.flatMap(({ Repository, Tag, Size, CreatedAt }) => {
-        const tag = `${Repository}:${Tag}`;
+    return ours.flatMap((image) => {
+        const { Size, CreatedAt } = image;
+        const tag = nameOf(image);
         const isWayBack = dropped.includes(tag);
         const isOld = isWayBack || madeBefore(CreatedAt, Date.now() - day);
-        if (Tag === "<none>" || own.includes(tag) || !free.includes(tag) || !isOld) {
+        if (tag.includes("<none>") || own.includes(tag) || !free.includes(tag) || !isOld) {
             return [];
         }
         return [
@@ -129,6 +133,11 @@ async function oldImages(session: Session, previous: boolean): Promise<Leftover[
             },
         ];
     });
+}
+
+/** What was pulled by its digest has no tag. */
+function nameOf({ Repository, Tag, Digest }: z.output<typeof listed>): string {
+    return Tag === "<none>" ? `${Repository}@${Digest}` : `${Repository}:${Tag}`;
 }
 
 /** Whether a time as Docker prints it ("2026-01-31 12:00:00 +0100 CET") is before another; of an unknown one it is not. */

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { Command } from "commander";
+import { suiteVersion } from "../catalogue/version";
 import { addBackup } from "./commands/backup";
 import { addBuild } from "./commands/build";
 import { addCertificate } from "./commands/certificate";
@@ -19,6 +18,7 @@ import { addPulumi } from "./commands/pulumi";
 import { addRefresh } from "./commands/refresh";
 import { addRestore } from "./commands/restore";
 import { addRollback } from "./commands/rollback";
+import { addSbom } from "./commands/sbom";
 import { addSshConfig } from "./commands/sshConfig";
 import { addState } from "./commands/state";
 import { addStatus } from "./commands/status";
@@ -53,7 +53,7 @@ export function createProgram(): Command {
         .description(
             "Carbon macOS Suite: deploys and looks after the AI development environment in containers.",
         )
-        .version(version(), "-V, --version", "print the version")
+        .version(suiteVersion, "-V, --version", "print the version")
         .helpOption("-h, --help", "show this help")
         .helpCommand(false)
         .showHelpAfterError("Type `./carbon --help` for every command and option.")
@@ -84,6 +84,7 @@ export function createProgram(): Command {
     addWatch(program);
     addVerify(program);
     addLogs(program);
+    addSbom(program);
     addBackup(program);
     addRestore(program);
     addDoctor(program);
@@ -91,8 +92,4 @@ export function createProgram(): Command {
     addClean(program);
     addPulumi(program);
     return program;
-}
-
-function version(): string {
-    return JSON.parse(readFileSync(join(__dirname, "..", "package.json"), "utf8")).version;
 }

@@ -1,3 +1,4 @@
+import * as docker from "@pulumi/docker";
 import * as dockerBuild from "@pulumi/docker-build";
 import * as pulumi from "@pulumi/pulumi";
 import {
@@ -14,19 +15,22 @@ export interface WorkspaceImageArgs extends ImageBuild, BuildMode {
     caCertificates?: string;
     /** Reference of a local image that is taken as it is, in place of a build. */
     held?: string;
+    /** The image in a registry that is pulled, in place of a build. */
+    pulled?: { ref: string; digest: string; platform: Platform };
     /** The image that it starts from; it is built first. */
     base?: WorkspaceImage;
 }
 
 /**
- * One of the suite's two images, built for one or several platforms. Its parts, which need no base, are built into
+ * One of the suite's two images, built for one or several platforms, or pulled for the machine's. Its parts, which need no base, are built into
  * the builder's cache as a resource of their own, beside the base. The image stays when the stack goes down, so that
  * the next `up` need not export it again. One that is held has no resource: it is there.
  */
 export class WorkspaceImage extends pulumi.ComponentResource {
     /**
      * The tag, once the image is built. A container that takes it is replaced when what the image is made of changes,
-     * and stays when the same is built anew with another digest, as after the builder has lost its cache.
+     * and stays when the same is built anew with another digest, as after the builder has lost its cache. Of an image that
+     * is pulled, the reference with its digest: a tag that was moved in the registry replaces the container.
      */
     readonly tag: pulumi.Output<string>;
     /** The tag with the digest: `host/folder/name:tag@sha256:…`. */
@@ -41,9 +45,24 @@ export class WorkspaceImage extends pulumi.ComponentResource {
         this.platforms = args.platforms;
         if (args.held) {
             const [tag = "", digest = ""] = args.held.split("@");
-            this.tag = pulumi.output(tag);
+            // One that was pulled has no tag here.
+            this.tag = pulumi.output(/:[^/:]+$/.test(tag) ? tag : args.held);
             this.ref = pulumi.output(args.held);
             this.digest = pulumi.output(digest);
+            this.registerOutputs({ ref: this.ref, digest: this.digest, platforms: this.platforms });
+            return;
+        }
+        if (args.pulled) {
+            const { ref, digest, platform } = args.pulled;
+            const pull = new docker.RemoteImage(
+                `${name}-image`,
+                { name: ref, platform, keepLocally: true },
+                { parent: this },
+            );
+            this.tag = pull.urn.apply(() => ref);
+            this.ref = this.tag;
+            this.digest = pulumi.output(digest);
+            this.platforms = [platform];
             this.registerOutputs({ ref: this.ref, digest: this.digest, platforms: this.platforms });
             return;
         }

@@ -34,8 +34,17 @@ export const BASE_TOOLS = ["azure-cli", "database-clients"] as const;
 /** Locks of what both images are made with. */
 export const SHARED_TOOLS = ["installer", "node"] as const;
 
+/** Locks of what looks into finished images. */
+const SBOM_TOOLS = ["syft"] as const;
+
 /** Locks that stand alone: tools that are not part of the environment. */
-export const TOOLS = [...SHARED_TOOLS, "llama-cpp-build", "java-kernel", ...BASE_TOOLS] as const;
+export const TOOLS = [
+    ...SHARED_TOOLS,
+    "llama-cpp-build",
+    "java-kernel",
+    ...BASE_TOOLS,
+    ...SBOM_TOOLS,
+] as const;
 
 /** Folders of package.json files that npm locks. */
 export const NPM_LOCKS = ["base/node", "base/claude", "base/mongosh", "compute/code-server"].map((folder) =>
@@ -98,6 +107,9 @@ export function lockFile(name: string): string {
 function requirementsFolder(name: string): string {
     if (SHARED_TOOLS.some((tool) => tool === name)) {
         return join(DOCKERFILES, "requirements");
+    }
+    if (SBOM_TOOLS.some((tool) => tool === name)) {
+        return join(DOCKERFILES, "sbom", "requirements");
     }
     return join(DOCKERFILES, BASE_TOOLS.some((tool) => tool === name) ? "base" : "compute", "requirements");
 }

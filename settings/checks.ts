@@ -15,6 +15,8 @@ type Refusal = [key: SettingKey, reason: string];
 export function crossCheck(values: SettingValues, settings: Choices, machine: Machine): Refusal[] {
     const alone: [SettingKey, string | undefined][] = [
         ["push", whyNotPush(values)],
+        ["images", whyNotPull(values)],
+        ["cache", whyNotCache(values)],
         ["workspaceDir", whyNotWorkspace(settings.workspaceDir, machine)],
         [
             "extraCaCertificates",
@@ -24,7 +26,8 @@ export function crossCheck(values: SettingValues, settings: Choices, machine: Ma
     return [
         ...checkToolsets(settings),
         ...checkNeeds(settings),
-        ...checkHeld(settings),
+        ...checkBoth("heldImages", settings),
+        ...checkPulled(settings),
         ...checkExposure(settings),
         ...checkPlaces(settings),
         ...checkLlm(settings),
@@ -62,17 +65,24 @@ function catalogued({ services }: Choices): ServiceSpec[] {
     return serviceCatalogue.filter(({ name }) => chosen.includes(name));
 }
 
-/** The compute image starts from the base, so that one of them held alone would not fit the other. */
-function checkHeld({ compute, heldImages }: Choices): Refusal[] {
-    const { base, compute: other } = heldImages;
-    return compute && (base === undefined) !== (other === undefined)
+/** The compute image starts from the base, so that one of them named alone would not fit the other. */
+function checkBoth(key: "heldImages" | "pulledImages", settings: Choices): Refusal[] {
+    const { base, compute: other } = settings[key];
+    return settings.compute && (base === undefined) !== (other === undefined)
+        ? [[key, `${base === undefined ? "base" : "compute"} is missing. Name both images, or neither.`]]
+        : [];
+}
+
+function checkPulled(settings: Choices): Refusal[] {
+    const { images, pulledImages } = settings;
+    return images === "build" && Object.keys(pulledImages).length > 0
         ? [
               [
-                  "heldImages",
-                  `${base === undefined ? "base" : "compute"} is missing. Name both images, or neither.`,
+                  "pulledImages",
+                  "images is build, which pulls none. Set images to pull, or leave pulledImages out.",
               ],
           ]
-        : [];
+        : checkBoth("pulledImages", settings);
 }
 
 /** What a service cannot do without. */
@@ -230,8 +240,23 @@ function checkGpu({ gpu, compute, platforms, toolsets, torchIndex }: Choices): R
     ];
 }
 
-function whyNotPush({ push, imagePrefix }: SettingValues): string | undefined {
-    return push && imagePrefix === settingDefinitions.imagePrefix.default
+function whyNotPush({ push, images, imagePrefix }: SettingValues): string | undefined {
+    if (push && images === "pull") {
+        return "images is pull, which builds nothing to push. Set images to build, or push to false.";
+    }
+    return push ? whyNoRegistry(imagePrefix) : undefined;
+}
+
+function whyNotPull({ images, imagePrefix }: SettingValues): string | undefined {
+    return images === "pull" ? whyNoRegistry(imagePrefix) : undefined;
+}
+
+function whyNotCache({ cache, imagePrefix }: SettingValues): string | undefined {
+    return cache === "registry" ? whyNoRegistry(imagePrefix) : undefined;
+}
+
+function whyNoRegistry(imagePrefix: string): string | undefined {
+    return imagePrefix === settingDefinitions.imagePrefix.default
         ? `${imagePrefix} is not a registry of yours. Set imagePrefix to one, such as ghcr.io/me/carbon.`
         : undefined;
 }

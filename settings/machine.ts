@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { homedir, hostname, userInfo } from "node:os";
 import * as path from "node:path";
+import type { Registries } from "./pulled";
 
 /** The machine as far as the settings depend on it; tests hand in one of their own. */
 export interface Machine {
@@ -39,6 +40,8 @@ export interface Machine {
     platform: string;
     /** MiB that Docker's machine has, which on a Mac is not this one; undefined where no Docker answers. */
     dockerMemory?(): number | undefined;
+    /** Where images to pull are looked up; registries and the Docker Engine when absent. */
+    registries?: Registries;
     /** Name and e-mail address that the user signs with in git, as far as they are set. */
     gitIdentity?(): GitIdentity;
 }

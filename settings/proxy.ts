@@ -1,5 +1,5 @@
-import * as path from "node:path";
 import { machineName } from "../catalogue/names";
+import { dockerConfigFile } from "./dockerContext";
 import type { Machine } from "./machine";
 
 /** The proxy of a machine's network; what is absent is reached without one. */
@@ -42,10 +42,11 @@ function ofEnvironment({ env }: Machine): Proxy | undefined {
 }
 
 /** https://docs.docker.com/engine/cli/proxy/ */
-function ofDocker({ env, home, readFile }: Machine): Proxy | undefined {
-    const file = path.join(env.DOCKER_CONFIG || path.join(home, ".docker"), "config.json");
+function ofDocker(machine: Machine): Proxy | undefined {
+    const file = dockerConfigFile(machine);
     try {
-        const { httpProxy, httpsProxy, allProxy, noProxy } = JSON.parse(readFile(file) ?? "").proxies.default;
+        const { httpProxy, httpsProxy, allProxy, noProxy } = JSON.parse(machine.readFile(file) ?? "").proxies
+            .default;
         const text = (value: unknown) => (typeof value === "string" && value ? value : undefined);
         return {
             http: text(httpProxy),

@@ -4,7 +4,7 @@ import type { Platform } from "../catalogue/images";
 import { directNames, machineName, tlsNames } from "../catalogue/names";
 import { baseToolsets, type Toolset, toolsets } from "../catalogue/toolsets";
 import { readCertificates } from "./certificates";
-import { currentDockerContext } from "./dockerContext";
+import { currentDockerContext, dockerConfigFile } from "./dockerContext";
 import { gitConfig } from "./gitConfig";
 import { absolutePath, type Machine } from "./machine";
 import { buildProxy, proxyVariables, reachable, readProxy } from "./proxy";
@@ -43,6 +43,10 @@ export interface Choices extends Omit<SettingValues, Resolved> {
     /** Name of the user who deploys. */
     user: string;
     platforms: Platform[];
+    /** The platform of the machine that containers run on. */
+    machinePlatform: Platform;
+    /** Host of the registry that images are pulled from, where Docker's configuration file may have a login for it. */
+    registry?: string;
     /** Docker context that the containers run in; `default` is the plain one. */
     dockerContext: string;
     /** Name of the buildx builder. */
@@ -93,6 +97,8 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         ...asChosen,
         stack,
         user: machine.user,
+        machinePlatform: nativeResolved("native", machine.arch),
+        registry: values.images === "pull" ? registryWithLogin(values.imagePrefix, machine) : undefined,
         platforms: [...new Set(values.platforms.map((platform) => nativeResolved(platform, machine.arch)))],
         dockerContext,
         builder: builder === "auto" ? dockerContext : builder,
@@ -151,6 +157,11 @@ function nativeResolved(platform: SettingValues["platforms"][number], arch: stri
         return arch === "arm64" ? "linux/arm64" : "linux/amd64";
     }
     return platform;
+}
+
+/** The provider fails where it is to look for a login and there is no file. */
+function registryWithLogin(imagePrefix: string, machine: Machine): string | undefined {
+    return machine.readFile(dockerConfigFile(machine)) === undefined ? undefined : imagePrefix.split("/")[0];
 }
 
 function officialImages(

@@ -55,6 +55,11 @@ const debian13 = pattern(
     "an image named debian with a tag that starts with trixie or 13, because the package lists hold for Debian 13 alone",
 );
 
+const tagOrDigest = pattern(
+    /^(?:\w[\w.-]{0,127}|sha256:[0-9a-f]{64})$/,
+    "a tag, such as 2026.1, or a digest, such as sha256: and 64 hexadecimal digits",
+);
+
 const apiAddress = pattern(
     /^(?:https?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?(?:\/[\w.~%-]+)*\/?)?$/,
     "an http or https address with the API's path and without a login, such as http://host.docker.internal:12434/engines/v1",
@@ -86,6 +91,24 @@ export const settingDefinitions = {
         default: "localhost/carbon",
         description:
             "Registry and folder of the two images: `<imagePrefix>/base` and `<imagePrefix>/compute`. Their tags stand for what is in them, so that stacks with the same settings of images share them.",
+    }),
+    images: setting({
+        rule: choice(["build", "pull"]),
+        default: "build",
+        description:
+            "Where the two images come from. `build` builds them on this machine. `pull` takes them from the registry that `imagePrefix` names, where `carbon build --arm64 --amd64 --push` has put them; log in with `docker login` first. Images that were built with other settings than the stack's are refused.",
+    }),
+    pulledImages: setting({
+        rule: mapOf("image", ["base", "compute"], tagOrDigest),
+        default: {},
+        description:
+            'What to pull with `images: pull`, by image, as a tag or a digest: `{base: "2026.1", compute: "2026.1"}`. Where it says nothing, it is the tag that a build for both platforms with the stack\'s settings and this version\'s sources has. A tag is looked up at each `up`, and one that was moved brings the new image; a digest stays what it is.',
+    }),
+    cache: setting({
+        rule: choice(["off", "registry"]),
+        default: "off",
+        description:
+            "Where builds find what other machines have built. `registry` is `<imagePrefix>/cache`: every build reads it, and one that is pushed writes it, all stages included.",
     }),
     push: setting({
         rule: boolean(),

@@ -1,11 +1,11 @@
 import { everyService, everyVolume, keysVolume, type VolumeSpec } from "../../catalogue";
-import { suiteImages } from "../../catalogue/images";
 import { volumeName } from "../../catalogue/names";
 import { buildImages } from "../buildImages";
-import { type ContainerDetails, existingVolumes, hasImage, serviceLabel } from "../docker";
+import { type ContainerDetails, docker, existingVolumes, hasImage, serviceLabel } from "../docker";
 import { UserError } from "../errors";
 import { ensureReady } from "../preflight";
 import type { Session } from "../session";
+import { suiteReferences } from "../suiteReferences";
 import { type Helper, readingCapabilities, Stream } from "./helper";
 
 /** A volume of a stack's, and what has to do with it. */
@@ -90,7 +90,7 @@ export async function helperImage(
         .filter(({ Config }) => ofSuite.includes(Config.Labels[serviceLabel] ?? ""))
         .map(({ Config }) => Config.Image);
     const settings = used.length === 0 ? session.settings() : undefined;
-    const wanted = settings ? [suiteImages(settings).base.tag] : used;
+    const wanted = settings ? [suiteReferences(settings).base] : used;
     for (const image of wanted) {
         if (await hasImage(image)) {
             return image;
@@ -98,9 +98,15 @@ export async function helperImage(
     }
     const asked = settings ?? session.settings();
     await ensureReady(asked, "build", session.output);
+    if (asked.images === "pull") {
+        const { base } = suiteReferences(asked);
+        session.output.note("The suite's image, whose tools read and write the volumes, is pulled first.");
+        await docker("pull", "--quiet", base);
+        return base;
+    }
     session.output.note("The suite's image, whose tools read and write the volumes, is built first.");
     await buildImages({ ...asked, compute: false }, session);
-    return suiteImages({ ...asked, compute: false }).base.tag;
+    return suiteReferences({ ...asked, compute: false }).base;
 }
 
 /** A helper that reads volumes. */

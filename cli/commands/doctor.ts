@@ -7,7 +7,7 @@ import { type Settings, SettingsError } from "../../settings/parse";
 import { action, type Handler } from "../action";
 import { type DockerInfo, runningContainers } from "../docker";
 import { exitCodes, messageOf } from "../errors";
-import { examineBuild } from "../preflight";
+import { examineImages } from "../preflight";
 import { checkAuthorities } from "../preflight/authorities";
 import { checkDocker, checkMemory } from "../preflight/engineChecks";
 import { type Finding, failure, ok, warning } from "../preflight/finding";
@@ -111,7 +111,7 @@ async function examineMachine(settings: Settings, info: DockerInfo | undefined):
     );
     return [
         checkMemory(info, memory),
-        ...(await examineBuild(settings, info)),
+        ...(await examineImages(settings, info)),
         ...(await checkPorts(settings, await runningContainers())),
         ...present(checkSubnet(settings.subnet), await checkGpu(settings, info)),
     ];

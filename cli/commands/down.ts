@@ -96,10 +96,16 @@ function question(stack: string, volumes: string[], images: string[]): string {
 async function stackImages(session: Session): Promise<string[]> {
     const { project, stack } = session;
     const deployed = [...deployedImages(project, stack), ...generationTags(project, stack)];
-    const wanted = Object.values(suiteImages(session.settings())).map(({ tag }) => tag);
+    const wanted = wantedTags(session);
     const tags = await unshared([...new Set([...deployed, ...wanted])], session);
     const found = await Promise.all(tags.map(hasImage));
     return tags.filter((_, index) => found[index]);
+}
+
+/** Of what is pulled the state knows the digest; a registry is not asked for what is to be removed. */
+function wantedTags(session: Session): string[] {
+    const settings = session.settings();
+    return settings.images === "pull" ? [] : Object.values(suiteImages(settings)).map(({ tag }) => tag);
 }
 
 /** What carries the stack's name but is not in its state, because the state was lost or a run was cut off. */

@@ -20,6 +20,9 @@ export function compare(stack: string, expected: Expected, found: Found): Differ
             .filter(({ name }) => !found.volumes.includes(name))
             .map(({ name }) => missing("missing-volume", `volume ${name}`)),
         ...expected.images.flatMap((image) => compareImage(image, found)),
+        ...expected.pulls
+            .filter(({ name }) => found.images.get(name) === "missing")
+            .map(({ name, resource }) => missing("missing-image", `image ${name}`, resource)),
     ];
 }
 

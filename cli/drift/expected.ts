@@ -22,6 +22,8 @@ const image = z.object({
     exports: z.array(z.object({ image: z.object({ push: z.boolean().optional() }) })).min(1),
 });
 
+const pull = z.object({ name: z.string() });
+
 /** A thing that the stack's state has, with what Docker calls it. */
 type Recorded<Schema extends z.ZodType> = z.output<Schema> & { id: string; resource: string };
 
@@ -32,6 +34,8 @@ export interface Expected {
     volumes: Recorded<typeof volume>[];
     /** Images that were built here and not for a registry. */
     images: Recorded<typeof image>[];
+    /** Images that were pulled, by their digests. */
+    pulls: Recorded<typeof pull>[];
     /** False where the state knows neither containers nor passwords of the stack: it was lost, or never was. */
     isKnown: boolean;
 }
@@ -56,6 +60,7 @@ export function expectedOf(resources: readonly StateResource[]): Expected {
         images: read("docker-build:index:Image", image).filter(
             ({ exports }) => !exports.some(({ image: { push } }) => push),
         ),
+        pulls: read("docker:index/remoteImage:RemoteImage", pull),
         isKnown: resources.some(({ type }) => /:(RandomPassword|Container)$/.test(type)),
     };
 }

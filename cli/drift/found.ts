@@ -23,17 +23,17 @@ export interface Found {
     networks: FoundNetwork[];
     /** Names of all volumes. */
     volumes: string[];
-    /** Of each image of {@link Expected}, by tag; absent where Docker does not say. */
+    /** Of each image of {@link Expected}, by tag, or by its digest where it is pulled; absent where Docker does not say. */
     images: Map<string, "there" | "moved" | "missing">;
 }
 
 /** Looks at what Docker has of a stack. */
-export async function look(stack: string, { images }: Expected): Promise<Found> {
+export async function look(stack: string, { images, pulls }: Expected): Promise<Found> {
     const [containers, networks, volumes, states] = await Promise.all([
         everyContainer(),
         findNetworks(stack),
         docker("volume", "ls", "--quiet").then(lines),
-        Promise.all(images.map(imageState)),
+        Promise.all([...images.map(imageState), ...pulls.map(pullState)]),
     ]);
     return { containers, networks, volumes, images: new Map(states) };
 }
@@ -58,6 +58,11 @@ async function findNetworks(stack: string): Promise<FoundNetwork[]> {
         const detail = details.find(({ Id }) => Id === network.id);
         return { ...network, created: detail?.Created, subnet: detail?.IPAM?.Config?.[0]?.Subnet };
     });
+}
+
+async function pullState({ name }: Expected["pulls"][number]): Promise<[string, "there" | "missing"]> {
+    const { exitCode, stderr } = await run("docker", ["image", "inspect", "--format", "{{.Id}}", name]);
+    return [name, exitCode !== 0 && /no such image/i.test(stderr) ? "missing" : "there"];
 }
 
 /** Whether the image under the tag is the one that the tag says, as its label has it: a tag can be moved. */

@@ -70,7 +70,8 @@ async function rebuildImages(
     const gone = ofKind(differences, "missing-image", "moved-image").map(({ what }) => what);
     const wanted = Object.values(suiteImages(settings)).filter(({ tag }) => gone.includes(`image ${tag}`));
     const folders: ImageBuild["folder"][] = [];
-    for (const { tag, id, folder } of settings.push ? [] : wanted) {
+    // What was pushed, or is pulled, is the registry's.
+    for (const { tag, id, folder } of settings.push || settings.images === "pull" ? [] : wanted) {
         // Without its tag, an image that containers run from is still there.
         const filter = `label=${contentLabel}=${id}`;
         const [untagged] = lines(await docker("image", "ls", "--quiet", "--no-trunc", "--filter", filter));

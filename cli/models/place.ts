@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { workspace } from "../../catalogue";
-import { suiteImages } from "../../catalogue/images";
 import { llm } from "../../catalogue/llm";
 import { containerName, volumeName } from "../../catalogue/names";
 import { type HostHome, hostHome, inHome, readConfig, readSecret } from "../../host/home";
@@ -13,6 +12,7 @@ import { programOf } from "../host/processes";
 import { fetchModels } from "../llmServers";
 import { run } from "../process";
 import type { Session } from "../session";
+import { suiteReferences } from "../suiteReferences";
 import { served } from "./documents";
 import { type CommandLine, inContainer, programSource } from "./helper";
 
@@ -58,7 +58,7 @@ async function volumePlace(session: Session, settings: Settings): Promise<ModelP
  * @throws UserError where there is none.
  */
 async function helperImage(session: Session, settings: Settings): Promise<string> {
-    const wanted = suiteImages(settings).compute?.tag;
+    const wanted = suiteReferences(settings).compute;
     if (!wanted || !settings.toolsets.includes("llm")) {
         throw new UserError(
             "The hub's client is in the compute image with the toolset llm, which this stack leaves out. Set " +

@@ -1,5 +1,4 @@
 import { boundedLog, type ServiceSpec } from "../../catalogue";
-import { suiteImages } from "../../catalogue/images";
 import { volumeName } from "../../catalogue/names";
 import type { DataFormat } from "../../catalogue/types";
 import type { Settings } from "../../settings/parse";
@@ -8,6 +7,7 @@ import { UserError } from "../errors";
 import { readGenerations, recordedData, tagOf } from "../generations";
 import { run } from "../process";
 import { findProject } from "../project";
+import { suiteReferences } from "../suiteReferences";
 import { type Finding, failure, ok, warning } from "./finding";
 
 const title = "data";
@@ -146,7 +146,7 @@ async function localImage(settings: Settings): Promise<string | undefined> {
     const running = (await stackContainers(settings.stack)).flatMap(({ Config }) =>
         Config.Image.startsWith(settings.imagePrefix) ? [Config.Image] : [],
     );
-    for (const image of [suiteImages(settings).base.tag, ...running, settings.rootImage]) {
+    for (const image of [suiteReferences(settings).base, ...running, settings.rootImage]) {
         if (await hasImage(image)) {
             return image;
         }

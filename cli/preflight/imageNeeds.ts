@@ -3,9 +3,11 @@ import { suiteImages } from "../../catalogue/images";
 import type { Toolset } from "../../catalogue/toolsets";
 import type { Settings } from "../../settings/parse";
 import { type DockerInfo, hasImage, lines } from "../docker";
+import { tagOf } from "../generations";
 import { formatBytes } from "../output";
 import { run } from "../process";
 import { stackFlag } from "../session";
+import { pullPlan } from "../suiteReferences";
 import { type Finding, failure, ok, warning } from "./finding";
 
 const gigabyte = 1e9;
@@ -63,7 +65,7 @@ export async function checkRootImage(rootImage: string): Promise<Finding> {
 /** Whether the images that a rollback put back are here: they are not built. */
 export async function checkHeldImages({ heldImages, stack }: Settings): Promise<Finding[]> {
     const suites = [heldImages.base, heldImages.compute].filter((image) => image !== undefined);
-    const found = await Promise.all(suites.map((image) => hasImage(image.replace(/@.*/, ""))));
+    const found = await Promise.all(suites.map((image) => hasImage(tagOf(image))));
     return suites
         .filter((_, index) => !found[index])
         .map((image) =>
@@ -73,6 +75,22 @@ export async function checkHeldImages({ heldImages, stack }: Settings): Promise<
                 `Type: ./carbon up --new-images${stackFlag(stack)}`,
             ),
         );
+}
+
+/** Whether the images that are pulled can be, and fit the stack. */
+export function checkPulledImages(settings: Settings): Finding[] {
+    const title = "images to pull";
+    const { images, problems } = pullPlan(settings);
+    return problems.length > 0
+        ? problems.map(({ detail, advice }) => failure(title, detail, `${advice}.`))
+        : [
+              ok(
+                  title,
+                  Object.values(images)
+                      .map(({ ref }) => ref)
+                      .join(", ") || "none",
+              ),
+          ];
 }
 
 /** Whether the disk that images are kept on has room for the build. */

@@ -3,10 +3,10 @@ import { type DockerInfo, runningContainers } from "../docker";
 import { UserError } from "../errors";
 import { type Output, plural } from "../output";
 import { checkDataVersions } from "./dataVersions";
-import { checkBuilder, checkDocker, checkImageStore } from "./engineChecks";
+import { checkBuilder, checkBuildx, checkDocker, checkImageStore } from "./engineChecks";
 import type { Finding } from "./finding";
 import { checkGpu } from "./gpu";
-import { checkDisk, checkHeldImages, checkRootImage } from "./imageNeeds";
+import { checkDisk, checkHeldImages, checkPulledImages, checkRootImage } from "./imageNeeds";
 import { checkLlm } from "./llm";
 import { checkNeighbours } from "./neighbours";
 import { checkPorts } from "./ports";
@@ -26,8 +26,11 @@ export class PreflightError extends UserError {
     }
 }
 
-/** Everything that building the images depends on. */
-export async function examineBuild(settings: Settings, info: DockerInfo): Promise<Finding[]> {
+/** Everything that the images depend on: what builds them, or the registry that they are pulled from. */
+export async function examineImages(settings: Settings, info: DockerInfo): Promise<Finding[]> {
+    if (settings.images === "pull") {
+        return [checkImageStore(info), await checkBuildx(), ...checkPulledImages(settings)];
+    }
     const groups = await Promise.all([
         checkImageStore(info),
         checkBuilder(settings.builder, settings.platforms),
@@ -53,7 +56,7 @@ export async function ensureReady(
     const gpu = purpose === "deploy" && info ? await checkGpu(settings, info) : undefined;
     const llm = purpose === "deploy" ? await checkLlm(settings, info) : undefined;
     const findings = await Promise.all([
-        info ? examineBuild(settings, info) : [finding],
+        info ? examineImages(settings, info) : [finding],
         // Without an engine no container can hold a port, so whoever does is another program.
         purpose === "deploy" ? checkPorts(settings, info ? await runningContainers() : []) : [],
         (purpose === "deploy" && checkSubnet(settings.subnet)) || [],

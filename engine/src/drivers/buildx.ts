@@ -97,9 +97,14 @@ function passSecrets(
 export function buildxArguments(inputs: Props): string[] {
     const pairs = (key: string) =>
         Object.entries((inputs[key] ?? {}) as Props).map(([name, value]) => `${name}=${value}`);
+    const [imported = [], exported = []] = ["cacheFrom", "cacheTo"].map((key) =>
+        objects(inputs, key).map(({ registry }) => registryCache(registry as Props)),
+    );
     const flags: Record<string, (string | undefined)[]> = {
         "--builder": [text((inputs.builder ?? {}) as Props, "name")],
         "--build-arg": pairs("buildArgs"),
+        "--cache-from": imported,
+        "--cache-to": exported,
         "--output": exportFlags(inputs),
         "--label": pairs("labels"),
         "--network": [text(inputs, "network")],
@@ -112,6 +117,11 @@ export function buildxArguments(inputs: Props): string[] {
         values.flatMap((value) => (value ? [flag, value] : [])),
     );
     return [...given, String((inputs.context as Props).location)];
+}
+
+/** `type=registry,ref=…`; what is left out has the same default for buildx and the provider. */
+function registryCache({ ref, mode }: Props): string {
+    return ["type=registry", ...(mode ? [`mode=${mode}`] : []), `ref=${ref}`].join(",");
 }
 
 function exportFlags(inputs: Props): string[] {

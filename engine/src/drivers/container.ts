@@ -141,7 +141,11 @@ async function create(inputs: Props, context: Context): Promise<Created> {
 }
 
 async function createNamed(name: string, inputs: Props, context: Context): Promise<Docker.Container> {
-    await ensureImage(String(inputs.image), name, context);
+    await ensureImage(
+        String(inputs.image),
+        `The container ${name} cannot be created, because its image`,
+        context,
+    );
     const made = await attempt(`The container ${name} cannot be created`, () =>
         unless(CONFLICT, () => context.docker().createContainer(containerSpec(inputs))),
     );

@@ -26,6 +26,8 @@ const SHAPE: Shape = {
     ...fields("secrets tags target"),
     context: fields("location"),
     dockerfile: fields("location"),
+    cacheFrom: [{ registry: fields("ref") }],
+    cacheTo: [{ registry: fields("ref mode") }],
     builder: fields("name"),
     exports: [
         {
@@ -41,6 +43,16 @@ const DEFAULTS: Props = {
     pull: false,
     target: "",
     buildOnPreview: true,
+};
+const CACHE_DEFAULTS: Props = { disabled: false, raw: "" };
+const CACHE_EXPORT_DEFAULTS: Props = {
+    compression: "gzip",
+    compressionLevel: 0,
+    forceCompression: false,
+    ignoreError: false,
+    imageManifest: false,
+    mode: "min",
+    ociMediaTypes: true,
 };
 const EXPORT_DEFAULTS: Props = {
     compression: "gzip",
@@ -69,6 +81,18 @@ export const image: Driver = {
             );
         }
         const checked: Props = { ...DEFAULTS, ...inputs, dockerfile: dockerfileOf(inputs) };
+        if (inputs.cacheFrom) {
+            checked.cacheFrom = objects(inputs, "cacheFrom").map((entry) => ({
+                ...CACHE_DEFAULTS,
+                ...entry,
+            }));
+        }
+        if (inputs.cacheTo) {
+            checked.cacheTo = objects(inputs, "cacheTo").map(({ registry }) => ({
+                ...CACHE_DEFAULTS,
+                registry: { ...CACHE_EXPORT_DEFAULTS, ...(registry as Props) },
+            }));
+        }
         if (inputs.exports) {
             checked.exports = objects(inputs, "exports").map((entry) => exportDefaults(entry, context));
         }

@@ -7,6 +7,7 @@ import { image } from "./image";
 import { network } from "./network";
 import { providerDriver } from "./provider";
 import { randomPassword } from "./random";
+import { remoteImage } from "./remote-image";
 import { volume } from "./volume";
 
 const DRIVERS: Record<string, Driver> = {
@@ -14,6 +15,7 @@ const DRIVERS: Record<string, Driver> = {
     "docker-build:index:Image": image,
     "docker:index/container:Container": container,
     "docker:index/network:Network": network,
+    "docker:index/remoteImage:RemoteImage": remoteImage,
     "docker:index/volume:Volume": volume,
     "random:index/randomPassword:RandomPassword": randomPassword,
 };

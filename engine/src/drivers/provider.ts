@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { diffProps } from "../diff";
 import { type Props, withoutBookkeeping } from "../values";
-import { type Driver, refuseUnhandled } from "./driver";
+import { type Driver, fields, refuseUnhandled, type Shape } from "./driver";
 
 /** What the real providers' CheckConfig adds to their inputs; without it the CLI would see a change. */
 const ADDED: Record<string, Props> = {
@@ -14,8 +14,9 @@ const ADDED: Record<string, Props> = {
 };
 
 /** Settings of explicit providers that the drivers of their resources honour. */
-const SETTINGS: Record<string, Record<string, true>> = {
-    docker: { context: true, host: true },
+const SETTINGS: Record<string, Record<string, Shape>> = {
+    // The docker command pulls, and reads the same logins from the same file as the provider does for an address.
+    docker: { context: true, host: true, registryAuth: [fields("address")] },
     "docker-build": { host: true },
 };
 
@@ -23,7 +24,8 @@ const SETTINGS: Record<string, Record<string, true>> = {
 export function providerDriver(name: string): Driver {
     return {
         check(inputs) {
-            refuseUnhandled(`pulumi:providers:${name}`, inputs, { version: true, ...SETTINGS[name] });
+            const shape: Shape = { version: true, ...SETTINGS[name] };
+            refuseUnhandled(`pulumi:providers:${name}`, decoded(inputs), shape);
             return { __internal: {}, ...ADDED[name], ...inputs };
         },
         diff: (old, news) => ({
@@ -34,6 +36,12 @@ export function providerDriver(name: string): Driver {
         update: async (_old, news) => outputsOf(news),
         delete: async () => {},
     };
+}
+
+/** The SDK hands over lists as JSON, as a provider's settings are texts. */
+function decoded(inputs: Props): Props {
+    const { registryAuth } = inputs;
+    return typeof registryAuth === "string" ? { ...inputs, registryAuth: JSON.parse(registryAuth) } : inputs;
 }
 
 function outputsOf({ __internal, ...outputs }: Props): Props {

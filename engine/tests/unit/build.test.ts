@@ -86,6 +86,8 @@ describe("the arguments of buildx", () => {
             builder: { name: "default" },
             buildArgs: { A: "1" },
             labels: { l: "v" },
+            cacheFrom: [{ disabled: false, raw: "", registry: { ref: "host/cache:a" } }],
+            cacheTo: [{ registry: { ref: "host/cache:a", mode: "max", ociMediaTypes: true } }],
             platforms: ["linux/amd64", "linux/arm64"],
             tags: ["host/name:tag"],
             target: "stage",
@@ -106,7 +108,8 @@ describe("the arguments of buildx", () => {
             ],
         });
         expect(args.join(" ")).toBe(
-            "--builder default --build-arg A=1 --output type=cacheonly --output type=image,store=true,oci-mediatypes=true,compression=zstd," +
+            "--builder default --build-arg A=1 --cache-from type=registry,ref=host/cache:a " +
+                "--cache-to type=registry,mode=max,ref=host/cache:a --output type=cacheonly --output type=image,store=true,oci-mediatypes=true,compression=zstd," +
                 "compression-level=3,force-compression=false,name=host/name:tag --output type=registry --label l=v " +
                 "--network default --platform linux/amd64 --platform linux/arm64 --tag host/name:tag --target stage " +
                 "--file d/Dockerfile .",

@@ -109,7 +109,16 @@ describe("a driver", () => {
         ["random:index/randomPassword:RandomPassword", { length: 8, keepers: {} }, '"keepers"'],
         ["random:index/randomPassword:RandomPassword", { length: 8, minUpper: 2 }, '"minUpper"'],
         ["command:local:Command", { create: "true", assetPaths: [] }, '"assetPaths"'],
-        ["docker-build:index:Image", { ...image, cacheFrom: [] }, '"cacheFrom"'],
+        ["docker-build:index:Image", { ...image, cacheFrom: [{ gha: {} }] }, '"cacheFrom[].gha"'],
+        [
+            "docker-build:index:Image",
+            { ...image, cacheTo: [{ registry: { ref: "r", ignoreError: true } }] },
+            '"cacheTo[].registry.ignoreError"',
+        ],
+        ["docker-build:index:Image", { ...image, noCache: true }, '"noCache"'],
+        ["docker:index/remoteImage:RemoteImage", { name: "i", pullTriggers: [] }, '"pullTriggers"'],
+        ["docker:index/remoteImage:RemoteImage", { name: "i" }, '"keepLocally: true" only (thing)'],
+        ["docker:index/remoteImage:RemoteImage", { keepLocally: true }, 'with a "name"'],
         ["docker-build:index:Image", { ...image, exports: [{ tar: {} }] }, '"exports[].tar"'],
         ["docker-build:index:Image", { ...image, exports: [{}] }, '"image" and "cacheonly"'],
         [
@@ -128,7 +137,11 @@ describe("a driver", () => {
             { ...image, context: { location: "nowhere" } },
             "nowhere does not exist",
         ],
-        ["pulumi:providers:docker", { registryAuth: [] }, '"registryAuth"'],
+        [
+            "pulumi:providers:docker",
+            { registryAuth: JSON.stringify([{ address: "r", password: "x" }]) },
+            '"registryAuth[].password"',
+        ],
     ])("of %s refuses %j", (type, inputs, message) => {
         expect(() => driverFor(type).check(inputs as never, context)).toThrow(message);
     });

@@ -213,7 +213,7 @@ export class Sandbox {
     }
 
     /** Puts a fake program into a folder, by default one on PATH. The first rule that matches answers. */
-    install(program: "docker" | "pulumi", rules: Rule[], folder = this.bin): void {
+    install(program: "docker" | "pulumi" | "cosign", rules: Rule[], folder = this.bin): void {
         mkdirSync(folder, { recursive: true });
         writeFileSync(join(folder, program), fakeProgram);
         chmodSync(join(folder, program), 0o755);

@@ -190,15 +190,17 @@ describe("carbon watch", () => {
 describe("carbon clean", () => {
     /** As Docker prints a time. */
     const at = (time: Date) => `${time.toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`;
-    const listed = (tag: string, time = new Date(Date.now() - 25 * 3_600_000)) =>
+    const listed = (tag: string, time = new Date(Date.now() - 25 * 3_600_000), digest = "<none>") =>
         JSON.stringify({
             Repository: "localhost/carbon/base",
             Tag: tag,
+            Digest: digest,
             ID: "sha256:1",
             Size: "1.5GB",
             CreatedAt: at(time),
         });
     const foreign = listed("x").replace("localhost/carbon", "example.com");
+    const pulled = listed("<none>", undefined, "sha256:2");
     const young = listed("young", new Date(Date.now() - 23 * 3_600_000));
 
     function littered() {
@@ -207,7 +209,7 @@ describe("carbon clean", () => {
         box.install("docker", [
             {
                 match: "^image ls ",
-                stdout: `${[...tags.map((tag) => listed(tag)), listed("before", new Date()), young, foreign].join("\n")}\n`,
+                stdout: `${[...tags.map((tag) => listed(tag)), listed("before", new Date()), pulled, young, foreign].join("\n")}\n`,
             },
             { match: "^buildx du ", stdout: "ID\nReclaimable:\t2.5GB\nTotal:\t\t3GB\n" },
             { match: "^ps .*label=carbon.helper", stdout: "leftover\n" },
@@ -242,17 +244,19 @@ describe("carbon clean", () => {
         expect(exitCode, stderr).toBe(0);
         expect(JSON.parse(stdout)).toMatchObject({
             stack: "dev",
-            reclaimable: 4e9 + 4,
+            reclaimable: 5.5e9 + 4,
             removed: [
                 { kind: "images", what: "localhost/carbon/base:old", bytes: 1.5e9 },
+                { kind: "images", what: "localhost/carbon/base@sha256:2", bytes: 1.5e9 },
                 { kind: "cache", bytes: 2.5e9 },
                 { kind: "logs", what: ".carbon/logs/setup.log" },
                 { kind: "leftovers", what: "container leftover" },
             ],
-            freed: 4e9 + 4,
+            freed: 5.5e9 + 4,
         });
         expect(removals(box.commands("docker"))).toEqual([
             "image rm localhost/carbon/base:old",
+            "image rm localhost/carbon/base@sha256:2",
             "buildx prune --builder default --all --force",
             "rm leftover",
         ]);
@@ -262,10 +266,11 @@ describe("carbon clean", () => {
         const box = littered();
         expect((await box.carbon(["clean"])).exitCode).toBe(2);
         const all = await box.carbon(["clean", "images", "--previous", "--dry-run", "--json"]);
-        expect(JSON.parse(all.stdout)).toMatchObject({ stack: "dev", reclaimable: 3e9, removed: [] });
+        expect(JSON.parse(all.stdout)).toMatchObject({ stack: "dev", reclaimable: 4.5e9, removed: [] });
         expect(JSON.parse(all.stdout).found.map(({ what }: { what: string }) => what)).toEqual([
             "localhost/carbon/base:old",
             "localhost/carbon/base:before",
+            "localhost/carbon/base@sha256:2",
         ]);
         expect(removals(box.commands("docker"))).toEqual([]);
     });

@@ -5,8 +5,10 @@ import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { everyService, type ServiceSpec } from "../../../catalogue";
 import type { ServicesDocument } from "../../../catalogue/document";
 import { foundGpu } from "../../../catalogue/gpu";
-import { toolsets } from "../../../catalogue/toolsets";
-import { thisMachine } from "../../../settings/machine";
+import { baseToolsets, toolsets } from "../../../catalogue/toolsets";
+import { suiteVersion } from "../../../catalogue/version";
+import { type Machine, thisMachine } from "../../../settings/machine";
+import type { Registries } from "../../../settings/pulled";
 import { type Registered, type Run, runProgram, secretSignature, secretValue } from "./harness";
 
 const container = "docker:index/container:Container";
@@ -51,6 +53,32 @@ function tag(run: Run, name: string): string {
 
 function isSecret(value: unknown): boolean {
     return JSON.stringify(value).includes(secretValue);
+}
+
+const pulling = {
+    images: "pull",
+    imagePrefix: "ghcr.io/ada/carbon",
+    pulledImages: { base: "2026.1", compute: "2026.1" },
+};
+
+/** A machine on which `docker login` has left its file. */
+const withLogin: Partial<Machine> = {
+    readFile: (file) => (file.endsWith("config.json") ? "{}" : thisMachine(".").readFile(file)),
+};
+
+/** A registry with every image, built with the settings' defaults by this version. */
+function registry(digest = `sha256:${"b".repeat(64)}`): Registries {
+    const labels = {
+        "carbon.version": suiteVersion,
+        "carbon.rootImage": "docker.io/library/debian:trixie-slim",
+        "carbon.torchIndex": "auto",
+    };
+    const lookUp = (reference: string) => {
+        const of = reference.includes("/base") ? baseToolsets : toolsets;
+        const own = { digest, labels: { ...labels, "carbon.toolsets": of.join(",") } };
+        return { digest, platforms: { "linux/amd64": own } };
+    };
+    return { lookUp, lookUpHere: () => undefined };
 }
 
 const hostToken = "A1".repeat(24);
@@ -715,6 +743,54 @@ describe("the program", () => {
     it("pushes through the export, and only where it is asked to", async () => {
         const run = await runProgram("dev", { push: true, imagePrefix: "ghcr.io/ada/carbon" });
         expect(only(run, image, "base-image").inputs.exports).toMatchObject([{ image: { push: true } }]);
+    });
+
+    it("reads the registry's cache where it is asked to, and writes it with what it pushes", async () => {
+        const caches = async (changes: object) => {
+            const { inputs } = only(
+                await runProgram("dev", { imagePrefix: "ghcr.io/ada/carbon", ...changes }),
+                image,
+                "base-image",
+            );
+            return [inputs.cacheFrom, inputs.cacheTo];
+        };
+        const ref = "ghcr.io/ada/carbon/cache:base";
+        const [both, own] = [{ registry: { ref } }, { registry: { ref: `${ref}-amd64` } }];
+        expect(await caches({})).toEqual([undefined, undefined]);
+        expect(await caches({ cache: "registry" })).toEqual([[both, own], undefined]);
+        expect(await caches({ cache: "registry", push: true })).toEqual([
+            [both, own],
+            [{ registry: { ref: `${ref}-amd64`, mode: "max" } }],
+        ]);
+        const platforms = ["linux/arm64", "linux/amd64"];
+        expect(await caches({ cache: "registry", push: true, platforms })).toEqual([
+            [both, { registry: { ref: `${ref}-arm64` } }, own],
+            [{ registry: { ref, mode: "max" } }],
+        ]);
+    });
+
+    it("registers every resource of a stack whose images are pulled", async () => {
+        const run = await runProgram("dev", pulling, {}, { ...withLogin, registries: registry() });
+        await expect(`${JSON.stringify(run, null, 2)}\n`).toMatchFileSnapshot("../../golden/pull.json");
+    });
+
+    it("asks the provider for no login where Docker has no file of them", async () => {
+        const run = await runProgram("dev", pulling, {}, { registries: registry() });
+        expect(only(run, "pulumi:providers:docker", "docker").inputs).toEqual({});
+    });
+
+    it("replaces containers, and builds nothing, where a tag was moved in the registry", async () => {
+        const other = `sha256:${"c".repeat(64)}`;
+        const run = await runProgram("dev", pulling, {}, { registries: registry(other) });
+        const ref = `ghcr.io/ada/carbon/compute@${other}`;
+        expect(only(run, container, "workspace-container").inputs.image).toBe(ref);
+        expect(names(run, image)).toEqual([]);
+    });
+
+    it("refuses images that cannot be pulled before it registers anything, all at once", async () => {
+        const lookUp = () => ({ why: "denied" as const, words: "401" });
+        const run = runProgram("dev", pulling, {}, { registries: { ...registry(), lookUp } });
+        await expect(run).rejects.toThrow(/\/base:2026\.1 \(401\)\. Type.*\n.*\/compute:2026\.1 \(401\)/);
     });
 
     it("publishes on the address and ports of the settings", async () => {

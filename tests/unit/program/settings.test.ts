@@ -354,7 +354,7 @@ describe("the rules of the settings", () => {
     const maps = ofType("object").filter(([, { rule }]) => / being /.test(rule.allowed));
 
     it.each(maps)("take for %s each name that its words have, and no other", (key, setting) => {
-        const value = { ports: 70, serviceMemory: 256 }[key] ?? "qdrant/qdrant:v1";
+        const value = { ports: 70, serviceMemory: 256, pulledImages: "2026.1" }[key] ?? "qdrant/qdrant:v1";
         const [, named = ""] = setting.rule.allowed.match(/s being (.*)$/) ?? [];
         for (const name of named.split(", ")) {
             expect(accepts(setting, { [name]: value })).toBe(true);
@@ -394,6 +394,36 @@ describe("a bad configuration", () => {
             "a push to nobody's registry",
             { push: true },
             /^push: localhost\/carbon is not a registry of yours/,
+        ],
+        [
+            "a pull from nobody's registry",
+            { images: "pull" },
+            /^images: localhost\/carbon is not a registry of/,
+        ],
+        [
+            "a cache in nobody's registry",
+            { cache: "registry" },
+            /^cache: localhost\/carbon is not a registry of/,
+        ],
+        [
+            "a push of what is pulled",
+            { push: true, images: "pull", imagePrefix: "ghcr.io/me/carbon" },
+            /^push: images is pull, which builds nothing to push\. Set images to build/,
+        ],
+        [
+            "one image to pull of two",
+            { images: "pull", imagePrefix: "ghcr.io/me/carbon", pulledImages: { base: "2026.1" } },
+            /^pulledImages: compute is missing\. Name both images, or neither/,
+        ],
+        [
+            "an image to pull where none is pulled",
+            { pulledImages: { base: "2026.1", compute: "2026.1" } },
+            /^pulledImages: images is build, which pulls none/,
+        ],
+        [
+            "an image to pull by a whole reference",
+            { images: "pull", imagePrefix: "ghcr.io/me/carbon", pulledImages: { base: "ghcr.io/me/base:1" } },
+            /^pulledImages: .*a tag, such as 2026\.1, or a digest/,
         ],
         ["a push that is neither true nor false", { push: "yes" }, /^push: .*true or false/],
         ["a builder with a space", { builder: "my builder" }, /^builder: .*docker buildx ls/],

@@ -113,6 +113,8 @@ describe("the hash of an image's sources", () => {
             compute: true,
             toolsets: [],
             torchIndex: "auto",
+            images: "build" as const,
+            pulledImages: {},
         };
         const tags = (changed?: string) =>
             Object.values(suiteImages(choice, (folder) => (folder === changed ? "new" : "old"))).map(
