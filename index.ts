@@ -12,7 +12,7 @@ import { loadSettings } from "./settings";
 const settings = loadSettings();
 const host = hostRoute(settings);
 const foreignSecrets = { ...llmSecrets(settings), ...host?.secrets };
-const { stack, user, dockerContext, caCertificates } = settings;
+const { stack, user, dockerContext, dockerHost, dockerEnvironment, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.
 const { platforms, builder, push, heldImages: held } = settings;
@@ -25,13 +25,23 @@ const compute =
 const image = (compute ?? base).tag;
 
 // Containers: the services, and the workspace that knows their passwords.
-const provider = new docker.Provider("docker", dockerContext === "default" ? {} : { context: dockerContext });
+const engine = dockerContext === "default" ? {} : { context: dockerContext };
+const provider = new docker.Provider("docker", dockerHost ? { host: dockerHost } : engine);
 const opts = { providers: { docker: provider } };
 const network = new SuiteNetwork("suite", { stack, user, subnet: settings.subnet }, opts).networkName;
 const keys = new Keys("keys", { stack, user }, opts).volumeName;
 const { bindAddress, ports, tlsNames, workspaceDir, environment, gpu: route } = settings;
 const hosted = { bindAddress, ports, tlsNames, workspaceDir, caCertificates, environment, gpu: route };
-const common = { stack, user, choice: settings, values: settings, ...hosted, network, keys };
+const common = {
+    stack,
+    user,
+    choice: settings,
+    values: settings,
+    ...hosted,
+    network,
+    keys,
+    dockerEnvironment,
+};
 const services: Service[] = [];
 for (const spec of settings.services) {
     const from = settings.serviceImages[spec.name] ?? (spec.image === "base" ? base.tag : image);
@@ -61,7 +71,11 @@ const dependsOn = suite.map(({ processLimit }) => processLimit);
 const check =
     settings.verify === "off"
         ? undefined
-        : new PostDeployCheck("verify", { containerName, triggers, mode: settings.verify }, { dependsOn });
+        : new PostDeployCheck(
+              "verify",
+              { containerName, triggers, mode: settings.verify, dockerEnvironment },
+              { dependsOn },
+          );
 
 /** Where everything answers, by port name. */
 export const urls = suiteUrls(settings);

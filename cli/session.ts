@@ -8,6 +8,7 @@ import { UserError } from "./errors";
 import type { CommonOptions } from "./options";
 import { Output } from "./output";
 import { findProject, type Project } from "./project";
+import { goWhereItLives } from "./server/reach";
 import { stackFlag } from "./stackFlag";
 import { readSettings } from "./stackSettings";
 
@@ -26,6 +27,7 @@ export class Session {
     ) {
         this.output = new Output(options.json);
         this.project = findProject(process.env);
+        goWhereItLives(this.project, options.stack);
     }
 
     get stack(): string {
