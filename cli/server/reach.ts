@@ -74,16 +74,18 @@ function readSetting(project: Project, stack: string): string {
 
 function shareConnection(): void {
     const folders = (process.env.PATH ?? "").split(path.delimiter);
-    if (folders[0] === wrapper) {
+    const ssh = findSsh(folders);
+    // Without any, Docker says so.
+    if (folders[0] === wrapper || !ssh) {
         return;
     }
-    process.env.CARBON_SSH = findSsh(folders);
+    process.env.CARBON_SSH = ssh;
     process.env.CARBON_SSH_CONTROL = controlSocket("%C") ?? "none";
     process.env.PATH = [wrapper, ...folders].join(path.delimiter);
 }
 
-function findSsh(folders: string[]): string {
-    const found = folders
+function findSsh(folders: string[]): string | undefined {
+    return folders
         .filter((folder) => folder)
         .map((folder) => path.join(folder, "ssh"))
         .find((file) => {
@@ -94,10 +96,4 @@ function findSsh(folders: string[]): string {
                 return false;
             }
         });
-    if (!found) {
-        throw new UserError(
-            "There is no ssh on PATH, which a server is reached by. Install OpenSSH's client.",
-        );
-    }
-    return found;
 }

@@ -58,12 +58,13 @@ class Connection extends Duplex {
         child.stdin.on("error", () => {});
         child.once("error", (error) => this.destroy(unreachable(`ssh does not start: ${error.message}`)));
         child.once("close", (code) => {
-            if (code === 0) {
+            // Whoever has the whole answer has ended its side; who has not would wait for ever.
+            if (code === 0 && this.writableEnded) {
                 this.push(null);
-            } else {
-                const words = this.complaint.trim() || `ssh ended with code ${code}`;
-                this.destroy(unreachable(words));
+                return;
             }
+            const ending = code === 0 ? "the server ended the connection" : `ssh ended with code ${code}`;
+            this.destroy(unreachable(this.complaint.trim() || ending));
         });
     }
 
