@@ -79,7 +79,7 @@ export function thisMachine(projectDir: string): Machine {
         realpath,
         platform: process.platform,
         dockerMemory: dockerMemoryOnce,
-        dockerArch,
+        dockerArch: dockerArchOnce,
         serverHome: serverHomeOnce,
         gitIdentity: gitIdentityOnce,
     };
@@ -132,6 +132,8 @@ function dockerArch(environment: Record<string, string> = {}): string | undefine
     const arch = printedIn(environment, "docker", ["info", "--format", "{{.Architecture}}"]);
     return arch && (/^(aarch64|arm64)$/.test(arch) ? "arm64" : "x64");
 }
+
+const dockerArchOnce = once(dockerArch);
 
 function serverHome(server: Server): string | undefined {
     const said = printedIn({}, "ssh", [...strictSsh, "-T", ...sshArguments(server), "pwd"], 30_000);

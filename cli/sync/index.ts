@@ -154,7 +154,15 @@ async function transfer(
     }
     const [here, there] = [`${settings.syncDir}/`, `${helper.name}:/workspace/`];
     const args = [
-        ...["--links", "--perms", "--times", "--safe-links", "--chmod=ug-s,o-t"],
+        ...[
+            "--links",
+            "--perms",
+            "--times",
+            "--omit-dir-times",
+            "--no-implied-dirs",
+            "--safe-links",
+            "--chmod=ug-s,o-t",
+        ],
         ...["--from0", "--files-from=-", "--protect-args", `--partial-dir=${partials}`],
         ...["--rsh", "docker exec --interactive", "--"],
         ...(way === "push" ? [here, there] : [there, here]),

@@ -57,7 +57,9 @@ describe("the Docker Engine is looked for", () => {
     });
 
     it("but not by what this system has no way to", () => {
-        expect(() => connect({ host: "npipe:////./pipe/docker" })).toThrow("cannot reach Docker over npipe://");
+        expect(() => connect({ host: "npipe:////./pipe/docker" })).toThrow(
+            "cannot reach Docker over npipe://",
+        );
     });
 });
 

@@ -27,7 +27,9 @@ const calls = () => readFileSync(join(folder, "calls"), "utf8").trim().split("\n
 
 describe("a Docker Engine over SSH", () => {
     it("is asked through `docker system dial-stdio` on the server, one connection for each request", async () => {
-        fakeSsh(`printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 14\\r\\n\\r\\n{"Name":"far"}'; cat > /dev/null`);
+        fakeSsh(
+            `printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 14\\r\\n\\r\\n{"Name":"far"}'; cat > /dev/null`,
+        );
         const docker = connect({ host: "ssh://ada@far.example.com:2200" });
         expect(await docker.info()).toEqual({ Name: "far" });
         await docker.info();
@@ -37,9 +39,7 @@ describe("a Docker Engine over SSH", () => {
 
     it("is away with ssh's own words", async () => {
         fakeSsh("echo 'Host key verification failed.' >&2; exit 255");
-        const failure = await connect({ host: "ssh://far.example.com" })
-            .info()
-            .catch(explain);
+        const failure = await connect({ host: "ssh://far.example.com" }).info().catch(explain);
         expect(failure).toMatch(/^The Docker Engine cannot be reached \(Host key verification failed\.\)/);
     });
 
