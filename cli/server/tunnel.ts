@@ -55,10 +55,9 @@ export function forwardsOf(containers: readonly ContainerDetails[]): Forward[] {
         const isLoopback = there.startsWith("127.") || there === "::1";
         return { address: isLoopback ? there : "127.0.0.1", port: Number(HostPort), there };
     });
-    // An engine publishes to every address of both kinds.
-    return [...new Map(forwards.map((one) => [one.port, one])).values()].sort(
-        (one, other) => one.port - other.port,
-    );
+    // An engine publishes to every address of both kinds: the first is enough.
+    const first = new Map([...forwards].reverse().map((one) => [one.port, one]));
+    return [...first.values()].sort((one, other) => one.port - other.port);
 }
 
 /** The stack's tunnel, where one is open; undefined else. */
