@@ -33,8 +33,12 @@ export function sshArguments(server: Server): string[] {
     return [...(server.port ? ["-p", String(server.port)] : []), "--", serverName(server)];
 }
 
-/** Arguments of `ssh` that have it ask nobody, and connect to no machine whose key is not known. */
+/**
+ * Arguments of `ssh` that have it ask nobody, connect to no machine whose key is not known, and lend that one neither the
+ * user's agent nor the screen.
+ */
 export const strictSsh: readonly string[] = [
+    ...["-a", "-x"],
     ...["-o", "BatchMode=yes"],
     ...["-o", "StrictHostKeyChecking=yes"],
     ...["-o", "ConnectTimeout=15"],
