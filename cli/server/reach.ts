@@ -62,7 +62,9 @@ export function ownSsh(): string {
 function readSetting(project: Project, stack: string): string {
     let value: unknown;
     try {
-        value = readStackFile(project.dir, stack).config["carbon:dockerContext"];
+        const { config } = readStackFile(project.dir, stack);
+        // Pulumi takes a key without a namespace for one of the project's.
+        value = config["carbon:dockerContext"] ?? config.dockerContext;
     } catch {
         // No file, or one that cannot be read: whoever needs its settings says so.
     }

@@ -120,7 +120,10 @@ export async function ensureTunnel(session: Session): Promise<{ tunnel: Tunnel; 
 /** Closes the tunnel. @returns whether one was open. */
 export async function closeTunnel(session: Session): Promise<boolean> {
     const server = currentServer();
-    const found = server && (await openTunnel(session));
+    if (!server) {
+        return false;
+    }
+    const found = await openTunnel(session);
     if (found) {
         await run(ownSsh(), [...control(session), "-O", "exit", ...sshArguments(server)]);
     }

@@ -135,17 +135,18 @@ describe("a stack on a server", () => {
         expect([mode & 0o777, uid]).toEqual([0o700, 1000]);
     });
 
-    it("is looked at and healed from here", async () => {
-        expect((await stack.must("status")).json.healthy).toBe(true);
-        expect((await stack.must("drift")).json.clean).toBe(true);
-        await server.engine.docker("rm", "--force", `carbon-${name}-redis`);
-        expect((await stack.carbon(["drift"])).exitCode).toBe(3);
-        await stack.must("up");
+    it("is looked at from here", async () => {
         expect((await stack.must("drift")).json.clean).toBe(true);
         const { stdout } = await execa("node", ["cli/carbon.js", "logs", "redis", "--stack", name], {
             env: server.env,
         });
         expect(stdout).toContain("Ready to accept connections");
+        // By the name of a Docker context as well.
+        const host = `host=${server.address}`;
+        await execa("docker", ["context", "create", "far", "--docker", host], { env: server.env });
+        stack.configure({ dockerContext: "far" });
+        expect((await stack.must("status")).json.healthy).toBe(true);
+        stack.configure({ dockerContext: server.address });
     });
 });
 
@@ -289,7 +290,9 @@ describe("a server's host key", () => {
     });
 });
 
-it("A stack on a server goes with its data, and leaves the folder", async () => {
+it("A stack on a server is missed where something of it is gone, goes with its data, and leaves the folder", async () => {
+    await server.engine.docker("rm", "--force", `carbon-${name}-redis`);
+    expect((await stack.carbon(["drift"])).exitCode).toBe(3);
     await stack.must("down", "--volumes");
     expect(await server.engine.docker("ps", "--all", "--quiet")).toBe("");
     expect(await server.engine.docker("volume", "ls", "--quiet")).toBe("");
