@@ -55,7 +55,7 @@ const syncFolders: Handler<SyncFlags> = async (session, flags) => {
     while (!session.signal.aborted) {
         last = await watchOnce(session, flags, last);
     }
-    return exitCodes.interrupted;
+    return 0;
 };
 
 async function once(session: Session, flags: SyncFlags): Promise<number> {
@@ -90,7 +90,7 @@ async function watchOnce(session: Session, flags: SyncFlags, before: string): Pr
         }
     } catch (error) {
         if (!session.signal.aborted && messageOf(error) !== last) {
-            session.output.warn(`${messageOf(error)} It is tried again.`);
+            session.output.warn(`${messageOf(error).replace(/\.?$/, ".")} It is tried again.`);
             last = messageOf(error);
         }
         await sleep(pauseMilliseconds, undefined, { signal: session.signal }).catch(() => {});

@@ -95,7 +95,9 @@ async function inForeground(session: Session): Promise<number> {
         if (reason === undefined) {
             return 0;
         }
-        output.warn(`The tunnel broke off. ${reason} It is tried again every ${pauseMilliseconds / 1000} s.`);
+        output.warn(
+            `The tunnel broke off. ${reason.replace(/\.?$/, ".")} It is tried again every ${pauseMilliseconds / 1000} s.`,
+        );
         const again = await reopen(session, server, forwards);
         if (!again) {
             return 0;

@@ -16,6 +16,12 @@ export async function ensureServersFolder(
     server: Server,
     { workspaceDir, uid, gid }: Pick<Settings, "workspaceDir" | "uid" | "gid">,
 ): Promise<boolean> {
+    if (!workspaceDir.startsWith("/")) {
+        // Its home was asked for, and not told.
+        throw new UserError(
+            `The server ${server.host} does not say where your home is there. Set carbon:workspaceDir to an absolute path.`,
+        );
+    }
     const script = [
         "set -eu",
         `dir=${quoted(workspaceDir)} uid=${uid} gid=${gid}`,

@@ -152,6 +152,7 @@ async function transfer(
     if (names.length === 0) {
         return;
     }
+    const { uid, gid } = settings;
     const [here, there] = [`${settings.syncDir}/`, `${helper.name}:/workspace/`];
     const args = [
         ...[
@@ -164,6 +165,8 @@ async function transfer(
             "--chmod=ug-s,o-t",
         ],
         ...["--from0", "--files-from=-", "--protect-args", `--partial-dir=${partials}`],
+        // What root makes here is the workspace's user's, as the folder is.
+        ...(way === "pull" && process.getuid?.() === 0 ? ["-og", `--chown=${uid}:${gid}`] : []),
         ...["--rsh", "docker exec --interactive", "--"],
         ...(way === "push" ? [here, there] : [there, here]),
     ];
