@@ -12,7 +12,7 @@ import { loadSettings } from "./settings";
 const settings = loadSettings();
 const host = hostRoute(settings);
 const foreignSecrets = { ...llmSecrets(settings), ...host?.secrets };
-const { stack, user, dockerContext, dockerHost, dockerEnvironment, caCertificates } = settings;
+const { stack, user, dockerEnvironment, caCertificates } = settings;
 
 // Images: base beside the parts of compute, then compute on top of it.
 const { platforms, builder, push, heldImages: held } = settings;
@@ -25,23 +25,14 @@ const compute =
 const image = (compute ?? base).tag;
 
 // Containers: the services, and the workspace that knows their passwords.
-const engine = dockerContext === "default" ? {} : { context: dockerContext };
-const provider = new docker.Provider("docker", dockerHost ? { host: dockerHost } : engine);
+const provider = new docker.Provider("docker", settings.dockerProvider);
 const opts = { providers: { docker: provider } };
 const network = new SuiteNetwork("suite", { stack, user, subnet: settings.subnet }, opts).networkName;
 const keys = new Keys("keys", { stack, user }, opts).volumeName;
 const { bindAddress, ports, tlsNames, workspaceDir, environment, gpu: route } = settings;
 const hosted = { bindAddress, ports, tlsNames, workspaceDir, caCertificates, environment, gpu: route };
-const common = {
-    stack,
-    user,
-    choice: settings,
-    values: settings,
-    ...hosted,
-    network,
-    keys,
-    dockerEnvironment,
-};
+const chosen = { choice: settings, values: settings, dockerEnvironment };
+const common = { stack, user, ...chosen, ...hosted, network, keys };
 const services: Service[] = [];
 for (const spec of settings.services) {
     const from = settings.serviceImages[spec.name] ?? (spec.image === "base" ? base.tag : image);

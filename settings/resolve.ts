@@ -51,8 +51,8 @@ export interface Choices extends Omit<SettingValues, Resolved> {
     platforms: Platform[];
     /** Docker context that the containers run in; `default` is the plain one. */
     dockerContext: string;
-    /** Address of the engine, where the setting names no context but a server. */
-    dockerHost?: string;
+    /** The engine as the Docker provider takes it. */
+    dockerProvider: { host?: string; context?: string };
     /** Variables that have `docker` go where the stack lives; undefined where the user's own do. */
     dockerEnvironment?: Record<string, string>;
     /** The machine that the stack lives on, where it is reached over SSH. */
@@ -114,7 +114,7 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         user: machine.user,
         platforms: platformsOf(values.platforms, () => machine.arch),
         dockerContext: context,
-        dockerHost: host,
+        dockerProvider: host ? { host } : context === "default" ? {} : { context },
         dockerEnvironment,
         server,
         builder: builder === "auto" ? context : builder,

@@ -8,8 +8,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { loginUrl } from "../../cli/login";
 import { launchBrowser } from "../browser/desktop-clients";
 import { type Result, Stack } from "../e2e/stack";
+import { baseImage } from "../image/base-image";
 import { SecondServer } from "../second-server";
 
 const name = "t-remote";
@@ -18,6 +20,8 @@ const offset = 24000;
 const app = 8000;
 /** In the home folder of root, who is the user on the server: its files are this machine's. */
 const there = "/root/carbon-t-remote";
+/** With JupyterLab, where one is given. */
+const fullImage = process.env.CARBON_TEST_COMPUTE_IMAGE;
 
 /** As {@link Stack}, of a user whose ssh knows the server. */
 class RemoteStack extends Stack {
@@ -60,18 +64,15 @@ let here: string;
 let browser: Browser | undefined;
 
 beforeAll(async () => {
-    const [image, started] = await Promise.all([buildHere(), SecondServer.start(41)]);
-    server = started;
+    const images = { base: baseImage(), ...(fullImage && { compute: fullImage }) };
+    // What the server's own build would take minutes for, it has.
+    server = await SecondServer.start(41, { images: true });
     here = join(server.folder, "here");
-    // What the server's own build would take minutes for, it is given.
-    const copy = 'docker save "$1" "$2" | docker --host "$3" load';
-    const tags = ["debian:trixie-slim", image.replace(/@.*/, "")];
-    await execa("bash", ["-o", "pipefail", "-c", copy, "-", ...tags, server.engine.host]);
     rmSync(there, { recursive: true, force: true });
     stack = new RemoteStack(server, {
-        heldImages: { base: image },
-        toolsets: ["databases"],
-        compute: false,
+        heldImages: images,
+        toolsets: fullImage ? ["databases", "python", "notebooks"] : ["databases"],
+        compute: fullImage !== undefined,
         services: ["redis"],
         appPorts: [app],
         portOffset: offset,
@@ -90,18 +91,6 @@ afterAll(async () => {
         rmSync(join(".carbon", file));
     }
 });
-
-/** The image of the other tests' slim stacks. */
-async function buildHere(): Promise<string> {
-    const local = new Stack("t-remote-image", { toolsets: ["databases"], compute: false });
-    try {
-        const { exitCode, json, said } = await local.carbon(["build"]);
-        expect(exitCode, said).toBe(0);
-        return json.images[0].ref;
-    } finally {
-        rmSync("Pulumi.t-remote-image.yaml");
-    }
-}
 
 const shell = (line: string) =>
     server.engine.docker("exec", "--user", "carbon", `carbon-${name}-workspace`, "sh", "-c", line);
@@ -189,6 +178,21 @@ describe("carbon tunnel", () => {
         expect(checked.summary).toMatchObject({ pass: 2, fail: 0 });
         expect((await stack.must("tunnel", "--stop")).json.closed).toBe(true);
         expect((await stack.carbon(["tunnel", "--status"])).exitCode).toBe(1);
+    });
+
+    it.runIf(fullImage)("brings JupyterLab into a browser of this machine, logged in", async () => {
+        await stack.must("tunnel", "--background");
+        const { json: credentials } = await stack.must("credentials");
+        const urls = { jupyter: `http://127.0.0.1:${8888 + offset}/lab` };
+        const page = await (browser as Browser).newPage();
+        await vi.waitFor(
+            async () => {
+                await page.goto(loginUrl("jupyter", urls, credentials) ?? "");
+                await page.locator(".jp-Launcher").waitFor({ timeout: 20_000 });
+            },
+            { timeout: 90_000, interval: 1_000 },
+        );
+        await stack.must("tunnel", "--stop");
     });
 
     it("comes back by itself after the connection broke off, and closes at Ctrl-C", async () => {

@@ -82,7 +82,7 @@ describe("a stack on a server", () => {
         expect(found).toMatchObject({
             server,
             dockerContext: "default",
-            dockerHost: address,
+            dockerProvider: { host: address },
             dockerEnvironment: { DOCKER_HOST: address },
             builder: "default",
             platforms: ["linux/amd64"],
