@@ -12,9 +12,9 @@ import { loadSettings } from "./settings";
 const settings = loadSettings();
 const host = hostRoute(settings);
 const foreignSecrets = { ...llmSecrets(settings), ...host?.secrets };
-const { stack, user, dockerContext, registry, pulled, caCertificates } = settings;
+const { stack, user, dockerEnvironment, registry, pulled, caCertificates } = settings;
 const provider = new docker.Provider("docker", {
-    ...(dockerContext !== "default" && { context: dockerContext }),
+    ...settings.dockerProvider,
     // With the login that Docker has for it.
     ...(registry && { registryAuth: [{ address: registry }] }),
 });
@@ -43,7 +43,8 @@ const network = new SuiteNetwork("suite", { stack, user, subnet: settings.subnet
 const keys = new Keys("keys", { stack, user }, opts).volumeName;
 const { bindAddress, ports, tlsNames, workspaceDir, environment, gpu: route } = settings;
 const hosted = { bindAddress, ports, tlsNames, workspaceDir, caCertificates, environment, gpu: route };
-const common = { stack, user, choice: settings, values: settings, ...hosted, network, keys };
+const chosen = { choice: settings, values: settings, dockerEnvironment };
+const common = { stack, user, ...chosen, ...hosted, network, keys };
 const services: Service[] = [];
 for (const spec of settings.services) {
     const from = settings.serviceImages[spec.name] ?? (spec.image === "base" ? base.tag : image);
@@ -73,7 +74,11 @@ const dependsOn = suite.map(({ processLimit }) => processLimit);
 const check =
     settings.verify === "off"
         ? undefined
-        : new PostDeployCheck("verify", { containerName, triggers, mode: settings.verify }, { dependsOn });
+        : new PostDeployCheck(
+              "verify",
+              { containerName, triggers, mode: settings.verify, dockerEnvironment },
+              { dependsOn },
+          );
 
 /** Where everything answers, by port name. */
 export const urls = suiteUrls(settings);

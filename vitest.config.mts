@@ -67,7 +67,7 @@ export default defineConfig({
                 test: {
                     name: "acceptance",
                     include: ["tests/acceptance/**/*.test.ts"],
-                    ...withDocker(5, 2),
+                    ...withDocker(5, 2, clients),
                     retry,
                 },
             },

@@ -11,6 +11,8 @@ import {
 } from "./documents";
 import { UserError } from "./errors";
 import { type ProcessResult, run } from "./process";
+import { explainServer } from "./server/explain";
+import { currentServer } from "./server/reach";
 
 export type { ContainerDetails, DockerInfo };
 
@@ -37,6 +39,10 @@ export async function docker(...args: string[]): Promise<string> {
 }
 
 function describeFailure(args: string[], result: ProcessResult): string {
+    const server = currentServer();
+    if (isUnreachable(result) && server) {
+        return explainServer(result.stderr, server);
+    }
     return isUnreachable(result)
         ? `Docker does not answer (${result.reason}). ${startDockerAdvice()}`
         : `docker ${args.slice(0, 2).join(" ")} failed: ${result.reason}`;
@@ -66,7 +72,9 @@ export async function dockerInfo(): Promise<DockerInfo> {
         ? parseDocument("What `docker info` says", infoSchema, result.stdout, strangeDocker)
         : undefined;
     if (!info?.ServerVersion) {
-        throw new UserError(info?.ServerErrors?.[0] ?? result.reason);
+        const server = currentServer();
+        const said = info?.ServerErrors?.[0] ?? result.reason;
+        throw new UserError(server ? explainServer(said, server) : said);
     }
     return info;
 }

@@ -23,6 +23,8 @@ import { addSshConfig } from "./commands/sshConfig";
 import { addState } from "./commands/state";
 import { addStatus } from "./commands/status";
 import { addStop } from "./commands/stop";
+import { addSync } from "./commands/sync";
+import { addTunnel } from "./commands/tunnel";
 import { addUp } from "./commands/up";
 import { addVerify } from "./commands/verify";
 import { addWatch } from "./commands/watch";
@@ -76,6 +78,8 @@ export function createProgram(): Command {
     addCredentials(program);
     addOutputs(program);
     addSshConfig(program);
+    addTunnel(program);
+    addSync(program);
     addCertificate(program);
     addGpu(program);
     addModels(program);

@@ -10,6 +10,7 @@ import { UserError } from "./errors";
 import type { CommonOptions } from "./options";
 import { Output } from "./output";
 import { findProject, hasOwnBackend, type Project, statesFolder } from "./project";
+import { goWhereItLives } from "./server/reach";
 import { stackFlag } from "./stackFlag";
 import { readSettings } from "./stackSettings";
 
@@ -28,6 +29,7 @@ export class Session {
     ) {
         this.output = new Output(options.json);
         this.project = findProject(process.env);
+        goWhereItLives(this.project, options.stack);
     }
 
     get stack(): string {

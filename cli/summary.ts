@@ -1,9 +1,11 @@
 import pc from "picocolors";
+import { serverName } from "../settings/server";
 import type { StackOutputs, Verification } from "./documents";
 import type { Changes } from "./engines/types";
 import { type Fingerprints, fingerprintBlock } from "./fingerprints";
 import { mainPort, portNamed } from "./login";
 import { formatDuration, plural } from "./output";
+import { currentServer } from "./server/reach";
 import type { Session } from "./session";
 import { urlTable, verificationTable } from "./tables";
 
@@ -60,6 +62,13 @@ function firstStep(session: Session, urls: StackOutputs["urls"]): string[] {
     const command = pc.bold(`./carbon open${session.stackFlag()}`);
     if (!url) {
         return [];
+    }
+    const server = currentServer();
+    if (server) {
+        return [
+            `These are addresses of ${serverName(server)} itself. ${pc.bold(`./carbon tunnel${session.stackFlag()}`)} brings them to this machine.`,
+            `Type ${command}: it does so, and opens ${url}.`,
+        ];
     }
     return portNamed(name)?.loginUrl
         ? [`Open ${pc.bold(url)}, or type ${command}: it logs in.`]

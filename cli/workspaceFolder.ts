@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { realpath } from "../settings/machine";
 import type { Settings } from "../settings/parse";
+import { ensureServersFolder } from "./server/folder";
 
 /** The owner's alone: what a container's root leaves there set-uid, other users of this machine cannot run. */
 const ownersAlone = 0o700;
@@ -13,7 +14,11 @@ const ownersAlone = 0o700;
  *
  * @returns True when it was made.
  */
-export function ensureWorkspaceFolder({ workspaceDir, uid, gid }: Settings): boolean {
+export async function ensureWorkspaceFolder(settings: Settings): Promise<boolean> {
+    const { workspaceDir, uid, gid, server } = settings;
+    if (server) {
+        return ensureServersFolder(server, settings);
+    }
     if (fs.existsSync(workspaceDir)) {
         return false;
     }

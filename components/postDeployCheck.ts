@@ -9,6 +9,8 @@ export interface PostDeployCheckArgs {
     triggers: pulumi.Input<string>[];
     /** `strict`: a failed check fails the deployment; `report`: it only stands in the document. */
     mode: "strict" | "report";
+    /** Variables that have `docker` go where the stack lives; undefined where the user's own do. */
+    dockerEnvironment?: Record<string, string>;
 }
 
 /** Runs `carbon-verify` in the workspace after every change, so that what `up` reports is what is really there. */
@@ -24,6 +26,7 @@ export class PostDeployCheck extends pulumi.ComponentResource {
             `${name}-command`,
             {
                 create: pulumi.interpolate`docker exec ${args.containerName} carbon-verify --json${tolerate}`,
+                environment: args.dockerEnvironment,
                 triggers: args.triggers,
                 // The document is a stack output; echoing it as well would bury the rest of the log.
                 logging: "none",

@@ -62,6 +62,8 @@ export interface StackArgs {
     environment: Record<string, string>;
     /** The user's folder, which is /workspace where the catalogue says so. */
     workspaceDir: string;
+    /** Variables that have `docker` go where the stack lives; undefined where the user's own do. */
+    dockerEnvironment?: Record<string, string>;
     /** Name of the stack's network. */
     network: pulumi.Input<string>;
     /** Name of the stack's volume of keys, which is mounted where the catalogue says so. */
@@ -196,6 +198,7 @@ export class Service extends pulumi.ComponentResource {
             `${name}-processes`,
             {
                 create: pulumi.interpolate`docker update --pids-limit ${spec.processes} ${this.container.name}`,
+                environment: args.dockerEnvironment,
                 triggers: [this.container.id],
                 // Docker prints the name; errors are shown whatever this says.
                 logging: "none",

@@ -2,11 +2,12 @@ import { catalogueName, type ServiceSpec, serviceCatalogue } from "../catalogue"
 import { servicesOnMachine } from "../catalogue/chosen";
 import { toolsetNeeds } from "../catalogue/toolsets";
 import { whyNotCertificates } from "./certificates";
+import { whyNotBuilt, whyNotEngine } from "./dockerContext";
 import { whyNotEnvironment } from "./environment";
 import type { Machine } from "./machine";
 import type { Choices } from "./resolve";
 import { type SettingKey, type SettingValues, settingDefinitions } from "./schema";
-import { whyNotWorkspace } from "./workspaceDir";
+import { whyNotServersFolder, whyNotWorkspace } from "./workspaceDir";
 
 /** A key and why its value is refused. */
 type Refusal = [key: SettingKey, reason: string];
@@ -17,7 +18,17 @@ export function crossCheck(values: SettingValues, settings: Choices, machine: Ma
         ["push", whyNotPush(values)],
         ["images", whyNotPull(values)],
         ["cache", whyNotCache(values)],
-        ["workspaceDir", whyNotWorkspace(settings.workspaceDir, machine)],
+        [
+            "dockerContext",
+            whyNotEngine(values.dockerContext, machine) ?? whyNotBuilt(values.dockerContext, machine),
+        ],
+        [
+            "workspaceDir",
+            settings.server
+                ? whyNotServersFolder(settings.workspaceDir)
+                : whyNotWorkspace(settings.workspaceDir, machine),
+        ],
+        ["syncDir", settings.server && whyNotWorkspace(settings.syncDir, machine)],
         [
             "extraCaCertificates",
             whyNotCertificates(values.extraCaCertificates, settings.caCertificates, machine),
@@ -34,6 +45,7 @@ export function crossCheck(values: SettingValues, settings: Choices, machine: Ma
         ...checkPorts(settings),
         ...checkForwards(settings),
         ...checkGpu(settings),
+        ...checkServer(settings),
         ...whyNotEnvironment(values.environment).map((reason): Refusal => ["environment", reason]),
         ...(["uid", "gid"] as const).flatMap((key): Refusal[] =>
             values[key] === nobody ? [[key, whyNotNobody]] : [],
@@ -238,6 +250,26 @@ function checkGpu({ gpu, compute, platforms, toolsets, torchIndex }: Choices): R
               ] satisfies Refusal[])
             : []),
     ];
+}
+
+/** What runs on the user's own machine, which a server's containers do not reach. */
+function checkServer({ server, gpu, llm }: Choices): Refusal[] {
+    if (!server) {
+        return [];
+    }
+    const refusals: [key: SettingKey, refused: boolean, reason: string][] = [
+        [
+            "gpu",
+            gpu === "host",
+            `host is your own machine's GPU, but the stack lives on ${server.host}. Set gpu to nvidia, dri or off, or dockerContext to an engine of this machine.`,
+        ],
+        [
+            "llm",
+            llm === "host",
+            `host is a server on your own machine, but the stack lives on ${server.host}. Set llm to service, or to url with llmUrl: http://host.docker.internal:11434/v1 is ${server.host}'s own Ollama.`,
+        ],
+    ];
+    return refusals.filter(([, refused]) => refused).map(([key, , reason]) => [key, reason]);
 }
 
 function whyNotPush({ push, images, imagePrefix }: SettingValues): string | undefined {

@@ -11,6 +11,7 @@ import {
 import { homedir, hostname, userInfo } from "node:os";
 import * as path from "node:path";
 import type { Registries } from "./pulled";
+import { type Server, sshArguments, strictSsh } from "./server";
 
 /** The machine as far as the settings depend on it; tests hand in one of their own. */
 export interface Machine {
@@ -38,8 +39,16 @@ export interface Machine {
     realpath(file: string): string | undefined;
     /** Node's name of the operating system: `darwin`, `linux`, … */
     platform: string;
-    /** MiB that Docker's machine has, which on a Mac is not this one; undefined where no Docker answers. */
-    dockerMemory?(): number | undefined;
+    /**
+     * MiB that Docker's machine has, which on a Mac is not this one; undefined where no Docker answers.
+     *
+     * @param environment Variables that have `docker` go there.
+     */
+    dockerMemory?(environment?: Record<string, string>): number | undefined;
+    /** Processor of Docker's machine in Node's words; undefined where no Docker answers. */
+    dockerArch?(environment?: Record<string, string>): string | undefined;
+    /** Home folder of the user on a server; undefined where it does not answer. */
+    serverHome?(server: Server): string | undefined;
     /** Where images to pull are looked up; registries and the Docker Engine when absent. */
     registries?: Registries;
     /** Name and e-mail address that the user signs with in git, as far as they are set. */
@@ -73,6 +82,8 @@ export function thisMachine(projectDir: string): Machine {
         realpath,
         platform: process.platform,
         dockerMemory: dockerMemoryOnce,
+        dockerArch: dockerArchOnce,
+        serverHome: serverHomeOnce,
         gitIdentity: gitIdentityOnce,
     };
 }
@@ -87,28 +98,54 @@ function userName(): string {
 }
 
 /** A function that looks only once, as programs take their time and the machine stays the same. */
-function once<T>(look: () => T): () => T {
+function once<T, Given extends unknown[]>(look: (...given: Given) => T): (...given: Given) => T {
     let found: { value: T } | undefined;
-    return () => {
-        found ??= { value: look() };
+    return (...given) => {
+        found ??= { value: look(...given) };
         return found.value;
     };
 }
 
 /** What a program prints; undefined where it is missing, fails or takes long. */
 function printed(program: string, ...args: string[]): string | undefined {
+    return printedIn({}, program, args);
+}
+
+function printedIn(
+    environment: Record<string, string>,
+    program: string,
+    args: string[],
+    timeout = 10_000,
+): string | undefined {
     try {
-        const options = { cwd: homedir(), encoding: "utf8", stdio: "pipe", timeout: 10_000 } as const;
+        const env = { ...process.env, ...environment };
+        const options = { cwd: homedir(), encoding: "utf8", stdio: "pipe", timeout, env } as const;
         return execFileSync(program, args, options).trim();
     } catch {
         return undefined;
     }
 }
 
-function dockerMemory(): number | undefined {
-    const bytes = Number(printed("docker", "info", "--format", "{{.MemTotal}}"));
+function dockerMemory(environment: Record<string, string> = {}): number | undefined {
+    const bytes = Number(printedIn(environment, "docker", ["info", "--format", "{{.MemTotal}}"]));
     return bytes > 0 ? Math.floor(bytes / 1024 ** 2) : undefined;
 }
+
+function dockerArch(environment: Record<string, string> = {}): string | undefined {
+    const arch = printedIn(environment, "docker", ["info", "--format", "{{.Architecture}}"]);
+    return arch && (/^(aarch64|arm64)$/.test(arch) ? "arm64" : "x64");
+}
+
+const dockerArchOnce = once(dockerArch);
+
+function serverHome(server: Server): string | undefined {
+    const said = printedIn({}, "ssh", [...strictSsh, "-T", ...sshArguments(server), "pwd"], 30_000);
+    // What a login says comes before.
+    const last = said?.split("\n").at(-1);
+    return last?.startsWith("/") ? last : undefined;
+}
+
+const serverHomeOnce = once(serverHome);
 
 const dockerMemoryOnce = once(dockerMemory);
 

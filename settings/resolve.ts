@@ -1,14 +1,16 @@
+import * as path from "node:path";
 import type { ServiceSpec } from "../catalogue";
 import { type AppPort, appPorts, chosenServices, memoryLimit, portsInUse } from "../catalogue/chosen";
 import type { Platform } from "../catalogue/images";
 import { directNames, machineName, tlsNames } from "../catalogue/names";
 import { baseToolsets, type Toolset, toolsets } from "../catalogue/toolsets";
 import { readCertificates } from "./certificates";
-import { currentDockerContext, dockerConfigFile } from "./dockerContext";
+import { chosenEngine, dockerConfigFile } from "./dockerContext";
 import { gitConfig } from "./gitConfig";
 import { absolutePath, type Machine } from "./machine";
 import { buildProxy, proxyVariables, reachable, readProxy } from "./proxy";
 import type { SettingValues } from "./schema";
+import type { Server } from "./server";
 import { machineTimezone } from "./timezone";
 
 /** Keys that {@link Settings} has in another form, or not at all. */
@@ -24,12 +26,18 @@ type Resolved =
     | "subnet"
     | "appPorts"
     | "cpus"
-    | "builder";
+    | "builder"
+    | "dockerContext";
 
 /** What programs of the machine say. Nobody asks them before all else is right. */
 export interface Answers {
     /** Memory limit of the workspace in MiB. */
     memory: number;
+    /** Absolute path, on the server where there is one. */
+    workspaceDir: string;
+    platforms: Platform[];
+    /** The platform of the machine that containers run on. */
+    machinePlatform: Platform;
     /** git's configuration with the user's name and e-mail address; undefined where they are not known. */
     gitConfig?: string;
 }
@@ -49,6 +57,12 @@ export interface Choices extends Omit<SettingValues, Resolved> {
     registry?: string;
     /** Docker context that the containers run in; `default` is the plain one. */
     dockerContext: string;
+    /** The engine as the Docker provider takes it. */
+    dockerProvider: { host?: string; context?: string };
+    /** Variables that have `docker` go where the stack lives; undefined where the user's own do. */
+    dockerEnvironment?: Record<string, string>;
+    /** The machine that the stack lives on, where it is reached over SSH. */
+    server?: Server;
     /** Name of the buildx builder. */
     builder: string;
     /** Enabled toolsets; those of the compute image only where it is on. */
@@ -69,8 +83,10 @@ export interface Choices extends Omit<SettingValues, Resolved> {
     appPorts: AppPort[];
     /** Address range of the network; undefined where Docker chooses. */
     subnet?: string;
-    /** Absolute path. */
+    /** Absolute path; on a server, whose home is not known yet, one that begins with `~` may stand for it. */
     workspaceDir: string;
+    /** Absolute path of this machine. */
+    syncDir: string;
     /** Variables of the containers that run the user's code: the setting's, and those of a proxy. */
     environment: Record<string, string>;
     /** Build arguments for a proxy; nothing secret. */
@@ -85,7 +101,12 @@ export interface Choices extends Omit<SettingValues, Resolved> {
 export function resolve(stack: string, values: SettingValues, machine: Machine): Choices {
     const { extraCaCertificates, proxy: proxySetting, ...asChosen } = values;
     const { bindAddress, builder, compute, cpus, ports, portOffset } = values;
-    const dockerContext = currentDockerContext(machine);
+    const {
+        context,
+        host,
+        server,
+        environment: dockerEnvironment,
+    } = chosenEngine(values.dockerContext, machine);
     const services = chosenServices(values.services, values);
     const enabled = toolsetsOf(values);
     const tls = !isLoopback(bindAddress);
@@ -97,11 +118,14 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         ...asChosen,
         stack,
         user: machine.user,
-        machinePlatform: nativeResolved("native", machine.arch),
+        machinePlatform: nativePlatform(machine.arch),
         registry: values.images === "pull" ? registryWithLogin(values.imagePrefix, machine) : undefined,
-        platforms: [...new Set(values.platforms.map((platform) => nativeResolved(platform, machine.arch)))],
-        dockerContext,
-        builder: builder === "auto" ? dockerContext : builder,
+        platforms: platformsOf(values.platforms, () => machine.arch),
+        dockerContext: context,
+        dockerProvider: host ? { host } : context === "default" ? {} : { context },
+        dockerEnvironment,
+        server,
+        builder: builder === "auto" ? context : builder,
         toolsets: enabled,
         services,
         serviceImages: officialImages(services, { ...values.serviceImages, ...values.heldImages }),
@@ -112,8 +136,11 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         appPorts: appPorts(values.appPorts, portOffset),
         subnet,
         tls,
-        tlsNames: tls ? tlsNames(bindAddress, machine.hostname?.()) : [],
-        workspaceDir: absolutePath(values.workspaceDir, machine),
+        tlsNames: tls ? tlsNames(bindAddress, server ? server.host : machine.hostname?.()) : [],
+        workspaceDir: server
+            ? inServersHome(values.workspaceDir)
+            : absolutePath(values.workspaceDir, machine),
+        syncDir: absolutePath(values.syncDir, machine),
         timezone: values.timezone === "auto" ? machineTimezone(machine) : values.timezone,
         environment: { ...values.environment, ...proxyVariables(proxy, direct) },
         buildProxy: buildProxy(proxy),
@@ -124,11 +151,20 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
 }
 
 /** What Docker and git say to a user's choices. */
-export function ask({ memory }: SettingValues, choices: Choices, machine: Machine): Answers {
+export function ask({ memory, platforms }: SettingValues, choices: Choices, machine: Machine): Answers {
+    const { server, dockerEnvironment: environment, workspaceDir } = choices;
     const others = choices.services.map((service) => memoryLimit(service, { ...choices, memory: 0 }));
     const sum = others.reduce((one, other) => one + other, 0);
     return {
-        memory: memory === "auto" ? share(machine.dockerMemory?.(), sum) : Number(memory),
+        memory: memory === "auto" ? share(machine.dockerMemory?.(environment), sum) : Number(memory),
+        workspaceDir: server ? onServer(workspaceDir, server, machine) : workspaceDir,
+        // Another machine's processor may be another.
+        platforms: server
+            ? platformsOf(platforms, () => machine.dockerArch?.(environment) ?? machine.arch)
+            : choices.platforms,
+        machinePlatform: server
+            ? nativePlatform(machine.dockerArch?.(environment) ?? machine.arch)
+            : choices.machinePlatform,
         gitConfig: gitConfig(machine.gitIdentity?.()),
     };
 }
@@ -152,11 +188,32 @@ function toolsetsOf({ compute, toolsets: chosen }: SettingValues): Toolset[] {
     return available.filter((toolset) => chosen.includes(toolset));
 }
 
-function nativeResolved(platform: SettingValues["platforms"][number], arch: string): Platform {
-    if (platform === "native") {
-        return arch === "arm64" ? "linux/arm64" : "linux/amd64";
+/** @param arch Asked where a platform depends on it. */
+function platformsOf(platforms: SettingValues["platforms"], arch: () => string): Platform[] {
+    const resolved = platforms.map((platform) => {
+        return platform === "native" ? nativePlatform(arch()) : platform;
+    });
+    return [...new Set(resolved)];
+}
+
+function nativePlatform(arch: string): Platform {
+    return arch === "arm64" ? "linux/arm64" : "linux/amd64";
+}
+
+/** A path of a server's as users write it, with `~` for the home that relative ones lie in. */
+function inServersHome(folder: string): string {
+    return folder === "~" || /^~?\//.test(folder)
+        ? path.posix.normalize(folder)
+        : path.posix.join("~", folder);
+}
+
+/** Where the server does not answer, `~` stays: Docker, which does not answer either, would not take it. */
+function onServer(folder: string, server: Server, machine: Machine): string {
+    if (!folder.startsWith("~")) {
+        return folder;
     }
-    return platform;
+    const home = machine.serverHome?.(server);
+    return home === undefined ? folder : path.posix.join(home, folder.slice(1));
 }
 
 /** The provider fails where it is to look for a login and there is no file. */

@@ -16,6 +16,7 @@ import {
     text,
     variables,
 } from "./rules";
+import { parseServer } from "./server";
 import { isSubnet } from "./subnet";
 import { isTimezone } from "./timezone";
 
@@ -49,6 +50,9 @@ const qualifiedPrefix = pattern(
     /^(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9.-]+:\d+)(?::\d+)?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+$/,
     "a registry's host and a folder in lower case, such as ghcr.io/me/carbon",
 );
+
+/** As Docker itself takes it (docker/cli, cli/context/store). */
+const contextName = /^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$/;
 
 const debian13 = pattern(
     /(?:^|\/)debian:(?:trixie|13)[a-zA-Z0-9._-]*(?:@sha256:[0-9a-f]{64})?$/,
@@ -115,6 +119,15 @@ export const settingDefinitions = {
         default: false,
         description:
             "Push both images to the registry that `imagePrefix` names; log in with `docker login` first.",
+    }),
+    dockerContext: setting({
+        rule: text(
+            "auto, the name of a Docker context, or ssh://host, ssh://user@host, ssh://user@host:port",
+            z.string().refine((value) => contextName.test(value) || parseServer(value) !== undefined),
+        ),
+        default: "auto",
+        description:
+            "Where the stack lives: the name of a Docker context that `docker context ls` lists, or a server with Docker as `ssh://[user@]host[:port]`. Builds, containers, the check, logs and backups go there; the state stays here. `auto` is the current context.",
     }),
     builder: setting({
         rule: pattern(
@@ -251,7 +264,16 @@ export const settingDefinitions = {
         ),
         default: "workspace",
         description:
-            "Folder of yours that is /workspace in the containers. Relative to the project's folder; `~` is your home. It is made when it is missing, for its owner alone (0700).",
+            "Folder of yours that is /workspace in the containers. Relative to the project's folder; `~` is your home. It is made when it is missing, for its owner alone (0700). Where `dockerContext` is a server, it is a folder of the server's, relative to your home there.",
+    }),
+    syncDir: setting({
+        rule: pattern(
+            /^[^:,\0]+$/,
+            "a folder's path without a colon or a comma; neither the system's, nor your home itself or a hidden folder in it, nor the project's own",
+        ),
+        default: "workspace",
+        description:
+            "Folder of this machine that `carbon sync` keeps with the server's `workspaceDir`, where `dockerContext` is a server. Relative to the project's folder; `~` is your home.",
     }),
     environment: setting({
         rule: variables(),

@@ -83,6 +83,29 @@ export function whyNotWorkspace(folder: string, machine: Machine): string | unde
     return reason && `${shown} ${reason}. ${advice}`;
 }
 
+/**
+ * The same of a server's folder, by its name alone; whether links lead elsewhere is seen when it is made.
+ *
+ * @param folder Absolute path, or one in the home, which `~` stands for.
+ */
+export function whyNotServersFolder(folder: string, home = "/home/you"): string | undefined {
+    const real = folder.startsWith("~") ? path.posix.join(home, folder.slice(1)) : folder;
+    const nothing = {
+        env: {},
+        user: "",
+        projectDir: "",
+        arch: "",
+        platform: "linux",
+        readFile: () => undefined,
+        isNotFolder: () => false,
+        sockets: () => [],
+        realpath: (file: string) => file,
+    };
+    const server: Machine = { ...nothing, home };
+    const reason = ofHomes(real, server) ?? ofSystem(real, server) ?? ofHidden(real, server);
+    return reason && `on the server, ${folder} ${reason}. ${advice}`;
+}
+
 const advice = "Choose a folder for this alone, such as ~/carbon-workspace, or leave the key out.";
 
 function reasonAgainst(real: string, machine: Machine): string | undefined {

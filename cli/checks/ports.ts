@@ -4,7 +4,9 @@ import { catalogueName, everyService, type PortSpec } from "../../catalogue";
 import { type ContainerDetails, stackContainers } from "../docker";
 import { serviceOf } from "../health";
 import { run } from "../process";
-import { stackFlag } from "../stackFlag";
+import { currentServer } from "../server/reach";
+import { openTunnel } from "../server/tunnel";
+import type { Session } from "../session";
 import { CheckFailed, type Outcome, type OutsideCheck, passed, skipped } from "./check";
 
 /** Seconds that a busy server has for its whole answer. */
@@ -27,16 +29,16 @@ export interface Published {
  * exchange of its protocol. None where nothing of the stack runs. The ports of the user's own programs are not among
  * them: whether something listens there is theirs to say.
  */
-export async function portChecks(stack: string): Promise<OutsideCheck[]> {
+export async function portChecks(session: Session): Promise<OutsideCheck[]> {
     // Where Docker does not answer, another check says so.
-    const containers = await stackContainers(stack).catch(() => []);
+    const containers = await stackContainers(session.stack).catch(() => []);
     const ports = containers.filter(({ State }) => State.Status === "running").flatMap(published);
     ports.sort((one, other) => rankOf(one) - rankOf(other));
-    const elsewhere = ports.length > 0 ? await whereElse() : undefined;
+    const elsewhere = ports.length > 0 && !(await openTunnel(session)) ? await whereElse() : undefined;
     return ports.map((port) => ({
         id: `port-${port.spec.name}`,
         expected: `${protocolOf(port).name} from this machine, at ${at(port)}`,
-        hint: `./carbon logs ${port.service}${stackFlag(stack)}`,
+        hint: `./carbon logs ${port.service}${session.stackFlag()}`,
         look: async () => (elsewhere ? skipped(elsewhere) : look(port)),
     }));
 }
@@ -74,7 +76,7 @@ async function whereElse(): Promise<string | undefined> {
     const host = process.env.DOCKER_HOST || (await run("docker", asked)).stdout.trim();
     return !host || /^(unix|npipe|fd):/.test(host)
         ? undefined
-        : `Docker runs at ${host.replace(/\/\/[^@/]*@/, "//")}, which publishes the ports there`;
+        : `Docker runs at ${host.replace(/\/\/[^@/]*@/, "//")}, which publishes the ports there${currentServer() ? "; `carbon tunnel` brings them here" : ""}`;
 }
 
 function at({ address, port }: Published): string {

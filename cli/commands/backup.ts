@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import { serverName } from "../../settings/server";
 import { action, type Handler } from "../action";
 import { readArchive } from "../backup/archive";
 import { createBackup, targetFile } from "../backup/create";
@@ -8,6 +9,7 @@ import { type PassphraseFlags, passphraseOption, readPassphrase } from "../backu
 import { progressLine } from "../backup/progress";
 import { ensureAnswerable } from "../confirm";
 import { formatBytes, formatDuration } from "../output";
+import { currentServer } from "../server/reach";
 import { type Cell, renderTable } from "../tables";
 
 interface BackupFlags extends PassphraseFlags {
@@ -41,10 +43,12 @@ const backup: Handler<BackupFlags> = async (session, flags) => {
     session.output.note(`Backing up the stack ${session.stack}`);
     const { bytes, manifest, checksums } = await createBackup(session, file, passphrase);
     const milliseconds = Date.now() - started;
+    const server = currentServer();
+    const place = server ? serverName(server) : "this machine";
     session.output.result(
         [
             `Backed up in ${formatDuration(milliseconds)}: ${file} (${formatBytes(bytes)})`,
-            `Not in it: your folder /workspace, which lies on this machine anyway, and the images, which are built again.`,
+            `Not in it: your folder /workspace, which lies on ${place} anyway, and the images, which are built again.`,
             `To look at it: ./carbon backup verify ${file}`,
         ].join("\n"),
         { stack: session.stack, file, bytes, seconds: milliseconds / 1000, ...document(manifest, checksums) },

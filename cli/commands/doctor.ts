@@ -113,6 +113,9 @@ async function examineMachine(settings: Settings, info: DockerInfo | undefined):
         checkMemory(info, memory),
         ...(await examineImages(settings, info)),
         ...(await checkPorts(settings, await runningContainers())),
-        ...present(checkSubnet(settings.subnet), await checkGpu(settings, info)),
+        ...present(
+            settings.server ? undefined : checkSubnet(settings.subnet),
+            await checkGpu(settings, info),
+        ),
     ];
 }

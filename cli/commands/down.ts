@@ -11,6 +11,7 @@ import { forgetGenerations, generationTags } from "../generations";
 import { forgetKnownHosts } from "../knownHosts";
 import { forgetLogin } from "../login";
 import { plural } from "../output";
+import { closeTunnel } from "../server/tunnel";
 import type { Session } from "../session";
 import { describeChanges, hasChanges } from "../summary";
 
@@ -47,6 +48,7 @@ const down: Handler<DownFlags> = async (session, flags) => {
     // The passwords stay as long as the volumes: a database and a user's keychain hold them.
     const { changes } = await engine.destroy(session.request(), { passwords: flags.volumes });
     forgetLogin(session.project);
+    await closeTunnel(session);
     if (flags.volumes) {
         forgetKnownHosts(session);
     }

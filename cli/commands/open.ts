@@ -7,6 +7,8 @@ import { secretOutputs, stackOutputs } from "../documents";
 import { UserError } from "../errors";
 import { hostAndPort, loginUrl, mainPort, portNamed, writeLoginPage } from "../login";
 import { findName } from "../names";
+import { currentServer } from "../server/reach";
+import { describeTunnel, ensureTunnel } from "../server/tunnel";
 import type { Session } from "../session";
 
 const names = everyService.flatMap((service) => service.ports.map(({ name }) => name));
@@ -44,6 +46,7 @@ const open: Handler<unknown> = async (session, _options, [what]) => {
         );
     }
     await ensureRunning(session);
+    await bringHere(session, url);
     const opens = !session.output.json && canOpen(url);
     const login = opens ? await loginOf(session, name) : undefined;
     if (opens) {
@@ -75,6 +78,19 @@ async function ensureRunning(session: Session): Promise<void> {
         throw new UserError(
             `The stack ${session.stack} is stopped. Type: ./carbon start${session.stackFlag()}`,
         );
+    }
+}
+
+/** What a server has bound to its own loopback addresses is brought to this machine's. */
+async function bringHere(session: Session, url: string): Promise<void> {
+    const { host } = hostAndPort(url);
+    if (currentServer() && (host.startsWith("127.") || host === "::1")) {
+        const { tunnel, opened } = await ensureTunnel(session);
+        if (opened) {
+            session.output.note(
+                `Opened the tunnel: ${describeTunnel(tunnel)}. It closes with: ./carbon tunnel --stop${session.stackFlag()}`,
+            );
+        }
     }
 }
 

@@ -11,6 +11,7 @@ import { addCommonOptions, type CommonOptions, parseStackName } from "../options
 import { plural } from "../output";
 import { shareTerminal } from "../process";
 import { findProject, hasOwnBackend, type Project, projectName } from "../project";
+import { goWhereItLives } from "../server/reach";
 import type { Session } from "../session";
 import { ensureUnlocked, stackLocks } from "../stackState";
 
@@ -54,6 +55,7 @@ export async function runPulumi({ own, args }: PulumiCall): Promise<number> {
     const options = ownOptions(own);
     try {
         const project = findProject(process.env);
+        goWhereItLives(project, stackOf(args, options));
         const found = findPulumi(project, process.env.PATH ?? "");
         if (!found && args[0] === "cancel") {
             return await cancelWithout(stackOf(args, options), args);

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import type { Settings } from "../../settings/parse";
+import { serverName } from "../../settings/server";
 import { action, type Handler } from "../action";
 import { ensureNotRestoring } from "../backup/journal";
 import { runChecks } from "../checks/check";
@@ -111,8 +112,11 @@ export async function bringUp(session: Session, options: UpOptions = {}): Promis
     // What another run is making is not in the state yet.
     engine.ensureFree(session);
     const replace = [...passwords, ...(await heal(session, settings, drift.differences))];
-    if (ensureWorkspaceFolder(settings)) {
-        session.output.note(`Made the folder ${settings.workspaceDir}; it is /workspace in the containers.`);
+    if (await ensureWorkspaceFolder(settings)) {
+        const where = settings.server ? ` on ${serverName(settings.server)}` : "";
+        session.output.note(
+            `Made the folder ${settings.workspaceDir}${where}; it is /workspace in the containers.`,
+        );
     }
     const { project, stack } = session;
     const before = [...deployedImages(project, stack), ...generationTags(project, stack)];
@@ -212,7 +216,7 @@ async function withPorts(
     if (verify === "off") {
         return verification;
     }
-    const seen = verificationOf("host", await runChecks(await portChecks(session.stack), session.signal));
+    const seen = verificationOf("host", await runChecks(await portChecks(session), session.signal));
     const document = verification
         ? verificationOf(verification.target, [...verification.checks, ...seen.checks])
         : seen;

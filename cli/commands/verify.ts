@@ -167,7 +167,7 @@ async function hostChecks(session: Session): Promise<OutsideCheck[]> {
     const settings = readableSettings(session);
     return [
         ...engineChecks(session.stack, settings),
-        ...(await portChecks(session.stack)),
+        ...(await portChecks(session)),
         ...acceleratorChecks(machine, hostHome()),
         llmServerCheck({ wantsOwn: settings !== undefined && hostPrograms(settings).length > 0 }),
     ];

@@ -2,6 +2,7 @@ import { type DockerInfo, dockerInfo, hasContainerdStore, lines, startDockerAdvi
 import { messageOf } from "../errors";
 import { formatBytes } from "../output";
 import { run } from "../process";
+import { currentServer } from "../server/reach";
 import { type Finding, failure, ok, warning } from "./finding";
 
 /** Docker Engine versions before this one keep no multi-platform images (https://docs.docker.com/engine/storage/containerd/). */
@@ -20,8 +21,12 @@ export async function checkDocker(): Promise<{ finding: Finding; info?: DockerIn
             ? { finding: failure(title, `${detail} is too old`, `Install version ${oldestEngine} or later.`) }
             : { finding: ok(title, detail), info };
     } catch (error) {
+        const reason = messageOf(error);
         return {
-            finding: failure(title, `Docker does not answer: ${messageOf(error)}`, startDockerAdvice()),
+            // Of a server, it is a sentence that says what to do.
+            finding: currentServer()
+                ? failure(title, reason.replace(/\.$/, ""), "")
+                : failure(title, `Docker does not answer: ${reason}`, startDockerAdvice()),
         };
     }
 }

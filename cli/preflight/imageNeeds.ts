@@ -167,7 +167,12 @@ async function isBuilt(settings: Settings): Promise<boolean> {
 
 /** Bytes free where the engine keeps its images: seen directly, or from a container where it has a disk of its own. */
 export async function freeDisk(settings: Settings, info: DockerInfo): Promise<number | undefined> {
-    if (process.platform === "linux" && info.DockerRootDir && fs.existsSync(info.DockerRootDir)) {
+    if (
+        process.platform === "linux" &&
+        !settings.server &&
+        info.DockerRootDir &&
+        fs.existsSync(info.DockerRootDir)
+    ) {
         const { bavail, bsize } = fs.statfsSync(info.DockerRootDir);
         return bavail * bsize;
     }

@@ -59,7 +59,7 @@ export async function ensureReady(
         info ? examineImages(settings, info) : [finding],
         // Without an engine no container can hold a port, so whoever does is another program.
         purpose === "deploy" ? checkPorts(settings, info ? await runningContainers() : []) : [],
-        (purpose === "deploy" && checkSubnet(settings.subnet)) || [],
+        (purpose === "deploy" && (settings.server ? undefined : checkSubnet(settings.subnet))) || [],
         purpose === "deploy" && info ? checkHeldImages(settings) : [],
         purpose === "deploy" && info ? checkDataVersions(settings) : [],
         gpu ?? [],

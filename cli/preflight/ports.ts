@@ -1,7 +1,9 @@
 import * as net from "node:net";
 import { containerName } from "../../catalogue/names";
 import type { Settings } from "../../settings/parse";
-import { type ContainerDetails, nameOf, stackLabel } from "../docker";
+import type { Server } from "../../settings/server";
+import { type ContainerDetails, lines, nameOf, stackLabel } from "../docker";
+import { onServer } from "../server/shell";
 import { type Finding, failure, ok } from "./finding";
 
 const probeTimeout = 1000;
@@ -30,7 +32,11 @@ export async function checkPorts(
             key: "carbon:appPorts",
         })),
     ];
-    const findings = await Promise.all(wanted.map((port) => checkPort(settings, port, containers)));
+    const { server } = settings;
+    const listening = server ? await listenersOf(server) : [];
+    const why = async (address: string, port: number) =>
+        server ? whyNotFreeThere(listening, address, port) : whyNotFree(address, port);
+    const findings = await Promise.all(wanted.map((port) => checkPort(settings, port, containers, why)));
     const taken = findings.filter((finding) => finding !== undefined);
     const listed = (numbers: number[]) => numbers.sort((one, other) => one - other).join(", ");
     const own = `${listed(Object.values(ports))} on ${bindAddress}`;
@@ -53,6 +59,7 @@ async function checkPort(
     settings: Settings,
     { name, port, address, key }: WantedPort,
     containers: readonly ContainerDetails[],
+    why: (address: string, port: number) => Promise<string | undefined>,
 ): Promise<Finding | undefined> {
     const holder = containers.find((container) => publishes(container, address, port));
     // What has the stack's names is the stack's, or is asked about apart.
@@ -61,11 +68,12 @@ async function checkPort(
     if (holder?.Config.Labels[stackLabel] === settings.stack || isNamesake) {
         return undefined;
     }
-    const problem = holder ? `is taken by the container ${nameOf(holder)}` : await whyNotFree(address, port);
+    const problem = holder ? `is taken by the container ${nameOf(holder)}` : await why(address, port);
     if (!problem) {
         return undefined;
     }
-    const find = holder ? "" : `Type \`lsof -nP -iTCP:${port} -sTCP:LISTEN\` to see by what. `;
+    const find =
+        holder || settings.server ? "" : `Type \`lsof -nP -iTCP:${port} -sTCP:LISTEN\` to see by what. `;
     return failure(
         "port",
         `port ${port} (${name}) ${problem}`,
@@ -77,6 +85,40 @@ function publishes(container: ContainerDetails, address: string, port: number): 
     return Object.values(container.NetworkSettings.Ports)
         .flatMap((bindings) => bindings ?? [])
         .some(({ HostIp, HostPort }) => Number(HostPort) === port && overlap(HostIp, address));
+}
+
+/** A socket that a server listens on. */
+interface Listener {
+    address: string;
+    port: number;
+}
+
+/** Those that listen on a server; none where it does not say. */
+async function listenersOf(server: Server): Promise<Listener[]> {
+    // Where there is no IPv6, the second is not there.
+    const said = await onServer(server, "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || true\n").catch(
+        () => "",
+    );
+    return lines(said).flatMap(listener);
+}
+
+/** See proc_net_tcp(5): address and port in hexadecimal, each four bytes of the address the wrong way round; 0A is LISTEN. */
+export function listener(line: string): Listener[] {
+    const [, hex, port] = /^\s*\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) \S+ 0A /.exec(line) ?? [];
+    if (!hex || !port) {
+        return [];
+    }
+    const word = hex.slice(-8);
+    const bytes = [6, 4, 2, 0].map((at) => Number.parseInt(word.slice(at, at + 2), 16));
+    const ipv6 = { ["0".repeat(32)]: "::", [`${"0".repeat(24)}01000000`]: "::1" }[hex];
+    const address = hex.length === 8 ? bytes.join(".") : (ipv6 ?? hex);
+    return [{ address, port: Number.parseInt(port, 16) }];
+}
+
+function whyNotFreeThere(listening: readonly Listener[], address: string, port: number): string | undefined {
+    return listening.some((one) => one.port === port && overlap(one.address, address))
+        ? "is taken by another program of the server's (`ss -ltnp` there shows by what)"
+        : undefined;
 }
 
 function overlap(one: string, other: string): boolean {

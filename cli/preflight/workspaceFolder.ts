@@ -10,10 +10,13 @@ const others = 0o077;
  * programs there that run with its rights, set-uid. On a Mac the files of a container are the user's own.
  */
 export function checkWorkspaceFolder(
-    { workspaceDir }: Pick<Settings, "workspaceDir">,
+    { workspaceDir, server }: Pick<Settings, "workspaceDir" | "server">,
     platform: NodeJS.Platform = process.platform,
 ): Finding | undefined {
     const title = "workspace folder";
+    if (server) {
+        return undefined;
+    }
     const mode = fs.statSync(workspaceDir, { throwIfNoEntry: false })?.mode;
     if (platform !== "linux") {
         return undefined;

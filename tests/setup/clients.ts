@@ -3,7 +3,7 @@ import { canInstall, install, succeeds } from "./packages";
 
 /**
  * The programs that tests look through at a desktop and a shell: a browser, an SSH client that takes a password, an RDP
- * client and a screen for it. What is missing is installed where that can be done without a question; where not, this
+ * client and a screen for it; and for a stack on a server, rsync and sshd. What is missing is installed where that can be done without a question; where not, this
  * says what to type, and the tests that need it fail.
  */
 export default async function provideClients(): Promise<void> {
@@ -33,6 +33,9 @@ function missingClients(): string[] {
         ...(hasBrowser ? [] : ["chromium"]),
         ...(has("sshpass") ? [] : ["sshpass"]),
         ...(has("ssh") ? [] : ["openssh-client"]),
+        ...(has("rsync") ? [] : ["rsync"]),
+        // For a server of the tests' own, which a Mac cannot have.
+        ...(isMac || existsSync("/usr/sbin/sshd") ? [] : ["openssh-server"]),
         ...(["xfreerdp3", "xfreerdp"].some(has) ? [] : ["freerdp"]),
         ...(hasScreen ? [] : isMac ? ["xquartz"] : ["xvfb", "xauth"]),
     ];

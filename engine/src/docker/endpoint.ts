@@ -6,10 +6,11 @@ import type Docker from "dockerode";
 import { z } from "zod";
 import { EngineError } from "../engine-error";
 import { readDocument } from "../read-document";
+import { SshAgent } from "./ssh";
 
 /** How to reach a Docker Engine. */
 export interface Endpoint {
-    /** `unix:///…` or `tcp://host:port`. */
+    /** `unix:///…`, `tcp://host:port` or `ssh://user@host:port`. */
     host: string;
     /** Folder of ca.pem, cert.pem and key.pem, where the engine asks for TLS. */
     certs?: string;
@@ -64,7 +65,7 @@ function contextEndpoint(name: string, configDir: string): Endpoint {
 export function connect(endpoint: Endpoint): Docker {
     if (!URL.canParse(endpoint.host)) {
         throw new EngineError(
-            `"${endpoint.host}" is no address of a Docker Engine: unix:///… or tcp://… is one.`,
+            `"${endpoint.host}" is no address of a Docker Engine: unix:///…, tcp://… or ssh://… is one.`,
         );
     }
     const url = new URL(endpoint.host);
@@ -76,9 +77,14 @@ export function connect(endpoint: Endpoint): Docker {
     if (["tcp:", "http:", "https:"].includes(url.protocol)) {
         return new Client({ host: url.hostname, port: url.port || 2375, ...tls(endpoint, url) });
     }
+    if (url.protocol === "ssh:") {
+        // The name stands in the request alone: the agent knows where it goes.
+        const options = { host: "docker.example.com", port: 80, protocol: "http", agent: new SshAgent(url) };
+        return new Client(options as Docker.DockerOptions);
+    }
     throw new EngineError(
-        `The embedded engine cannot reach Docker over ${url.protocol}// (${endpoint.host}): use a local socket or ` +
-            "tcp://, or install the Pulumi CLI.",
+        `The embedded engine cannot reach Docker over ${url.protocol}// (${endpoint.host}): use a local socket, ` +
+            "tcp:// or ssh://, or install the Pulumi CLI.",
     );
 }
 

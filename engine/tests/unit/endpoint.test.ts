@@ -56,8 +56,10 @@ describe("the Docker Engine is looked for", () => {
         );
     });
 
-    it("but not over ssh", () => {
-        expect(() => connect({ host: "ssh://me@host" })).toThrow("cannot reach Docker over ssh://");
+    it("but not by what this system has no way to", () => {
+        expect(() => connect({ host: "npipe:////./pipe/docker" })).toThrow(
+            "cannot reach Docker over npipe://",
+        );
     });
 });
 

@@ -110,7 +110,8 @@ describe("carbon verify --target host", () => {
         expect(JSON.parse(far.stdout).checks).toMatchObject([
             {
                 status: "SKIP",
-                observed: "Docker runs at ssh://far.example.com, which publishes the ports there",
+                observed:
+                    "Docker runs at ssh://far.example.com, which publishes the ports there; `carbon tunnel` brings them here",
             },
         ]);
     });

@@ -1,0 +1,99 @@
+import { createHash } from "node:crypto";
+import { createReadStream, lstatSync, readdirSync, readlinkSync } from "node:fs";
+import * as path from "node:path";
+import { pipeline } from "node:stream/promises";
+
+/** Where rsync keeps what it has of a file that it was interrupted at. */
+export const partials = ".rsync-partial";
+
+/**
+ * What lies in a folder: by path, a word that changes when the entry does. Paths are bytes, one a character, as names
+ * need not be text.
+ */
+export type Listing = Map<string, string>;
+
+/** For a path of a {@link Listing}. */
+export function shownPath(name: string): string {
+    return Buffer.from(name, "latin1").toString();
+}
+
+/** What lies in a folder of this machine; nothing where there is none. Links are not followed. */
+export function listHere(folder: string): Listing {
+    const found: Listing = new Map();
+    const visit = (below: string) => {
+        for (const entry of readdirSync(bytesOf(folder, below), {
+            withFileTypes: true,
+            encoding: "buffer",
+        })) {
+            const name = path.posix.join(below, entry.name.toString("latin1"));
+            const file = bytesOf(folder, name);
+            if (entry.name.toString("latin1") === partials) {
+                continue;
+            }
+            if (entry.isDirectory()) {
+                found.set(name, "d");
+                visit(name);
+            } else if (entry.isSymbolicLink()) {
+                found.set(name, `l ${readlinkSync(file, "buffer").toString("latin1")}`);
+            } else if (entry.isFile()) {
+                const { size, mtimeMs } = lstatSync(file);
+                found.set(name, `f ${size} ${Math.floor(mtimeMs / 1000)}`);
+            }
+        }
+    };
+    visit("");
+    return found;
+}
+
+/** Arguments of GNU find that print what {@link parseListing} reads. */
+export const findArguments: readonly string[] = [
+    ...["/workspace", "-mindepth", "1", "(", "-name", partials, "-prune", ")", "-o"],
+    ...["-printf", "%P\\0%y\\0%s\\0%T@\\0%l\\0"],
+];
+
+/** The same of a folder that `find` has listed. */
+export function parseListing(said: Buffer): Listing {
+    const fields = said.toString("latin1").split("\0");
+    const found: Listing = new Map();
+    for (let at = 0; at + 4 < fields.length; at += 5) {
+        const [name = "", kind, size, time, target] = fields.slice(at, at + 5);
+        const word = {
+            d: "d",
+            l: `l ${target}`,
+            f: `f ${size} ${Math.floor(Number(time))}`,
+        }[kind ?? ""];
+        // It comes from a container: nothing of it leads out of the folder.
+        if (word && isWithin(name)) {
+            found.set(name, word);
+        }
+    }
+    return found;
+}
+
+function isWithin(name: string): boolean {
+    return (
+        name !== "" && !name.startsWith("/") && !name.split("/").some((part) => part === ".." || part === "")
+    );
+}
+
+/** Whether a link leads out of the folder, or to a place that only one of the machines has. */
+export function leadsOut(name: string, word: string): boolean {
+    if (!word.startsWith("l ")) {
+        return false;
+    }
+    const target = word.slice(2);
+    const led = path.posix.normalize(path.posix.join(path.posix.dirname(name), target));
+    return target.startsWith("/") || led === ".." || led.startsWith("../");
+}
+
+/** SHA-256 of a file of this machine. */
+export async function hashHere(folder: string, name: string): Promise<string> {
+    const hash = createHash("sha256");
+    await pipeline(createReadStream(bytesOf(folder, name)), hash);
+    return hash.digest("hex");
+}
+
+/** A path of a listing as the system takes it. */
+export function bytesOf(folder: string, name: string): Buffer {
+    return Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, "latin1")]);
+}

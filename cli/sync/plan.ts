@@ -1,0 +1,98 @@
+import { type Listing, leadsOut } from "./listing";
+
+/** What the last sync has left: both sides' words, by path, of what was the same then. */
+export type Base = ReadonlyMap<string, readonly [here: string, there: string]>;
+
+/** What a sync is to do, by path. */
+export interface Plan {
+    /** To the server. */
+    push: string[];
+    /** To this machine. */
+    pull: string[];
+    /** Gone there since the last sync, unchanged here. */
+    goneThere: string[];
+    /** Gone here since the last sync, unchanged there. */
+    goneHere: string[];
+    /** Changed on both sides. */
+    conflicts: string[];
+    /** Links that lead out of the folder. */
+    leftOut: string[];
+}
+
+/**
+ * Compares both sides with one another and with how the last sync left them. Nothing that was changed on both sides is
+ * in any other list than the conflicts, nor is what lies below it.
+ *
+ * @param isSame Whether two files of other times hold the same.
+ */
+export function planSync(
+    here: Listing,
+    there: Listing,
+    base: Base,
+    isSame: (name: string) => boolean = () => false,
+): Plan {
+    const plan: Plan = { push: [], pull: [], goneThere: [], goneHere: [], conflicts: [], leftOut: [] };
+    for (const name of [...new Set([...here.keys(), ...there.keys()])].sort()) {
+        const list = listFor(name, here.get(name), there.get(name), base.get(name), isSame);
+        if (list && !plan.conflicts.some((conflict) => name.startsWith(`${conflict}/`))) {
+            plan[list].push(name);
+        }
+    }
+    return plan;
+}
+
+function listFor(
+    name: string,
+    here: string | undefined,
+    there: string | undefined,
+    base: readonly [string, string] | undefined,
+    isSame: (name: string) => boolean,
+): keyof Plan | undefined {
+    const isChangedHere = here !== base?.[0];
+    const isChangedThere = there !== base?.[1];
+    if ((!isChangedHere && !isChangedThere) || here === there) {
+        return undefined;
+    }
+    if ([here, there].some((word) => word && leadsOut(name, word))) {
+        return "leftOut";
+    }
+    if (here === undefined) {
+        return isChangedThere ? "pull" : "goneHere";
+    }
+    if (there === undefined) {
+        return isChangedHere ? "push" : "goneThere";
+    }
+    const isOtherKind = here[0] !== there[0];
+    if (isOtherKind || (isChangedHere && isChangedThere)) {
+        return isSame(name) ? undefined : "conflicts";
+    }
+    return isChangedHere ? "push" : "pull";
+}
+
+/** Files that both sides have changed and that are of one size: only their contents tell whether they differ. */
+export function lookAlike(here: Listing, there: Listing, base: Base): string[] {
+    return planSync(here, there, base).conflicts.filter((name) => {
+        const [kind, size] = (here.get(name) ?? "").split(" ");
+        const [otherKind, otherSize] = (there.get(name) ?? "").split(" ");
+        return kind === "f" && otherKind === "f" && size === otherSize;
+    });
+}
+
+/** How both sides are left: what is the same now, and for the rest what was before. */
+export function newBase(
+    here: Listing,
+    there: Listing,
+    base: Base,
+    isSame: (name: string) => boolean,
+): Map<string, readonly [string, string]> {
+    const result = new Map<string, readonly [string, string]>();
+    for (const name of new Set([...here.keys(), ...there.keys()])) {
+        const [one, other, before] = [here.get(name), there.get(name), base.get(name)];
+        if (one !== undefined && other !== undefined && (one === other || isSame(name))) {
+            result.set(name, [one, other]);
+        } else if (before) {
+            result.set(name, before);
+        }
+    }
+    return result;
+}
