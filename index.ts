@@ -7,12 +7,13 @@ import { urls as suiteUrls } from "./catalogue/urls";
 import { Keys, PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
 import { llmSecrets } from "./host/llmSecrets";
 import { hostRoute } from "./host/route";
-import { loadSettings } from "./settings";
+import { loadSettings, pulledImages } from "./settings";
 
 const settings = loadSettings();
+const pulled = pulledImages(settings);
 const host = hostRoute(settings);
 const foreignSecrets = { ...llmSecrets(settings), ...host?.secrets };
-const { stack, user, dockerEnvironment, registry, pulled, caCertificates } = settings;
+const { stack, user, dockerEnvironment, registry, caCertificates } = settings;
 const provider = new docker.Provider("docker", {
     ...settings.dockerProvider,
     // With the login that Docker has for it.

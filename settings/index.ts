@@ -1,33 +1,34 @@
 import * as pulumi from "@pulumi/pulumi";
 import { thisMachine } from "./machine";
 import { parseSettings, type Settings, SettingsError } from "./parse";
-import { type PullPlan, planPull, type Registries } from "./pulled";
+import { type PullPlan, planPull } from "./pulled";
 import { lookUp, lookUpHere } from "./registry";
 
 export type { Settings } from "./parse";
 
 /**
- * Settings of the stack that is being deployed, with the images that are pulled for it.
+ * Settings of the stack that is being deployed.
  *
  * @throws pulumi.RunError listing every problem; Pulumi prints it without a stack trace.
  */
-export function loadSettings(): Settings & { pulled: PullPlan["images"] } {
+export function loadSettings(): Settings {
     try {
-        const machine = thisMachine(process.cwd());
-        const settings = parseSettings(pulumi.getStack(), pulumi.runtime.allConfig(), machine);
-        return { ...settings, pulled: pulledImages(settings, machine.registries) };
+        return parseSettings(pulumi.getStack(), pulumi.runtime.allConfig(), thisMachine(process.cwd()));
     } catch (error) {
         throw error instanceof SettingsError ? new pulumi.RunError(error.message) : error;
     }
 }
 
-function pulledImages(
-    settings: Settings,
-    registries: Registries = { lookUp, lookUpHere },
-): PullPlan["images"] {
+/**
+ * The images that are pulled for the stack; none where it builds them.
+ *
+ * @throws pulumi.RunError listing every reason why one cannot be.
+ */
+export function pulledImages(settings: Settings): PullPlan["images"] {
     if (settings.images === "build") {
         return {};
     }
+    const { registries = { lookUp, lookUpHere } } = thisMachine(process.cwd());
     const { images, problems } = planPull(settings, registries);
     if (problems.length > 0) {
         throw new pulumi.RunError(problems.map(({ detail, advice }) => `${detail}. ${advice}.`).join("\n"));

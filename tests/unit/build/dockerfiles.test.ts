@@ -35,3 +35,7 @@ it("the build contexts have no links, which whoever hashes a context follows: ro
     });
     expect(found.filter((entry) => entry.isSymbolicLink()).map(({ name }) => name)).toEqual([]);
 });
+
+it("what writes bills of materials is made with the same tools", () => {
+    expect(stage(dockerfile("sbom"), "tools")).toBe(stage(dockerfile("base"), "tools"));
+});
