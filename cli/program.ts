@@ -39,6 +39,7 @@ Examples:
   ./carbon credentials                     show every login
   ./carbon credentials rotate postgres     change a password
   ./carbon models pull qwen3-4b            pull a model for the LLM server
+  ./carbon tunnel --stack cloud            bring the ports of a stack on a server to this machine
   ./carbon logs postgres --follow          watch a service's log
   ./carbon backup --to /Volumes/Disk       write data, settings and passwords into one encrypted file
   ./carbon restore FILE                    bring back what it holds; --only postgres brings back a part

@@ -71,7 +71,8 @@ beforeAll(async () => {
     rmSync(there, { recursive: true, force: true });
     stack = new RemoteStack(server, {
         heldImages: images,
-        toolsets: fullImage ? ["databases", "python", "notebooks"] : ["databases"],
+        // As the images have them.
+        ...(fullImage ? {} : { toolsets: ["databases"] }),
         compute: fullImage !== undefined,
         services: ["redis"],
         appPorts: [app],

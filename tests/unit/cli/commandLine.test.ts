@@ -22,7 +22,7 @@ describe("the command line", () => {
         const [list = ""] = stdout.split("Examples:");
         const commands = [...list.matchAll(/^ {2}([a-z][a-z-]*)(?: .*)? {2,}\S/gm)].map(([, name]) => name);
         expect(commands).toEqual(
-            "up rollback preview drift refresh stop start down build open credentials outputs ssh-config certificate gpu models status watch verify logs sbom backup restore doctor state clean pulumi".split(
+            "up rollback preview drift refresh stop start down build open credentials outputs ssh-config tunnel sync certificate gpu models status watch verify logs sbom backup restore doctor state clean pulumi".split(
                 " ",
             ),
         );
