@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import {
     closeSync,
+    copyFileSync,
     existsSync,
     mkdirSync,
     openSync,
     readdirSync,
     readFileSync,
     rmSync,
+    symlinkSync,
     writeFileSync,
 } from "node:fs";
 import * as path from "node:path";
@@ -24,6 +26,11 @@ const patience = 60_000;
 export interface SecondEngineOptions {
     /** Lets it reach the internet through this machine. */
     outgoing?: boolean;
+    /**
+     * Gives it all images that this machine's engine has when it starts. They take no disk: what it reads of them are that
+     * engine's files. Wants one that has a containerd of its own, as where `dockerd` is started by hand.
+     */
+    images?: boolean;
     /** More of its daemon.json, such as `insecure-registries`. */
     config?: Record<string, unknown>;
 }
@@ -69,6 +76,9 @@ export class SecondEngine {
         try {
             await engine.makeNetwork();
             mkdirSync(engine.folder, { recursive: true, mode: 0o711 });
+            if (options?.images) {
+                await engine.shareImages();
+            }
             await engine.boot();
         } catch (error) {
             await engine.remove();
@@ -130,7 +140,7 @@ export class SecondEngine {
                 `--exec-root=${this.folder}/exec`,
                 `--pidfile=${this.folder}/docker.pid`,
                 // Where the machine has a containerd for all, it keeps them apart.
-                `--containerd-namespace=${this.name}`,
+                `--containerd-namespace=${this.containerdNamespace}`,
                 `--containerd-plugins-namespace=${this.name}-plugins`,
             ],
             { stdio: ["ignore", log, log], detached: true },
@@ -168,6 +178,39 @@ export class SecondEngine {
             await quietly("rmdir", group);
         }
         rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    }
+
+    /** Images are known by the namespace of the engine that has them, which is Docker's own. */
+    private get containerdNamespace(): string {
+        return this.options.images ? "moby" : this.name;
+    }
+
+    /**
+     * Links to the other engine's layers and blobs, neither of which ever changes: to take one away takes the link. Only
+     * what is known of them is copied.
+     */
+    private async shareImages(): Promise<void> {
+        const { stdout: root } = await execa("docker", ["info", "--format", "{{.DockerRootDir}}"]);
+        const [from, to] = [root, `${this.folder}/data`].map((data) => `${data}/containerd/daemon`) as [
+            string,
+            string,
+        ];
+        if (!existsSync(from)) {
+            throw new Error(`${from} is not there: this machine's engine keeps its images elsewhere`);
+        }
+        const [content, layers] = ["content.v1.content", "snapshotter.v1.overlayfs"].map(
+            (name) => `io.containerd.${name}`,
+        );
+        for (const folder of [`${content}/blobs/sha256`, `${layers}/snapshots`]) {
+            mkdirSync(`${to}/${folder}`, { recursive: true });
+            for (const name of readdirSync(`${from}/${folder}`)) {
+                symlinkSync(`${from}/${folder}/${name}`, `${to}/${folder}/${name}`);
+            }
+        }
+        for (const file of [`${layers}/metadata.db`, "io.containerd.metadata.v1.bolt/meta.db"]) {
+            mkdirSync(path.dirname(`${to}/${file}`), { recursive: true });
+            copyFileSync(`${from}/${file}`, `${to}/${file}`);
+        }
     }
 
     private async makeNetwork(): Promise<void> {
@@ -222,7 +265,7 @@ export class SecondEngine {
 
     /** Control groups of its containers, which stay behind when their processes are killed. */
     private controlGroups(): string[] {
-        const tasks = `${this.folder}/exec/containerd/daemon/io.containerd.runtime.v2.task/${this.name}`;
+        const tasks = `${this.folder}/exec/containerd/daemon/io.containerd.runtime.v2.task/${this.containerdNamespace}`;
         const ids = existsSync(tasks) ? readdirSync(tasks) : [];
         const hierarchies = ["", ...readdirSync("/sys/fs/cgroup")];
         return ids
