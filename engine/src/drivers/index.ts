@@ -7,6 +7,8 @@ import { image } from "./image";
 import { network } from "./network";
 import { providerDriver } from "./provider";
 import { randomPassword } from "./random";
+import { secret } from "./secret";
+import { service } from "./service";
 import { volume } from "./volume";
 
 const DRIVERS: Record<string, Driver> = {
@@ -14,6 +16,8 @@ const DRIVERS: Record<string, Driver> = {
     "docker-build:index:Image": image,
     "docker:index/container:Container": container,
     "docker:index/network:Network": network,
+    "docker:index/secret:Secret": secret,
+    "docker:index/service:Service": service,
     "docker:index/volume:Volume": volume,
     "random:index/randomPassword:RandomPassword": randomPassword,
 };
