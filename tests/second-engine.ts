@@ -19,6 +19,9 @@ import { execa } from "execa";
 const interfaces = "carbonse";
 /** Of this engine's builder, as every test builds little. */
 const builderGc = { enabled: true, defaultKeepStorage: "2GB" };
+/** Makes a machine of its own of what follows a name and, where there is one, a folder. */
+const machine =
+    'hostname "$0" && if [ -n "$1" ]; then mount -t tmpfs -o mode=1777 none "$1"; fi && shift && exec "$@"';
 /** Processes and mounts of a killed engine are gone after some moments. */
 const patience = 60_000;
 
@@ -31,6 +34,8 @@ export interface SecondEngineOptions {
      * engine's files. Wants one that has a containerd of its own, as where `dockerd` is started by hand.
      */
     images?: boolean;
+    /** A folder of this machine that is another one, and empty, on the engine's. */
+    otherFolder?: string;
     /** More of its daemon.json, such as `insecure-registries`. */
     config?: Record<string, unknown>;
 }
@@ -125,14 +130,15 @@ export class SecondEngine {
         for (const name of ["docker.pid", "exec/containerd/containerd.pid"]) {
             rmSync(path.join(this.folder, name), { force: true });
         }
+        const { otherFolder = "" } = this.options;
         const log = openSync(path.join(this.folder, "log"), "a");
         // Not `ip netns exec`: it mounts another /sys, without control groups.
         this.daemon = spawn(
             "nsenter",
             [
                 `--net=/run/netns/${this.namespace}`,
-                // A name of its own, by which a Swarm tells its nodes apart.
-                ...["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', this.name],
+                // A name of its own, by which a Swarm tells its nodes apart, and mounts of its own.
+                ...["unshare", "--uts", "--mount", "sh", "-c", machine, this.name, otherFolder],
                 "dockerd",
                 `--config-file=${config}`,
                 `--host=${this.host}`,

@@ -16,6 +16,7 @@ import { checkLlm } from "../preflight/llm";
 import { checkNeighbours } from "../preflight/neighbours";
 import { checkPorts } from "../preflight/ports";
 import { checkSubnet } from "../preflight/subnet";
+import { checkSwarm } from "../preflight/swarm";
 import { checkWorkspaceFolder } from "../preflight/workspaceFolder";
 import type { Session } from "../session";
 
@@ -114,5 +115,6 @@ async function examineMachine(settings: Settings, info: DockerInfo | undefined):
         ...(await examineBuild(settings, info)),
         ...(await checkPorts(settings, await runningContainers())),
         ...present(checkSubnet(settings.subnet), await checkGpu(settings, info)),
+        ...(await checkSwarm(settings, info)),
     ];
 }
