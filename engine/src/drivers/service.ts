@@ -26,6 +26,7 @@ interface Found {
 
 /** What it tells of a task. */
 interface Task {
+    ServiceID?: string;
     NodeID?: string;
     DesiredState?: string;
     Spec?: { ForceUpdate?: number };
@@ -157,9 +158,12 @@ async function count(found: Found, context: Context) {
     return { tasks, replicas, running };
 }
 
+/** Of a service that is gone, too, by which Docker filters none. */
 async function tasksOf(id: string, context: Context): Promise<Task[]> {
-    const filters = JSON.stringify({ service: [id] });
-    return attempt("The service's tasks cannot be listed", () => context.docker().listTasks({ filters }));
+    const all: Task[] = await attempt("The tasks of the Swarm cannot be listed", () =>
+        context.docker().listTasks(),
+    );
+    return all.filter(({ ServiceID }) => ServiceID === id);
 }
 
 /** The last that Docker says of a task that does not run. */
