@@ -128,7 +128,12 @@ async function ask(
         const tasks = lines(await docker("service", "ps", ...args)).map((line) =>
             parseDocument("What `docker service ps` says", taskSchema, line, "Type: docker node ls"),
         );
-        const isOver = tasks.length > 0 && tasks.every(({ CurrentState }) => ended.test(CurrentState));
+        // Of a node that is lost meanwhile Swarm wants it to end, and hears no more.
+        const isOver =
+            tasks.length > 0 &&
+            tasks.every(
+                ({ CurrentState, DesiredState }) => DesiredState === "Shutdown" || ended.test(CurrentState),
+            );
         if (isOver || Date.now() > end) {
             return tasks;
         }

@@ -147,7 +147,7 @@ describe.runIf(toolsets.includes("spark"))("Spark on a Swarm", () => {
         }
         chownSync(workspaceDir, 1000, 1000);
         for (const [index, options] of [{}, {}, { otherFolder: workspaceDir }].entries()) {
-            engines.push(await SecondEngine.start(21 + index, { images: true, ...options }));
+            engines.push(await SecondEngine.start(51 + index, { images: true, ...options }));
         }
         const digest = execaSync("docker", [
             "image",
