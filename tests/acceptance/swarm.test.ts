@@ -116,7 +116,7 @@ async function finish(running: ReturnType<typeof start>) {
 }
 
 async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-    await expect.poll(isSo, { timeout: 180_000, interval: 1000 }).toBe(true);
+    await expect.poll(isSo, { timeout: 180_000, interval: 3000 }).toBe(true);
 }
 
 async function join(engine: SecondEngine): Promise<void> {

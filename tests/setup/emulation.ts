@@ -50,6 +50,8 @@ async function setUpEmulation(): Promise<void> {
         await asRoot(["tee", join(binfmt, "register")], readFileSync(registration, "utf8"));
     }
     if (!canEmulate()) {
-        throw new Error(`${handler} is not there, or without the F flag, after qemu-user-static was installed.`);
+        throw new Error(
+            `${handler} is not there, or without the F flag, after qemu-user-static was installed.`,
+        );
     }
 }

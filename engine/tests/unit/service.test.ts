@@ -57,7 +57,10 @@ describe("a service of a Swarm", () => {
     const diff = async (change: (live: ReturnType<typeof serviceSpec>) => void, news = inputs) => {
         const live = structuredClone(serviceSpec(inputs));
         change(live);
-        const old = { inputs, outputs: { ...inputs, seen: comparableSpec(live) } } as unknown as ResourceState;
+        const old = {
+            inputs,
+            outputs: { ...inputs, seen: comparableSpec(live) },
+        } as unknown as ResourceState;
         const { changes } = await driverFor(type).diff(old, news, context);
         return changes.map(({ path, replace }) => `${path.join(".")}${replace ? " replaces" : ""}`);
     };
