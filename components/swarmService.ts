@@ -85,7 +85,12 @@ export class SwarmService extends pulumi.ComponentResource implements Reachable 
         });
         const memoryBytes = memoryLimit(spec, args.values) * mebibyte;
         const share = { nanoCpus: args.cpus * nanoCpus, memoryBytes };
-        const { interval, timeout, startPeriod, retries, test } = { ...spec.health, interval: "10s" };
+        // Swarm waits for the first check that goes well, and ends a container whose checks fail: a busy one is not ill.
+        const { interval, timeout, startPeriod, retries, test } = {
+            ...spec.health,
+            interval: "10s",
+            retries: 12,
+        };
         const service = new docker.Service(
             `${name}-service`,
             {

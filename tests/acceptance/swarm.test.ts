@@ -235,7 +235,7 @@ describe.runIf(toolsets.includes("spark"))("Spark on a Swarm", () => {
 
     it("hands secrets over as the Swarm's, and shows none", async () => {
         const { json } = await carbon("credentials");
-        const { password } = json.credentials.spark;
+        const { password } = json.spark;
         const inspected = await manager().docker("service", "inspect", service);
         expect(inspected).not.toContain(password);
         const [spec] = JSON.parse(inspected);
