@@ -1,10 +1,19 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { clientAccess } from "./catalogue/clients";
+import { clusterEnvironment } from "./catalogue/cluster";
 import { foundGpu } from "./catalogue/gpu";
 import { suiteImages } from "./catalogue/images";
 import { urls as suiteUrls } from "./catalogue/urls";
-import { Keys, PostDeployCheck, Service, SuiteNetwork, Workspace, WorkspaceImage } from "./components";
+import {
+    Keys,
+    PostDeployCheck,
+    Service,
+    SuiteNetwork,
+    SwarmService,
+    Workspace,
+    WorkspaceImage,
+} from "./components";
 import { llmSecrets } from "./host/llmSecrets";
 import { hostRoute } from "./host/route";
 import { loadSettings, pulledImages } from "./settings";
@@ -40,7 +49,9 @@ const compute =
 const image = (compute ?? base).tag;
 
 // Containers: the services, and the workspace that knows their passwords.
-const network = new SuiteNetwork("suite", { stack, user, subnet: settings.subnet }, opts).networkName;
+const { subnet, clusterEncryption } = settings;
+const overlay = settings.cluster === "swarm" ? { encrypted: clusterEncryption === "network" } : undefined;
+const { networkName: network, networkId } = new SuiteNetwork("suite", { stack, user, subnet, overlay }, opts);
 const keys = new Keys("keys", { stack, user }, opts).volumeName;
 const { bindAddress, ports, tlsNames, workspaceDir, environment, gpu: route } = settings;
 const hosted = { bindAddress, ports, tlsNames, workspaceDir, caCertificates, environment, gpu: route };
@@ -50,13 +61,25 @@ const services: Service[] = [];
 for (const spec of settings.services) {
     const from = settings.serviceImages[spec.name] ?? (spec.image === "base" ? base.tag : image);
     const reaches = services.filter((other) => other.spec.name === spec.needs);
-    services.push(new Service(spec.name, { ...common, spec, image: from, reaches }, opts));
+    const env = clusterEnvironment(settings, spec);
+    services.push(new Service(spec.name, { ...common, spec, image: from, reaches, env }, opts));
 }
+// Those that the nodes of a Swarm run.
+const { sparkWorkers: replicas, sparkWorkerNodes: constraints, sparkWorkerCpus } = settings;
+const spread = settings.swarmServices.map((spec) => {
+    const reaches = services.filter((other) => other.spec.name === spec.needs);
+    const share = { replicas, constraints, cpus: sparkWorkerCpus, env: clusterEnvironment(settings, spec) };
+    const ref = (compute ?? base).ref;
+    return new SwarmService(spec.name, { ...common, ...share, spec, image: ref, reaches, networkId }, opts);
+});
 const { appPorts, gitConfig, cpus, shmSize } = settings;
-const env = clientAccess(settings.services, settings);
+const env = {
+    ...clientAccess(settings.services, settings),
+    ...clusterEnvironment(settings, { name: "workspace" }),
+};
 const own = {
     image,
-    services,
+    services: [...services, ...spread],
     env,
     foreignSecrets,
     appPorts,
@@ -70,7 +93,10 @@ const suite = [workspace, ...services];
 
 // The check, again after every change.
 const { containerName } = workspace;
-const triggers = suite.map(({ containerId }) => containerId);
+const triggers = [
+    ...suite.map(({ containerId }) => containerId),
+    ...spread.map(({ serviceId }) => serviceId),
+];
 const dependsOn = suite.map(({ processLimit }) => processLimit);
 const check =
     settings.verify === "off"

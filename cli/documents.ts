@@ -87,6 +87,15 @@ export const dockerInfo = z.object({
     NCPU: optional(z.number()),
     /** Pairs of name and value. */
     DriverStatus: optional(z.array(z.tuple([z.string(), z.string()]))),
+    /** Of the Swarm that it is part of, if any; see preflight/swarm.ts. */
+    Swarm: optional(
+        z.object({
+            LocalNodeState: optional(z.string()),
+            /** True where it manages it. */
+            ControlAvailable: optional(z.boolean()),
+            NodeID: optional(z.string()),
+        }),
+    ),
     /** Memory of the machine that the engine runs on (a virtual one on a Mac), in bytes. */
     MemTotal: optional(z.number()),
     ServerErrors: optional(z.array(z.string())),

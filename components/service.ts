@@ -70,13 +70,25 @@ export interface StackArgs {
     keys: pulumi.Input<string>;
 }
 
+/** A service as those that reach it see it. */
+export interface Reachable {
+    /** The service as the settings have it. */
+    readonly spec: ServiceSpec;
+    /** The service's own passwords. */
+    readonly secrets: GeneratedSecret[];
+    /** The service's volumes that the workspace mounts too. */
+    readonly sharedVolumes: MountedVolume[];
+    /** What must be there before those that need it. */
+    readonly resource: pulumi.Resource;
+}
+
 /** Arguments of {@link Service}. */
 export interface ServiceArgs extends StackArgs {
     spec: ServiceSpec;
     /** Image reference. */
     image: pulumi.Input<string>;
     /** The services that it reaches: it is told of them, and handed their secrets. It waits for the one it needs. */
-    reaches: Service[];
+    reaches: Reachable[];
     /** More environment; nothing secret, as `docker inspect` shows it. */
     env?: Record<string, string>;
     /** Volumes of other services to mount. */
@@ -93,6 +105,9 @@ export interface ServiceArgs extends StackArgs {
     limits?: { cpus?: string; shmSize?: number };
 }
 
+/** What decides which files a service is handed. */
+export type HandedArgs = Omit<ServiceArgs, "image" | "network" | "keys">;
+
 /**
  * One container of the suite with what belongs to it: a named volume per place that must survive, a generated
  * password per login, its ports and its health check. The volumes stay when the stack goes down. The container
@@ -102,7 +117,7 @@ export interface ServiceArgs extends StackArgs {
  * catalogue says. The provider's container has no argument for these; a command sets them afterwards, and again for
  * each new container. Docker keeps them through restarts. Neither engine sees it when somebody else changes them.
  */
-export class Service extends pulumi.ComponentResource {
+export class Service extends pulumi.ComponentResource implements Reachable {
     /** The service as the settings have it. */
     readonly spec: ServiceSpec;
     /** Id of the container; it changes when the container is replaced. */
@@ -117,7 +132,8 @@ export class Service extends pulumi.ComponentResource {
     /** Once it is there, the container has its limit of processes too. */
     readonly processLimit: pulumi.Resource;
 
-    private readonly container: docker.Container;
+    /** The container. */
+    readonly resource: pulumi.Resource;
 
     constructor(name: string, args: ServiceArgs, opts?: pulumi.ComponentResourceOptions) {
         super("carbon:components:Service", name, {}, opts);
@@ -138,15 +154,15 @@ export class Service extends pulumi.ComponentResource {
         this.sharedVolumes = volumes.filter(({ shared }) => shared).map(mounted);
         const memory = memoryLimit(spec, args.values);
         const { devices, gpus } = accessOf(args);
-        this.container = new docker.Container(
+        const container = new docker.Container(
             `${name}-container`,
             {
                 name: containerName(stack, spec.name),
                 image: args.image,
                 hostname: spec.name,
                 command: spec.command,
-                envs: environment(args),
-                uploads: this.uploads(args),
+                envs: Object.entries(variables(args)).map(([key, value]) => `${key}=${value}`),
+                uploads: handedOver(args, this.secrets),
                 labels: stackLabels(stack, spec.name, user),
                 networkMode: "bridge",
                 networksAdvanced: [{ name: args.network, aliases: [spec.name] }],
@@ -185,7 +201,7 @@ export class Service extends pulumi.ComponentResource {
                 parent: this,
                 dependsOn: args.reaches
                     .filter((other) => other.spec.name === spec.needs)
-                    .map(({ container }) => container),
+                    .map(({ resource }) => resource),
                 // The name and the host ports can be held only once.
                 deleteBeforeReplace: true,
                 // The provider calls a change of these an update, but does not carry it out.
@@ -197,16 +213,17 @@ export class Service extends pulumi.ComponentResource {
         this.processLimit = new command.local.Command(
             `${name}-processes`,
             {
-                create: pulumi.interpolate`docker update --pids-limit ${spec.processes} ${this.container.name}`,
+                create: pulumi.interpolate`docker update --pids-limit ${spec.processes} ${container.name}`,
                 environment: args.dockerEnvironment,
-                triggers: [this.container.id],
+                triggers: [container.id],
                 // Docker prints the name; errors are shown whatever this says.
                 logging: "none",
             },
             { parent: this },
         );
-        this.containerId = this.container.id;
-        this.containerName = this.container.name;
+        this.resource = container;
+        this.containerId = container.id;
+        this.containerName = container.name;
         this.registerOutputs({ containerId: this.containerId, containerName: this.containerName });
     }
 
@@ -218,22 +235,35 @@ export class Service extends pulumi.ComponentResource {
         );
         return { spec, password: result };
     }
+}
 
-    private uploads(args: ServiceArgs) {
-        const files = {
-            ...documentFile(args),
-            ...(runsUserCode(args.spec) && authorities(args)),
-            ...args.files,
-        };
-        return [
-            ...this.secrets.map(ownSecretFile),
-            ...args.reaches.flatMap(({ secrets }) => secrets).map(secretFile),
-            ...Object.entries(args.foreignSecrets ?? {}).map(foreignSecretFile),
-            ...(runsUserCode(args.spec) ? environmentFile(args) : []),
-            ...(args.spec.files ?? []).map(projectFile),
-            ...Object.entries(files).map(([file, content]) => ({ file, content, permissions: "0444" })),
-        ];
-    }
+/** A file that is put into a container before it starts. */
+export interface HandedFile {
+    file: string;
+    content: pulumi.Input<string>;
+    /** Octal, such as 0400. */
+    permissions: string;
+}
+
+/**
+ * The files that a service is handed: secrets, its own and those of what it reaches, and what it is told of the stack.
+ *
+ * @param own Its own secrets.
+ */
+export function handedOver(args: HandedArgs, own: readonly GeneratedSecret[]): HandedFile[] {
+    const files = {
+        ...documentFile(args),
+        ...(runsUserCode(args.spec) && authorities(args)),
+        ...args.files,
+    };
+    return [
+        ...own.map(ownSecretFile),
+        ...args.reaches.flatMap(({ secrets }) => secrets).map(secretFile),
+        ...Object.entries(args.foreignSecrets ?? {}).map(foreignSecretFile),
+        ...(runsUserCode(args.spec) ? environmentFile(args) : []),
+        ...(args.spec.files ?? []).map(projectFile),
+        ...Object.entries(files).map(([file, content]) => ({ file, content, permissions: "0444" })),
+    ];
 }
 
 function secretFile({ spec, password }: GeneratedSecret) {
@@ -270,7 +300,7 @@ function documentFile({
     appPorts,
     gpu,
     hostKernels,
-}: ServiceArgs): Record<string, string> {
+}: HandedArgs): Record<string, string> {
     if (typeof spec.image === "object") {
         return {};
     }
@@ -286,12 +316,12 @@ function documentFile({
     return { [documentPath]: `${JSON.stringify(document, null, 2)}\n` };
 }
 
-function authorities({ caCertificates }: ServiceArgs): Record<string, string> {
+function authorities({ caCertificates }: HandedArgs): Record<string, string> {
     return caCertificates ? { "/run/carbon/ca.pem": caCertificates } : {};
 }
 
 /** A file and not the container's own environment, which `docker inspect` shows. */
-function environmentFile({ environment }: ServiceArgs) {
+function environmentFile({ environment }: HandedArgs) {
     return Object.keys(environment).length === 0
         ? []
         : [
@@ -340,20 +370,20 @@ function readOnly(stack: string, { name, path }: VolumeSpec) {
 }
 
 /** What the container is given of a GPU. */
-function accessOf({ spec, gpu }: ServiceArgs): GpuAccess {
+function accessOf({ spec, gpu }: HandedArgs): GpuAccess {
     return gpuAccess(spec.gpu ? gpu : "off");
 }
 
-function environment(args: ServiceArgs): string[] {
+/** The container's environment; nothing secret. */
+export function variables(args: HandedArgs): Record<string, string> {
     const { spec, values, env } = args;
     const chosen = Object.entries(spec.env ?? {}).map(([name, key]) => [name, values[key]]);
-    const all = {
+    return {
         ...Object.fromEntries(chosen),
         TZ: values.timezone,
         ...env,
         ...accessOf(args).env,
     };
-    return Object.entries(all).map(([key, value]) => `${key}=${value}`);
 }
 
 /** In the order of the container's ports, in which the provider reads them back. */

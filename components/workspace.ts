@@ -2,14 +2,14 @@ import * as pulumi from "@pulumi/pulumi";
 import { workspace } from "../catalogue";
 import type { AppPort } from "../catalogue/chosen";
 import type { HostGateway } from "../catalogue/gpu";
-import { type GeneratedSecret, Service, type StackArgs } from "./service";
+import { type GeneratedSecret, type Reachable, Service, type StackArgs } from "./service";
 
 /** Arguments of {@link Workspace}. */
 export interface WorkspaceArgs extends StackArgs {
     /** Image reference. */
     image: pulumi.Input<string>;
     /** The services that the workspace can reach; it is handed their passwords and shared volumes. */
-    services: Service[];
+    services: Reachable[];
     /** Variables by which programs in it find these services. */
     env: Record<string, string>;
     /** The host's kernels, where it may start some. */

@@ -44,6 +44,7 @@ export function crossCheck(values: SettingValues, settings: Choices, machine: Ma
         ...checkLlm(settings),
         ...checkPorts(settings),
         ...checkForwards(settings),
+        ...checkCluster(values, settings),
         ...checkGpu(settings),
         ...checkServer(settings),
         ...whyNotEnvironment(values.environment).map((reason): Refusal => ["environment", reason]),
@@ -72,8 +73,8 @@ function checkToolsets({ toolsets }: Choices): Refusal[] {
 }
 
 /** The chosen services as a user names them. */
-function catalogued({ services }: Choices): ServiceSpec[] {
-    const chosen = services.map(({ name }) => catalogueName(name));
+function catalogued({ services, swarmServices }: Choices): ServiceSpec[] {
+    const chosen = [...services, ...swarmServices].map(({ name }) => catalogueName(name));
     return serviceCatalogue.filter(({ name }) => chosen.includes(name));
 }
 
@@ -212,6 +213,32 @@ function checkForwards({ appPorts }: Choices): Refusal[] {
             "appPorts",
             `${port} is one of ${forwards.at(0)} to ${forwards.at(-1)}, which the workspace uses itself. Take another.`,
         ]);
+}
+
+/** Most containers of a service that one machine is meant for. */
+const mostHere = 16;
+
+/** A Swarm is there for the workers, and workers in great number or at chosen places need one. */
+function checkCluster(values: SettingValues, { swarmServices }: Choices): Refusal[] {
+    const { cluster, sparkWorkers, sparkWorkerNodes } = values;
+    const refusals: [key: SettingKey, refused: boolean, reason: string][] = [
+        [
+            "cluster",
+            cluster === "swarm" && swarmServices.length === 0,
+            "it is for Spark's workers, which services does not have. Add spark-master and spark-worker to services, or set cluster to off.",
+        ],
+        [
+            "sparkWorkers",
+            cluster === "off" && sparkWorkers > mostHere,
+            `cluster is off, and one machine runs up to ${mostHere}. Lower it, or set cluster to swarm.`,
+        ],
+        [
+            "sparkWorkerNodes",
+            cluster === "off" && sparkWorkerNodes.length > 0,
+            "cluster is off, where there are no nodes to choose from. Leave it out, or set cluster to swarm.",
+        ],
+    ];
+    return refusals.filter(([, refused]) => refused).map(([key, , reason]) => [key, reason]);
 }
 
 /** What a way to a GPU cannot do without in the images. */

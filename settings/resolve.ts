@@ -1,6 +1,7 @@
 import * as path from "node:path";
 import type { ServiceSpec } from "../catalogue";
 import { type AppPort, appPorts, chosenServices, memoryLimit, portsInUse } from "../catalogue/chosen";
+import { swarmServices } from "../catalogue/cluster";
 import type { Platform } from "../catalogue/images";
 import { directNames, machineName, tlsNames } from "../catalogue/names";
 import { baseToolsets, type Toolset, toolsets } from "../catalogue/toolsets";
@@ -67,8 +68,10 @@ export interface Choices extends Omit<SettingValues, Resolved> {
     builder: string;
     /** Enabled toolsets; those of the compute image only where it is on. */
     toolsets: Toolset[];
-    /** Services beside the workspace, one for each container. */
+    /** Services beside the workspace on this machine, one for each container. */
     services: ServiceSpec[];
+    /** Services that run on the nodes of a Swarm, each with as many containers as its setting says. */
+    swarmServices: ServiceSpec[];
     /** Image of each service that does not run from the suite's own. */
     serviceImages: Record<string, string>;
     /** Host port of each port name in use, with `portOffset` added. */
@@ -107,13 +110,15 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         server,
         environment: dockerEnvironment,
     } = chosenEngine(values.dockerContext, machine);
-    const services = chosenServices(values.services, values);
+    const inSwarm = swarmServices(values.services, values.cluster);
+    const here = values.services.filter((name) => !inSwarm.some((service) => service.name === name));
+    const services = chosenServices(here, values);
     const enabled = toolsetsOf(values);
     const tls = !isLoopback(bindAddress);
     const inUse = portsInUse({ services, compute, toolsets: enabled, tls });
     const subnet = values.subnet === "auto" ? undefined : values.subnet;
     const proxy = readProxy(proxySetting, machine);
-    const direct = [...directNames(stack, services), ...(subnet ? [subnet] : [])];
+    const direct = [...directNames(stack, [...services, ...inSwarm]), ...(subnet ? [subnet] : [])];
     return {
         ...asChosen,
         stack,
@@ -128,6 +133,7 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         builder: builder === "auto" ? context : builder,
         toolsets: enabled,
         services,
+        swarmServices: inSwarm,
         serviceImages: officialImages(services, { ...values.serviceImages, ...values.heldImages }),
         ports: Object.fromEntries(
             inUse.map(({ name, port }) => [name, (ports[name] ?? port) + portOffset] as const),

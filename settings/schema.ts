@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { computeServices, everyService, officialServices, serviceCatalogue } from "../catalogue";
+import { clusterEncryptions, clusters } from "../catalogue/cluster";
 import { gpuRoutes } from "../catalogue/gpu";
 import { imagePlatforms } from "../catalogue/images";
 import { toolsets } from "../catalogue/toolsets";
@@ -32,6 +33,15 @@ const serviceNames = serviceCatalogue.map((service) => service.name);
 const computeNames = computeServices.map((service) => service.name);
 const officialNames = officialServices.map((service) => service.name);
 const portNames = everyService.flatMap((service) => service.ports.map((port) => port.name));
+
+/** Spark's master gets slow with more, see docs/decisions.md. */
+const mostWorkers = 1000;
+
+/** As `docker service create --constraint` takes them. */
+const placement = pattern(
+    /^(?:node\.(?:id|hostname|role|platform\.(?:os|arch))|(?:node|engine)\.labels\.[\w][\w.-]*) ?(?:==|!=) ?[\w][\w.:/-]*$/,
+    "placement constraints of Docker Swarm, such as node.labels.spark==yes or node.role!=manager",
+);
 
 /** Those whose memory no other setting holds. */
 const limitedNames = serviceCatalogue.flatMap(({ name, memory }) =>
@@ -168,15 +178,40 @@ export const settingDefinitions = {
             "Which Ollama the workspace uses; it gets the address as OLLAMA_HOST. `service` is the service of that name, where it runs. `host` is Ollama on the machine itself, on port 11434: the better choice on a Mac, because there it uses the GPU.",
     }),
     sparkWorkers: setting({
-        rule: integer({ min: 1, max: 16 }),
+        rule: integer({ min: 1, max: mostWorkers }),
         default: 1,
-        description: "Number of Spark workers, where `services` has spark-worker.",
+        description:
+            "Number of Spark workers, where `services` has spark-worker: up to 16 on one machine, more only with `cluster: swarm`.",
     }),
     sparkWorkerMemory: setting({
         rule: integer({ min: 2048, max: mostMemory, unit: "MiB" }),
         default: 2048,
         description:
             "Memory limit of each Spark worker in MiB; 768 of it are for the worker itself and for Python, the rest is offered to jobs.",
+    }),
+    cluster: setting({
+        rule: choice(clusters),
+        default: "off",
+        description:
+            "Where the Spark workers run. `off`: on this machine. `swarm`: on the nodes of the Docker Swarm that this engine manages, as a service; everything else stays on this machine. The folder `workspaceDir` must then be the same on every node, and `imagePrefix` a registry that the nodes reach.",
+    }),
+    sparkWorkerNodes: setting({
+        rule: listOf(placement),
+        default: [],
+        description:
+            "Nodes of the Swarm that run Spark workers, as placement constraints that all must hold, such as `[node.labels.spark==yes]`. Empty is every node.",
+    }),
+    sparkWorkerCpus: setting({
+        rule: integer({ min: 1, max: 512 }),
+        default: 2,
+        description:
+            "CPUs of each Spark worker in a Swarm, which nobody else gets: a node runs as many workers as have room. With `cluster: off` a worker has all of the machine's.",
+    }),
+    clusterEncryption: setting({
+        rule: choice(clusterEncryptions),
+        default: "network",
+        description:
+            "What encrypts the traffic between the nodes of a Swarm besides Spark, which always encrypts its own. `network`: Docker's overlay network encrypts all traffic, by IPsec of the nodes' kernels. `spark`: nobody else does, for kernels without IPsec and for nodes whose network is private; the workers' pages are then switched off.",
     }),
     llmModel: setting({
         rule: pattern(

@@ -16,6 +16,7 @@ import { checkLlm } from "../preflight/llm";
 import { checkNeighbours } from "../preflight/neighbours";
 import { checkPorts } from "../preflight/ports";
 import { checkSubnet } from "../preflight/subnet";
+import { checkSwarm } from "../preflight/swarm";
 import { checkWorkspaceFolder } from "../preflight/workspaceFolder";
 import type { Session } from "../session";
 
@@ -117,5 +118,6 @@ async function examineMachine(settings: Settings, info: DockerInfo | undefined):
             settings.server ? undefined : checkSubnet(settings.subnet),
             await checkGpu(settings, info),
         ),
+        ...(await checkSwarm(settings, info)),
     ];
 }

@@ -14,6 +14,7 @@ import { plural } from "../output";
 import { closeTunnel } from "../server/tunnel";
 import type { Session } from "../session";
 import { describeChanges, hasChanges } from "../summary";
+import { removeSwarmLeftovers } from "../swarm/services";
 
 interface DownFlags {
     volumes: boolean;
@@ -112,6 +113,7 @@ function wantedTags(session: Session): string[] {
 
 /** What carries the stack's name but is not in its state, because the state was lost or a run was cut off. */
 async function removeLeftovers(stack: string): Promise<string[]> {
+    const swarm = await removeSwarmLeftovers(stack);
     // By label alone: a network of the name that somebody made by hand is theirs.
     const containers = await stackContainers(stack);
     if (containers.length > 0) {
@@ -122,5 +124,5 @@ async function removeLeftovers(stack: string): Promise<string[]> {
     if (networks.length > 0) {
         await docker("network", "rm", ...networks);
     }
-    return [...containers.map(nameOf), ...networks];
+    return [...swarm, ...containers.map(nameOf), ...networks];
 }

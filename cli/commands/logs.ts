@@ -8,6 +8,7 @@ import { action, type Handler } from "../action";
 import { type ContainerDetails, nameOf, serviceLabel, stackContainers } from "../docker";
 import { UserError } from "../errors";
 import { printable, printableLine } from "../printable";
+import { stackSwarmServices, swarmServiceName } from "../swarm/services";
 
 interface LogFlags {
     follow: boolean;
@@ -44,18 +45,25 @@ function parseTail(value: string): string {
 
 const logs: Handler<LogFlags> = async (session, flags, [service]) => {
     const all = await stackContainers(session.stack);
+    const swarm = await stackSwarmServices(session.stack);
     const chosen = service ? all.filter((container) => isOf(serviceOf(container), service)) : all;
-    if (chosen.length === 0) {
+    const spread = service ? swarm.filter((one) => isOf(swarmServiceName(one), service)) : swarm;
+    if (chosen.length + spread.length === 0) {
         throw new UserError(
             all.length > 0
                 ? `The stack ${session.stack} runs no ${service}.`
                 : await session.whyNothingRuns(),
         );
     }
-    const width = Math.max(...chosen.map((container) => serviceOf(container).length));
-    const jobs = chosen.map((container, index) => {
+    const sources = [
+        ...chosen.map((container) => ({ name: serviceOf(container), args: ["logs", container.Id] })),
+        // Docker says in front of each line which of its containers it is from, and on which node.
+        ...spread.map((one) => ({ name: swarmServiceName(one), args: ["service", "logs", one.ID] })),
+    ];
+    const width = Math.max(...sources.map(({ name }) => name.length));
+    const jobs = sources.map(({ name, args }, index) => {
         const colour = colours[index % colours.length] ?? String;
-        return show(container, colour(`${serviceOf(container).padEnd(width)} |`), flags, session.signal);
+        return show(args, colour(`${name.padEnd(width)} |`), flags, session.signal);
     });
     await Promise.all(jobs);
 };
@@ -70,16 +78,16 @@ function serviceOf(container: ContainerDetails): string {
 }
 
 /**
- * Copies a container's log to standard output, line by line with its service's name in front. Strangers can write
+ * Copies a log to standard output, line by line with its service's name in front. Strangers can write
  * there: a user name that a login was tried with, a path that a server was asked for.
  */
 async function show(
-    container: ContainerDetails,
+    command: readonly string[],
     prefix: string,
     { follow, tail }: LogFlags,
     signal: AbortSignal,
 ): Promise<void> {
-    const args = ["logs", "--tail", tail, ...(follow ? ["--follow"] : []), container.Id];
+    const args = [...command, "--tail", tail, ...(follow ? ["--follow"] : [])];
     const child = execa("docker", args, {
         buffer: false,
         reject: false,

@@ -13,6 +13,7 @@ import { formatAge, plural } from "../output";
 import { printableLine } from "../printable";
 import type { Session } from "../session";
 import { lastUpdate } from "../stackState";
+import { type ClusterStatus, clusterStatus, describeCluster, isClusterWell } from "../swarm/status";
 import { renderTable } from "../tables";
 
 /** One row of the table, and one entry of the document. */
@@ -54,8 +55,13 @@ const status: Handler<unknown> = async (session) => {
         .map((container, index) => describe(container, memories[index]))
         .sort(byCatalogue);
     const stopped = serviceNames(stoppedOf(containers));
-    const missing = services.length > 0 ? missingServices(session, services) : [];
-    const healthy = services.length > 0 && services.every(({ ok }) => ok) && missing.length === 0;
+    const cluster = await clusterStatus(session.stack);
+    const missing = services.length > 0 ? missingServices(session, services, cluster) : [];
+    const healthy =
+        services.length > 0 &&
+        services.every(({ ok }) => ok) &&
+        missing.length === 0 &&
+        isClusterWell(cluster);
     const updated = whenUpdated(session);
     const unfinished = whyRestoring(session);
     const isOff = containers.some((container) => !joinsNetwork(container));
@@ -68,6 +74,7 @@ const status: Handler<unknown> = async (session) => {
                   ...(stopped && !unfinished
                       ? [`\n${stopped}: ${pc.yellow("stopped")} (./carbon start${session.stackFlag()})`]
                       : []),
+                  ...(cluster ? describeCluster(cluster, session.width) : []),
                   ...services.flatMap(describeTrouble),
                   ...(isOff
                       ? [`\n\`./carbon up${session.stackFlag()}\` joins it to its network again.`]
@@ -84,6 +91,7 @@ const status: Handler<unknown> = async (session) => {
         healthy,
         updated,
         services: services.map(({ ok: _, ...service }) => service),
+        cluster,
         missing,
     });
     return healthy ? 0 : exitCodes.failure;
@@ -135,9 +143,11 @@ function byCatalogue(one: ServiceStatus, other: ServiceStatus): number {
 }
 
 /** Services that the settings ask for and that have no container. */
-function missingServices(session: Session, present: ServiceStatus[]): string[] {
-    const wanted = ["workspace", ...session.settings().services.map(({ name }) => name)];
-    return wanted.filter((name) => !present.some(({ service }) => service === name));
+function missingServices(session: Session, present: ServiceStatus[], cluster?: ClusterStatus): string[] {
+    const { services, swarmServices } = session.settings();
+    const wanted = ["workspace", ...[...services, ...swarmServices].map(({ name }) => name)];
+    const all = [...present, ...(cluster?.services ?? [])];
+    return wanted.filter((name) => !all.some(({ service }) => service === name));
 }
 
 /** The services as a table. */

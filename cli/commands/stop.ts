@@ -6,6 +6,7 @@ import { UserError } from "../errors";
 import { startStack, stopStack } from "../lifecycle";
 import { plural } from "../output";
 import { ensureUnlocked } from "../stackState";
+import { startServices, stopServices } from "../swarm/lifecycle";
 
 /** `carbon stop` and `carbon start`. */
 export function addStop(program: Command): void {
@@ -22,7 +23,9 @@ export function addStop(program: Command): void {
 const stop: Handler<unknown> = async (session) => {
     ensureUnlocked(session);
     const containers = await stackContainers(session.stack);
-    const stopped = await stopStack(session, containers);
+    // Before what they need.
+    const workers = await stopServices(session);
+    const stopped = [...workers, ...(await stopStack(session, containers))];
     const words =
         containers.length === 0
             ? await session.whyNothingRuns()
@@ -39,7 +42,8 @@ const start: Handler<unknown> = async (session) => {
     if (containers.length === 0) {
         throw new UserError(await session.whyNothingRuns());
     }
-    const started = await startStack(session, containers);
+    const own = await startStack(session, containers);
+    const started = [...own, ...(await startServices(session))];
     const words =
         started.length === 0
             ? `The stack ${session.stack} runs already.`

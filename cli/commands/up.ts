@@ -28,6 +28,9 @@ import { ensureReady } from "../preflight";
 import type { Session } from "../session";
 import { ensureSettingsOpen } from "../stackState";
 import { describeFailures, hasChanges, upSummary } from "../summary";
+import { spread } from "../swarm/balance";
+import { proveNodes } from "../swarm/proof";
+import { ensureServicesRun } from "../swarm/services";
 import { verificationTable } from "../tables";
 import { afterFailure, beginUpgrade, leaveOrSayHeld } from "../upgrade";
 import { runVerification } from "../verification";
@@ -111,13 +114,16 @@ export async function bringUp(session: Session, options: UpOptions = {}): Promis
     await askAfterPreview(session, engine, request, settings, passwords);
     // What another run is making is not in the state yet.
     engine.ensureFree(session);
-    const replace = [...passwords, ...(await heal(session, settings, drift.differences))];
     if (await ensureWorkspaceFolder(settings)) {
         const where = settings.server ? ` on ${serverName(settings.server)}` : "";
         session.output.note(
             `Made the folder ${settings.workspaceDir}${where}; it is /workspace in the containers.`,
         );
     }
+    if (settings.swarmServices.length > 0) {
+        await proveNodes(session, settings);
+    }
+    const replace = [...passwords, ...(await heal(session, settings, drift.differences))];
     const { project, stack } = session;
     const before = [...deployedImages(project, stack), ...generationTags(project, stack)];
     const upgrade = await beginUpgrade(session, settings);
@@ -199,6 +205,8 @@ async function deployWell(
 ): Promise<Outcome & { outputs: StackOutputs }> {
     const { changes } = await deploy(session, settings, engine, request, replace);
     await ensureHealthy(session);
+    await ensureServicesRun(session);
+    await spread(session, settings);
     const outputs = await session.outputsAs(stackOutputs, { showSecrets: false });
     return { changes, outputs: { ...outputs, verification: await withPorts(session, settings, outputs) } };
 }

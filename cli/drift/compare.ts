@@ -7,6 +7,7 @@ import { formatAge } from "../output";
 import type { Difference } from "./difference";
 import type { Expected } from "./expected";
 import type { Found, FoundNetwork } from "./found";
+import { compareServices } from "./services";
 
 type ExpectedContainer = Expected["containers"][number];
 
@@ -15,6 +16,7 @@ export function compare(stack: string, expected: Expected, found: Found): Differ
     return [
         ...expected.containers.flatMap((one) => compareContainer(stack, one, found)),
         ...unknownContainers(stack, expected, found),
+        ...compareServices(expected, found),
         ...compareNetworks(stack, expected, found),
         ...expected.volumes
             .filter(({ name }) => !found.volumes.includes(name))

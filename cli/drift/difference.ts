@@ -24,6 +24,8 @@ export interface Difference {
  * - `processes`, `fixed-limit`, `joined-network`: the same, where no engine looks.
  * - `unknown-container`, `unknown-network`: it carries the stack's label, and the state does not know it.
  * - `foreign-container`, `foreign-network`: it has the stack's name and not its label.
+ * - `missing-service`, `service`: a service of a Swarm is gone, or is not as it should be; both engines mend it.
+ * - `unknown-service`: one that carries the stack's label, and the state does not know it.
  * - `missing-network`, `missing-volume`, `missing-image`, `moved-image`.
  */
 export type Kind =
@@ -39,6 +41,9 @@ export type Kind =
     | "joined-network"
     | "unknown-container"
     | "foreign-container"
+    | "missing-service"
+    | "service"
+    | "unknown-service"
     | "missing-network"
     | "unknown-network"
     | "foreign-network"

@@ -14,6 +14,17 @@ const container = z.object({
         .default([]),
     labels,
 });
+const share = z.object({ nanoCpus: z.number(), memoryBytes: z.number() });
+/** One of a Swarm. */
+const service = z.object({
+    name: z.string(),
+    mode: z.object({ replicated: z.object({ replicas: z.number() }) }),
+    taskSpec: z.object({
+        containerSpec: z.object({ image: z.string() }),
+        resources: z.object({ limits: share, reservation: share }),
+        placement: z.object({ constraints: z.array(z.string()).default([]) }),
+    }),
+});
 const network = z.object({ name: z.string() });
 const volume = z.object({ name: z.string() });
 const image = z.object({
@@ -31,6 +42,8 @@ type Recorded<Schema extends z.ZodType> = z.output<Schema> & { id: string; resou
 export interface Expected {
     containers: Recorded<typeof container>[];
     networks: Recorded<typeof network>[];
+    /** Services of a Swarm: CPUs in billionths, memory in bytes. */
+    services: Recorded<typeof service>[];
     volumes: Recorded<typeof volume>[];
     /** Images that were built here and not for a registry. */
     images: Recorded<typeof image>[];
@@ -56,6 +69,7 @@ export function expectedOf(resources: readonly StateResource[]): Expected {
     return {
         containers: read("docker:index/container:Container", container),
         networks: read("docker:index/network:Network", network),
+        services: read("docker:index/service:Service", service),
         volumes: read("docker:index/volume:Volume", volume),
         images: read("docker-build:index:Image", image).filter(
             ({ exports }) => !exports.some(({ image: { push } }) => push),

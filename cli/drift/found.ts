@@ -3,6 +3,8 @@ import { networkName } from "../../catalogue/names";
 import { type ContainerDetails, docker, everyContainer, lines, stackLabel } from "../docker";
 import { networks as networksSchema, parseDocument } from "../documents";
 import { run } from "../process";
+import type { SwarmServiceDetails } from "../swarm/documents";
+import { isRunning, stackSwarmServices, tasksOf } from "../swarm/services";
 import type { Expected } from "./expected";
 
 /** A network that is the stack's by its label, or has its name. */
@@ -21,6 +23,8 @@ export interface Found {
     /** Every container, whoever made it. */
     containers: ContainerDetails[];
     networks: FoundNetwork[];
+    /** Services of a Swarm that carry the stack's label, and of each the number of its containers that run. */
+    services: (SwarmServiceDetails & { running: number })[];
     /** Names of all volumes. */
     volumes: string[];
     /** Of each image of {@link Expected}, by tag, or by its digest where it is pulled; absent where Docker does not say. */
@@ -29,13 +33,24 @@ export interface Found {
 
 /** Looks at what Docker has of a stack. */
 export async function look(stack: string, { images, pulls }: Expected): Promise<Found> {
-    const [containers, networks, volumes, states] = await Promise.all([
+    const [containers, networks, services, volumes, states] = await Promise.all([
         everyContainer(),
         findNetworks(stack),
+        findServices(stack),
         docker("volume", "ls", "--quiet").then(lines),
         Promise.all([...images.map(imageState), ...pulls.map(pullState)]),
     ]);
-    return { containers, networks, volumes, images: new Map(states) };
+    return { containers, networks, services, volumes, images: new Map(states) };
+}
+
+async function findServices(stack: string): Promise<Found["services"]> {
+    const services = await stackSwarmServices(stack);
+    return Promise.all(
+        services.map(async (service) => ({
+            ...service,
+            running: (await tasksOf(service.ID)).filter(isRunning).length,
+        })),
+    );
 }
 
 async function findNetworks(stack: string): Promise<FoundNetwork[]> {

@@ -25,6 +25,10 @@ export async function heal(
         return [];
     }
     await removeContainers(session, differences);
+    for (const { id = "", what } of ofKind(differences, "unknown-service")) {
+        session.output.note(`Removing the service ${what} that is not this clone's`);
+        await docker("service", "rm", id);
+    }
     for (const { id = "", what } of ofKind(differences, "foreign-network", "unknown-network")) {
         session.output.note(`Removing the ${what}`);
         await removeNetwork(id);

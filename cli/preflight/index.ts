@@ -11,6 +11,7 @@ import { checkLlm } from "./llm";
 import { checkNeighbours } from "./neighbours";
 import { checkPorts } from "./ports";
 import { checkSubnet } from "./subnet";
+import { checkSwarm } from "./swarm";
 
 /** The machine is not ready. Nothing was changed yet. */
 export class PreflightError extends UserError {
@@ -55,6 +56,7 @@ export async function ensureReady(
     const { finding, info } = await checkDocker();
     const gpu = purpose === "deploy" && info ? await checkGpu(settings, info) : undefined;
     const llm = purpose === "deploy" ? await checkLlm(settings, info) : undefined;
+    const swarm = purpose === "deploy" && info ? await checkSwarm(settings, info) : [];
     const findings = await Promise.all([
         info ? examineImages(settings, info) : [finding],
         // Without an engine no container can hold a port, so whoever does is another program.
@@ -62,6 +64,7 @@ export async function ensureReady(
         (purpose === "deploy" && (settings.server ? undefined : checkSubnet(settings.subnet))) || [],
         purpose === "deploy" && info ? checkHeldImages(settings) : [],
         purpose === "deploy" && info ? checkDataVersions(settings) : [],
+        swarm,
         gpu ?? [],
         llm ?? [],
     ]);
@@ -71,7 +74,7 @@ export async function ensureReady(
     }
     const neighbours = purpose === "deploy" && info ? await checkNeighbours(info) : undefined;
     // `up` starts the suite's own server.
-    for (const found of [gpu, neighbours, settings.llmUrl ? llm : undefined]) {
+    for (const found of [gpu, neighbours, settings.llmUrl ? llm : undefined, ...swarm]) {
         if (found?.status === "warning") {
             output.warn(`${found.detail}. ${found.advice}`);
         }

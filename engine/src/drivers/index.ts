@@ -8,6 +8,8 @@ import { network } from "./network";
 import { providerDriver } from "./provider";
 import { randomPassword } from "./random";
 import { remoteImage } from "./remote-image";
+import { secret } from "./secret";
+import { service } from "./service";
 import { volume } from "./volume";
 
 const DRIVERS: Record<string, Driver> = {
@@ -16,6 +18,8 @@ const DRIVERS: Record<string, Driver> = {
     "docker:index/container:Container": container,
     "docker:index/network:Network": network,
     "docker:index/remoteImage:RemoteImage": remoteImage,
+    "docker:index/secret:Secret": secret,
+    "docker:index/service:Service": service,
     "docker:index/volume:Volume": volume,
     "random:index/randomPassword:RandomPassword": randomPassword,
 };

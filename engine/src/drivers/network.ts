@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { attempt, attemptRemoval, unlessMissing } from "../docker/calls";
-import { EngineError } from "../engine-error";
-import { type Props, reveal, withoutBookkeeping } from "../values";
+import { EngineError, messageOf } from "../engine-error";
+import { isObject, mapProps, type Props, reveal, withoutBookkeeping } from "../values";
 import {
     type Context,
     checkNamed,
@@ -14,8 +15,11 @@ import {
 } from "./driver";
 
 const TYPE = "docker:index/network:Network";
+const POLL_MS = 500;
+const PATIENCE_MS = 30_000;
 const SHAPE: Shape = {
-    ...fields("name driver"),
+    ...fields("name driver attachable"),
+    options: fields("encrypted"),
     labels: [fields("label value")],
     ipamConfigs: [fields("subnet gateway")],
 };
@@ -38,6 +42,10 @@ export const network: Driver = {
             context.docker().createNetwork({
                 Name: name,
                 ...(plain.driver ? { Driver: String(plain.driver) } : {}),
+                ...(plain.attachable === true ? { Attachable: true } : {}),
+                ...(isObject(plain.options)
+                    ? { Options: mapProps(plain.options, String) as Record<string, string> }
+                    : {}),
                 IPAM: { Driver: String(plain.ipamDriver), ...addresses(plain) },
                 Labels: labelMap(plain),
             }),
@@ -76,8 +84,20 @@ async function named(name: string, context: Context) {
     return found.filter((candidate) => candidate.Name === name);
 }
 
+/** One of a Swarm's is in use for some moments more where a task has just ended; the real provider waits, too. */
 async function remove(id: string, context: Context): Promise<void> {
-    await attemptRemoval(`The network ${id.slice(0, 12)} cannot be removed`, () =>
-        context.docker().getNetwork(id).remove(),
-    );
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+        try {
+            await attemptRemoval(`The network ${id.slice(0, 12)} cannot be removed`, () =>
+                context.docker().getNetwork(id).remove(),
+            );
+            return;
+        } catch (error) {
+            if (!/in use by (task|service)/.test(messageOf(error)) || Date.now() > deadline) {
+                throw error;
+            }
+            await sleep(POLL_MS);
+        }
+    }
 }

@@ -82,6 +82,7 @@ function found(changes: Partial<Found> = {}): Found {
     return {
         containers: [redis()],
         networks: [network],
+        services: [],
         volumes: ["carbon-dev-redis"],
         images: new Map([[tag, "there"]]),
         ...changes,

@@ -17,6 +17,13 @@ const image = "docker-build:index:Image";
 const official = ["mongodb", "qdrant", "ollama"];
 const ofCompute = ["spark-master", "spark-worker", "llm"];
 
+const swarm = {
+    services: ["spark-master", "spark-worker"],
+    cluster: "swarm",
+    sparkWorkers: 6,
+    sparkWorkerNodes: ["node.labels.spark==yes"],
+};
+
 function only(run: Run, type: string, name: string): Registered {
     const found = run.resources.filter((resource) => resource.type === type && resource.name === name);
     expect(found, `${type} ${name}`).toHaveLength(1);
@@ -122,6 +129,31 @@ describe("the program", () => {
         await expect(`${JSON.stringify(resources, null, 2)}\n`).toMatchFileSnapshot(
             "../../golden/compute-services.json",
         );
+    });
+
+    it("registers every resource of a stack whose Spark workers are a service of a Swarm", async () => {
+        const run = await runProgram("dev", swarm);
+        const resources = run.resources.filter(({ name }) => /^(spark|suite|workspace-container)/.test(name));
+        await expect(`${JSON.stringify(resources, null, 2)}\n`).toMatchFileSnapshot(
+            "../../golden/swarm.json",
+        );
+    });
+
+    it("names what it hands to a Swarm by what it holds, and gives no secret away by that", async () => {
+        const secretsOf = async (changes: object) => {
+            const { resources } = await runProgram("dev", { ...swarm, ...changes });
+            return resources.filter(({ type }) => type === "docker:index/secret:Secret");
+        };
+        const [plain, other] = [await secretsOf({}), await secretsOf({ environment: { TOKEN: "abc" } })];
+        const name = (all: Registered[], part: string) =>
+            all.find((one) => one.name === `spark-worker-${part}-secret`)?.inputs.name;
+        expect(name(other, "spark")).toBe(name(plain, "spark"));
+        expect(name(plain, "environment-json")).toBeUndefined();
+        expect(name(other, "environment-json")).toMatch(/-environment-json-[0-9a-f]{12}$/);
+        for (const { inputs } of other) {
+            expect(isSecret(inputs.data)).toBe(true);
+            expect(isSecret(inputs.name)).toBe(false);
+        }
     });
 
     it("registers what /dev/dri changes of the workspace and the LLM server", async () => {

@@ -345,7 +345,9 @@ describe("the rules of the settings", () => {
     it.each(arrays)("take for %s each item that its words name, and no other", (_, setting) => {
         const [, named = ""] =
             setting.rule.allowed.match(/^a list of (.*?), (?:none twice|with at least one)/) ?? [];
-        for (const item of named.split(", ")) {
+        // Words for texts that only an example can name.
+        const items = /, such as (\S+)/.test(named) ? [] : named.split(", ");
+        for (const item of items) {
             expect(accepts(setting, [item])).toBe(true);
             expect(accepts(setting, [`${item}x`])).toBe(false);
         }
@@ -463,8 +465,23 @@ describe("a bad configuration", () => {
             { services: ["spark-master"], bindAddress: "0.0.0.0" },
             /^services: spark-master speaks no TLS/,
         ],
-        ["no Spark worker", { sparkWorkers: 0 }, /^sparkWorkers: .*1 to 16/],
-        ["more Spark workers than 16", { sparkWorkers: 17 }, /^sparkWorkers: .*1 to 16/],
+        ["no Spark worker", { sparkWorkers: 0 }, /^sparkWorkers: .*1 to 1000/],
+        ["more Spark workers than 16", { sparkWorkers: 17 }, /^sparkWorkers: .*one machine runs up to 16/],
+        [
+            "a Swarm for no Spark worker",
+            { cluster: "swarm", services: ["redis"] },
+            /^cluster: .*Add spark-master and spark-worker to services/,
+        ],
+        [
+            "nodes to choose from on one machine",
+            { sparkWorkerNodes: ["node.role==worker"] },
+            /^sparkWorkerNodes: .*cluster is off/,
+        ],
+        [
+            "a placement constraint that is none",
+            { sparkWorkerNodes: ["node.role=worker; rm"] },
+            /^sparkWorkerNodes: .*placement constraints of Docker Swarm/,
+        ],
         ["a Spark worker without room", { sparkWorkerMemory: 1024 }, /^sparkWorkerMemory: .*from 2048/],
         [
             "an LLM server elsewhere without an address",

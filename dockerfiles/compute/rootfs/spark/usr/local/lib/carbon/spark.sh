@@ -11,6 +11,26 @@ readonly spark_events_dir=/var/lib/spark/events
 # and the Python processes.
 readonly spark_worker_reserve=768
 
+# How the cluster is spread over the nodes of a Swarm, by what encrypts their traffic (`network` or `spark`); empty on one
+# machine.
+readonly spark_cluster=${CARBON_SPARK_CLUSTER:-}
+
+# spark_cores: what a worker offers, and an executor asks for. In a Swarm nodes differ, and each worker has its share.
+spark_cores() {
+    echo "${CARBON_SPARK_WORKER_CORES:-$(nproc)}"
+}
+
+# spark_host: what the others call this container by. In a Swarm several have one name: the address on the network then.
+spark_host() {
+    if [[ -z $spark_cluster ]]; then
+        hostname
+    else
+        local address
+        read -r address _ <<< "$(hostname -i)"
+        echo "$address"
+    fi
+}
+
 # own_spark_folder FOLDER: makes a folder in one of root's carbon's, and closes it to others.
 own_spark_folder() {
     mkdir --parents "$1"
@@ -25,6 +45,19 @@ spark_executor_memory() {
         die "CARBON_SPARK_WORKER_MEMORY must be a number of MiB from 2048, not '$limit'."
     fi
     echo "$((limit - spark_worker_reserve))"
+}
+
+# spark_cluster_conf: what a cluster needs whose parts are on several machines. Everything between them is encrypted, and
+# nobody falls back to less; what is lost with a node is noticed after half a minute.
+spark_cluster_conf() {
+    cat << END
+spark.network.crypto.enabled true
+spark.network.crypto.authEngineVersion 2
+spark.network.crypto.cipher AES/GCM/NoPadding
+spark.network.crypto.saslFallback false
+spark.network.timeout 60s
+spark.worker.timeout 30
+END
 }
 
 # write_spark_file NAME: stdin as $spark_conf_dir/NAME, for carbon to read. The folder is root's: what JVMs load lies there,
@@ -48,8 +81,10 @@ write_spark_pages_conf() {
 write_spark_conf() {
     {
         cat
-        printf '%s\n' "spark.authenticate true" "spark.authenticate.secret $(< "$secrets_dir/spark")" \
-            "spark.ui.reverseProxy true"
+        printf '%s\n' "spark.authenticate true" "spark.authenticate.secret $(< "$secrets_dir/spark")"
+        # The master passes on requests for a worker's page with their login, in the clear.
+        [[ $spark_cluster == spark ]] || echo "spark.ui.reverseProxy true"
+        [[ -z $spark_cluster ]] || spark_cluster_conf
     } | write_spark_pages_conf "$1"
 }
 
