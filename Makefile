@@ -19,7 +19,7 @@ CARBON := ./carbon
 SETUP := scripts/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview status drift stop start down test acceptance
+.PHONY: help setup up preview status drift stop start down test acceptance machines
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,3 +62,6 @@ test: ## Run every check that fits in about ten minutes
 
 acceptance: ## Build and run the full images, then the tests of images on them (about 45 min)
 	@scripts/suite.sh acceptance
+
+machines: ## Run the tests over several engines: a server, a Swarm, a registry between two platforms
+	@scripts/suite.sh machines

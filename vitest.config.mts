@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // static and unit: no Docker Engine. The others: a real one. image is for slim images and full ones; acceptance and browser
 // are for full ones, or take too long for `make test`; emulated wants the root image for the platform that this machine is
-// not, too (scripts/root-image.sh). Two files at a time where nothing else is in the way: on the host, Chromium drops its
+// not, too (scripts/root-image.sh), and so does machines, whose engines are as on machines of their own. Two files at a time where nothing else is in the way: on the host, Chromium drops its
 // connections when a network or a container is made beside it.
 const withDocker = (groupOrder: number, maxWorkers: number, ...globalSetup: string[]) => ({
     testTimeout: 600_000,
@@ -67,7 +67,7 @@ export default defineConfig({
                 test: {
                     name: "acceptance",
                     include: ["tests/acceptance/**/*.test.ts"],
-                    ...withDocker(5, 2, clients),
+                    ...withDocker(5, 2),
                     retry,
                 },
             },
@@ -84,6 +84,14 @@ export default defineConfig({
                     name: "emulated",
                     include: ["tests/emulated/**/*.test.ts"],
                     ...withDocker(7, 1, "tests/setup/emulation.ts"),
+                    testTimeout: 1_800_000,
+                },
+            },
+            {
+                test: {
+                    name: "machines",
+                    include: ["tests/machines/**/*.test.ts"],
+                    ...withDocker(8, 1, clients, "tests/setup/emulation.ts"),
                     testTimeout: 1_800_000,
                 },
             },

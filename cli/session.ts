@@ -118,9 +118,9 @@ export class Session {
         const isLost =
             hasOwnBackend(this.project, process.env) &&
             !existsSync(join(statesFolder(this.project), `${this.stack}.json`));
-        const kept = isLost ? "its data are kept" : "its data and its passwords are kept";
+        const kept = isLost ? "is down; its data are kept" : "is down; its data and its passwords are kept";
         return volumes.length > 0
-            ? `The stack ${this.stack} is down; ${kept}. Type: ./carbon up${this.stackFlag()}`
+            ? `The stack ${this.stack} ${kept}. Type: ./carbon up${this.stackFlag()}`
             : this.notDeployed();
     }
 

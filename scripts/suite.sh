@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up, then runs a suite of tests: `scripts/suite.sh test` or `scripts/suite.sh acceptance`, see tests/suite.ts.
+# Sets up, then runs a suite of tests: `scripts/suite.sh test`, `acceptance` or `machines`, see tests/suite.ts.
 # The last line is its sums: "N passed, N failed, N skipped".
 #
 # Where no Docker Engine can be had, what needs one is counted as skipped; with CI=true or REQUIRE_DOCKER=1 that is a

@@ -1,5 +1,5 @@
-// What `make test` and `make acceptance` run, in order, once the machine is set up (scripts/suite.sh):
-// `tsx tests/suite.ts test|acceptance`. It ends with the names of what failed or passed when it was run once more
+// What `make test`, `make acceptance` and `make machines` run, in order, once the machine is set up (scripts/suite.sh):
+// `tsx tests/suite.ts test|acceptance|machines`. It ends with the names of what failed or passed when it was run once more
 // (`failed: NAME`, `flaky: NAME`), and the sums of all parts: `N passed, N failed, N skipped`.
 import { type StdioOptions, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -125,6 +125,14 @@ function acceptance(): void {
     vitest(["emulated"]);
 }
 
+/**
+ * Stacks over several engines, as on machines of their own: a server, a Swarm, a registry between both platforms. On the
+ * full images that CARBON_TEST_BASE_IMAGE and CARBON_TEST_COMPUTE_IMAGE name, or on slim ones; needs root and Linux.
+ */
+function machines(): void {
+    vitest(["machines"]);
+}
+
 /** The image that a container of the stack was made from; undefined where there is no such container. */
 function imageOf(service: string): string | undefined {
     const name = `carbon-${stack}-${service}`;
@@ -160,9 +168,9 @@ function removeImages(): void {
 }
 
 function main(suite: string | undefined): number {
-    const run = { test, acceptance }[suite ?? ""];
+    const run = { test, acceptance, machines }[suite ?? ""];
     if (!run) {
-        console.error("usage: tsx tests/suite.ts test|acceptance");
+        console.error("usage: tsx tests/suite.ts test|acceptance|machines");
         return 2;
     }
     // A name, not a command, an option's value or a pattern.

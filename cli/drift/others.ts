@@ -50,9 +50,11 @@ export async function askForOthers(
 
 /** What becomes of parts of the stack that Docker has and this clone's state does not know. */
 export function describeTakeOver({ stack }: Session, { isKnown, volumes }: Drift): string {
-    const knows = isKnown ? "This clone's state is not that" : "This clone has no state";
+    const knows = isKnown
+        ? "This clone's state is not that of what Docker has of the stack"
+        : "This clone has no state of what Docker has of the stack";
     return (
-        `${knows} of what Docker has of the stack ${stack}: it is taken over. ` +
+        `${knows} ${stack}: it is taken over. ` +
         `Its data stay (${plural(volumes.length, "volume")}); containers${isKnown ? "" : " and passwords"} are made anew.`
     );
 }
