@@ -56,14 +56,14 @@ const logs: Handler<LogFlags> = async (session, flags, [service]) => {
         );
     }
     const sources = [
-        ...chosen.map((container) => ({ name: serviceOf(container), args: ["logs", container.Id] })),
+        ...chosen.map((container) => ({ name: serviceOf(container), command: ["logs"], id: container.Id })),
         // Docker says in front of each line which of its containers it is from, and on which node.
-        ...spread.map((one) => ({ name: swarmServiceName(one), args: ["service", "logs", one.ID] })),
+        ...spread.map((one) => ({ name: swarmServiceName(one), command: ["service", "logs"], id: one.ID })),
     ];
     const width = Math.max(...sources.map(({ name }) => name.length));
-    const jobs = sources.map(({ name, args }, index) => {
+    const jobs = sources.map(({ name, command, id }, index) => {
         const colour = colours[index % colours.length] ?? String;
-        return show(args, colour(`${name.padEnd(width)} |`), flags, session.signal);
+        return show([command, id], colour(`${name.padEnd(width)} |`), flags, session.signal);
     });
     await Promise.all(jobs);
 };
@@ -82,12 +82,12 @@ function serviceOf(container: ContainerDetails): string {
  * there: a user name that a login was tried with, a path that a server was asked for.
  */
 async function show(
-    command: readonly string[],
+    [command, id]: [readonly string[], string],
     prefix: string,
     { follow, tail }: LogFlags,
     signal: AbortSignal,
 ): Promise<void> {
-    const args = [...command, "--tail", tail, ...(follow ? ["--follow"] : [])];
+    const args = [...command, "--tail", tail, ...(follow ? ["--follow"] : []), id];
     const child = execa("docker", args, {
         buffer: false,
         reject: false,
