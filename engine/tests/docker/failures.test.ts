@@ -28,7 +28,7 @@ describe("a program is refused", () => {
     it.each([
         [
             "type",
-            "The embedded engine does not support the resource type docker:index/remoteImage:RemoteImage",
+            "The embedded engine does not support the resource type docker:index/tag:Tag",
         ],
         ["error", "The program itself says no."],
     ])("for its %s, in one sentence", async (extra, message) => {

@@ -12,7 +12,7 @@ const tag = `docker.io/${prefix}/image:test`;
 
 /** Things that the engine must refuse, by the name of what they try. */
 const extras: Record<string, () => void> = {
-    type: () => new docker.RemoteImage("remote", { name: "debian" }),
+    type: () => new docker.Tag("tag", { sourceImage: "debian", targetImage: "other" }),
     error: () => {
         throw new pulumi.RunError("The program itself says no.");
     },
