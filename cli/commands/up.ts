@@ -205,8 +205,10 @@ async function deployWell(
 ): Promise<Outcome & { outputs: StackOutputs }> {
     const { changes } = await deploy(session, settings, engine, request, replace);
     await ensureHealthy(session);
-    await ensureServicesRun(session);
-    await spread(session, settings);
+    if (settings.swarmServices.length > 0) {
+        await ensureServicesRun(session);
+        await spread(session, settings);
+    }
     const outputs = await session.outputsAs(stackOutputs, { showSecrets: false });
     return { changes, outputs: { ...outputs, verification: await withPorts(session, settings, outputs) } };
 }
