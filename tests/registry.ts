@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -80,6 +80,18 @@ export class Registry {
     /** Gone at once, in the middle of whatever it does. */
     stop(): void {
         this.server?.kill("SIGKILL");
+    }
+
+    /** Takes the largest layer out of its reach. @returns what puts it back. */
+    hideLargest(): () => void {
+        const blobs = join(this.folder, "data", "docker", "registry", "v2", "blobs", "sha256");
+        const files = readdirSync(blobs, { recursive: true, encoding: "utf8" })
+            .filter((name) => name.endsWith("/data"))
+            .map((name) => join(blobs, name))
+            .sort((one, other) => statSync(other).size - statSync(one).size);
+        const [file = ""] = files;
+        renameSync(file, `${file}.hidden`);
+        return () => renameSync(`${file}.hidden`, file);
     }
 
     /** Stops it and forgets its images. */
