@@ -26,10 +26,7 @@ async function stranger(name: string, ports: Record<string, { HostPort: string; 
 
 describe("a program is refused", () => {
     it.each([
-        [
-            "type",
-            "The embedded engine does not support the resource type docker:index/tag:Tag",
-        ],
+        ["type", "The embedded engine does not support the resource type docker:index/tag:Tag"],
         ["error", "The program itself says no."],
     ])("for its %s, in one sentence", async (extra, message) => {
         stack.set({ extra });
