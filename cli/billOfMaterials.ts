@@ -1,13 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Settings } from "../settings/parse";
 import { hasImage } from "./docker";
 import { parseDocument } from "./documents";
 import { UserError } from "./errors";
+import { tagOf } from "./generations";
 import { run } from "./process";
 import { buildx, scannerArguments } from "./publish";
+import { withScratch } from "./scratch";
 import type { Session } from "./session";
 
 /** An SPDX document, as far as it is looked into; the rest stays in it. https://spdx.github.io/spdx-spec/v2.3/ */
@@ -75,25 +76,19 @@ async function attestedBill(ref: string, platform: string): Promise<Bill | undef
 }
 
 async function madeBill(session: Session, settings: Settings, ref: string, platform: string): Promise<Bill> {
-    const { caCertificates } = settings;
     // A builder finds what was built here by its tag.
-    const tag = ref.replace(/(:[^/:@]+)@.*/, "$1");
+    const tag = tagOf(ref);
     if (!(await hasImage(tag))) {
         throw new UserError(
             `There is no bill of materials of ${ref}: it was pushed without one, and is not here to be looked at. Type: ./carbon up${session.stackFlag()}`,
         );
     }
-    const scratch = mkdtempSync(join(tmpdir(), "carbon-sbom-"));
-    try {
-        const certificates = join(scratch, "ca.pem");
-        if (caCertificates) {
-            writeFileSync(certificates, caCertificates);
-        }
+    return withScratch(settings, async (scratch, certificates) => {
         const out = join(scratch, "out");
         await buildx(
             session,
             [
-                ...scannerArguments(settings, "bill", caCertificates && certificates),
+                ...scannerArguments(settings, "bill", certificates),
                 ...["--build-arg", `IMAGE=${tag}`, "--platform", platform],
                 ...["--output", `type=local,dest=${out}`],
             ],
@@ -102,9 +97,7 @@ async function madeBill(session: Session, settings: Settings, ref: string, platf
         const [file = ""] = readdirSync(out);
         const text = readFileSync(join(out, file), "utf8");
         return parseDocument(`The bill of materials of ${tag}`, statement, text, strange).predicate;
-    } finally {
-        rmSync(scratch, { recursive: true });
-    }
+    });
 }
 
 /** The packages of a bill, each once, sorted by kind and name; without what is no package of any kind, such as the image. */

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { attestationEnvironment, buildxArguments } from "@carbon/engine";
 import { type ImageBuild, imageInputs, suiteImages } from "../catalogue/images";
@@ -8,10 +7,10 @@ import { buildMetadata, parseDocument } from "./documents";
 import { UserError } from "./errors";
 import { runInteractively } from "./process";
 import { attestations, provideScanner } from "./publish";
+import { certificatesFile, withScratch } from "./scratch";
 import type { Session } from "./session";
 
-// Files in the scratch folder.
-const certificates = "ca.pem";
+/** File in the scratch folder. */
 const metadata = "metadata.json";
 
 /** An image that was built. */
@@ -35,42 +34,42 @@ export async function buildImages(
     folders: readonly ImageBuild["folder"][] = ["base", "compute"],
 ): Promise<BuiltImage[]> {
     const { base, compute } = suiteImages(settings);
-    const built: BuiltImage[] = [];
-    for (const image of [base, compute]) {
-        if (image && folders.includes(image.folder)) {
-            built.push(await buildImage(image, settings, session));
+    return withScratch(settings, async (scratch, certificates) => {
+        const scanner = settings.push ? await provideScanner(settings, session, certificates) : undefined;
+        const built: BuiltImage[] = [];
+        for (const image of [base, compute]) {
+            if (image && folders.includes(image.folder)) {
+                const command = buildCommand(image, settings, scratch, scanner);
+                built.push(await buildImage(image, command, scratch, settings, session));
+            }
         }
-    }
-    return built;
+        return built;
+    });
 }
 
-async function buildImage(image: ImageBuild, settings: Settings, session: Session): Promise<BuiltImage> {
-    const scratch = mkdtempSync(join(tmpdir(), "carbon-build-"));
-    try {
-        if (settings.caCertificates) {
-            writeFileSync(join(scratch, certificates), settings.caCertificates);
-        }
-        const ca = settings.caCertificates ? join(scratch, certificates) : undefined;
-        const scanner = settings.push ? await provideScanner(settings, session, ca) : undefined;
-        const exitCode = await runInteractively("docker", buildCommand(image, settings, scratch, scanner), {
-            cwd: session.project.dir,
-            env: attestationEnvironment(settings.push),
-            stdout: session.output.progressFd,
-            signal: session.signal,
-        });
-        if (exitCode !== 0) {
-            throw new UserError(`Building the image ${image.folder} failed; what went wrong is above.`);
-        }
-        const { "containerimage.digest": digest } = parseDocument(
-            "What buildx says of the image",
-            buildMetadata,
-            readFileSync(join(scratch, metadata), "utf8"),
-            "`docker buildx version` shows which buildx it is; `make setup` installs one.",
-        );
-        return { name: image.folder, ref: `${image.tag}@${digest}`, digest };
-    } finally {
-        rmSync(scratch, { recursive: true });
+async function buildImage(
+    image: ImageBuild,
+    command: string[],
+    scratch: string,
+    { push }: Settings,
+    session: Session,
+): Promise<BuiltImage> {
+    const exitCode = await runInteractively("docker", command, {
+        cwd: session.project.dir,
+        env: attestationEnvironment(push),
+        stdout: session.output.progressFd,
+        signal: session.signal,
+    });
+    if (exitCode !== 0) {
+        throw new UserError(`Building the image ${image.folder} failed; what went wrong is above.`);
     }
+    const { "containerimage.digest": digest } = parseDocument(
+        "What buildx says of the image",
+        buildMetadata,
+        readFileSync(join(scratch, metadata), "utf8"),
+        "`docker buildx version` shows which buildx it is; `make setup` installs one.",
+    );
+    return { name: image.folder, ref: `${image.tag}@${digest}`, digest };
 }
 
 /**
@@ -88,7 +87,7 @@ export function buildCommand(
 ): string[] {
     return [
         ...["buildx", "build", "--metadata-file", join(scratch, metadata)],
-        ...(settings.caCertificates ? ["--secret", `id=ca,src=${join(scratch, certificates)}`] : []),
+        ...(settings.caCertificates ? ["--secret", `id=ca,src=${join(scratch, certificatesFile)}`] : []),
         ...(scanner ? attestations(scanner) : []),
         ...buildxArguments(imageInputs(image, settings)),
     ];

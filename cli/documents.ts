@@ -71,7 +71,8 @@ export const imageRefs = z.record(
 /** The outputs with their secrets in clear. */
 export const secretOutputs = z.object({ credentials, urls });
 
-const optional = <Schema extends z.ZodType>(schema: Schema) =>
+/** What may be absent, or null, and is undefined then. */
+export const optional = <Schema extends z.ZodType>(schema: Schema) =>
     schema.nullish().transform((value) => value ?? undefined);
 
 /** What `docker info` says, as far as the suite depends on it. */

@@ -25,8 +25,9 @@ const preview: Handler<PreviewFlags> = async (session, { refresh, diff }) => {
         await ensureNoneStopped(session);
     }
     const engine = await session.announcedEngine();
-    const found = await findDrift(session, engine);
-    if (isTakenOver(found)) {
+    // Where Docker does not answer, the program still says what it would make.
+    const found = await findDrift(session, engine).catch(() => undefined);
+    if (found && isTakenOver(found)) {
         session.output.note(`With \`up\`: ${describeTakeOver(session, found)}`);
     }
     const { changes } = await engine.preview(session.request(settings), { refresh, diff });

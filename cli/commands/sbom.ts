@@ -73,7 +73,6 @@ async function running(session: Session, name: string): Promise<{ ref: string; p
     if (deployed) {
         return deployed;
     }
-    const wanted = suiteReferences(settings);
-    const ref = name === "base" ? wanted.base : (wanted.compute ?? suiteImages(settings).base.tag);
-    return { ref, platforms: settings.platforms };
+    const { base, compute = base } = suiteReferences(settings);
+    return { ref: name === "base" ? base : compute, platforms: settings.platforms };
 }

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import pc from "picocolors";
 import { workspace } from "../../catalogue";
-import { suiteImages } from "../../catalogue/images";
 import { serverName } from "../../settings/server";
 import { action, type Handler } from "../action";
 import { hasImage, serviceLabel, stackContainers } from "../docker";
@@ -12,6 +11,7 @@ import { printableLine } from "../printable";
 import { ensureServersFolder } from "../server/folder";
 import { serverOf } from "../server/tunnel";
 import type { Session } from "../session";
+import { suiteReferences } from "../suiteReferences";
 import { ensureRsync, type Synced, sync } from "../sync";
 import { WorkspaceHelper } from "../sync/helper";
 import { shownPath } from "../sync/listing";
@@ -105,8 +105,8 @@ async function startHelper(session: Session): Promise<WorkspaceHelper> {
     const settings = session.settings();
     const containers = await stackContainers(session.stack);
     const running = containers.find(({ Config }) => Config.Labels[serviceLabel] === workspace.name);
-    const { base, compute } = suiteImages(settings);
-    const image = running?.Config.Image ?? (compute ?? base).tag;
+    const { base, compute = base } = suiteReferences(settings);
+    const image = running?.Config.Image ?? compute;
     if (!(await hasImage(image))) {
         throw new UserError(session.notDeployed());
     }

@@ -1,7 +1,6 @@
 import { z } from "zod";
+import { optional } from "../documents";
 
-const optional = <Schema extends z.ZodType>(schema: Schema) =>
-    schema.nullish().transform((value) => value ?? undefined);
 const texts = z
     .record(z.string(), z.string())
     .nullish()
