@@ -337,7 +337,8 @@ function projectFile({ path, source, permissions }: FileSpec) {
     return { file: path, content: readFileSync(source, "utf8"), permissions };
 }
 
-function healthcheck({ test, ...timing }: HealthSpec) {
+/** Docker's health check of a service. */
+export function healthcheck({ test, ...timing }: HealthSpec) {
     return { tests: test ?? ["CMD", "carbon-health"], ...timing };
 }
 
@@ -345,7 +346,7 @@ function healthcheck({ test, ...timing }: HealthSpec) {
  * In the form in which newer clients of Docker send it and every engine reads it back: without the prefix, it would
  * be a difference for ever.
  */
-function privileges({ capabilities, noNewPrivileges }: ServiceLimits) {
+export function privileges({ capabilities, noNewPrivileges }: ServiceLimits) {
     return {
         capabilities: { drops: ["ALL"], adds: capabilities.map((name) => `CAP_${name}`) },
         ...(noNewPrivileges && { securityOpts: ["no-new-privileges:true"] }),

@@ -9,7 +9,9 @@ import {
     type GeneratedSecret,
     type HandedFile,
     handedOver,
+    healthcheck,
     type MountedVolume,
+    privileges,
     type Reachable,
     type ServiceArgs,
     variables,
@@ -86,11 +88,10 @@ export class SwarmService extends pulumi.ComponentResource implements Reachable 
         const memoryBytes = memoryLimit(spec, args.values) * mebibyte;
         const share = { nanoCpus: args.cpus * nanoCpus, memoryBytes };
         // Swarm waits for the first check that goes well, and ends a container whose checks fail: a busy one is not ill.
-        const { interval, timeout, startPeriod, retries, test } = {
-            ...spec.health,
-            interval: "10s",
-            retries: 12,
-        };
+        const health = { ...spec.health, interval: "10s", retries: 12 };
+        // Swarm has no interval of its own for the start.
+        const { startInterval: _, ...checked } = healthcheck(health);
+        const { capabilities } = privileges(spec);
         const service = new docker.Service(
             `${name}-service`,
             {
@@ -124,15 +125,9 @@ export class SwarmService extends pulumi.ComponentResource implements Reachable 
                               ]
                             : [],
                         secrets,
-                        healthcheck: {
-                            tests: test ?? ["CMD", "carbon-health"],
-                            interval,
-                            timeout,
-                            startPeriod,
-                            retries,
-                        },
-                        capDrops: ["ALL"],
-                        capAdds: spec.capabilities.map((capability) => `CAP_${capability}`),
+                        healthcheck: checked,
+                        capDrops: capabilities.drops,
+                        capAdds: capabilities.adds,
                         stopGracePeriod: `${spec.stopTimeout}s`,
                     },
                     resources: { limits: share, reservation: share },

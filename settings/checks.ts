@@ -12,6 +12,13 @@ import { whyNotServersFolder, whyNotWorkspace } from "./workspaceDir";
 /** A key and why its value is refused. */
 type Refusal = [key: SettingKey, reason: string];
 
+/** A key, whether its value is refused, and why. */
+type Condition = [key: SettingKey, refused: boolean, reason: string];
+
+function refusalsOf(conditions: readonly Condition[]): Refusal[] {
+    return conditions.filter(([, refused]) => refused).map(([key, , reason]) => [key, reason]);
+}
+
 /** What no key can say of itself: keys that contradict one another, and what this machine does not have. */
 export function crossCheck(values: SettingValues, settings: Choices, machine: Machine): Refusal[] {
     const alone: [SettingKey, string | undefined][] = [
@@ -139,7 +146,7 @@ function checkLlm(settings: Choices): Refusal[] {
     const { llm, llmUrl, llmKey, llmAddress, environment } = settings;
     const isService = llm === "service";
     const hasService = catalogued(settings).some(({ name }) => name === "llm");
-    const refusals: [key: SettingKey, refused: boolean, reason: string][] = [
+    const refusals: Condition[] = [
         [
             "llmUrl",
             llm === "url" && !llmUrl,
@@ -166,7 +173,7 @@ function checkLlm(settings: Choices): Refusal[] {
             "OPENAI_API_KEY would be sent to this stack's LLM server, which OPENAI_BASE_URL names. Leave it out; the key of another server is llmKey.",
         ],
     ];
-    return refusals.filter(([, refused]) => refused).map(([key, , reason]) => [key, reason]);
+    return refusalsOf(refusals);
 }
 
 function checkPorts({ ports, appPorts, gpu, gpuPort, llm, llmUrl, llmHostPort }: Choices): Refusal[] {
@@ -221,7 +228,7 @@ const mostHere = 16;
 /** A Swarm is there for the workers, and workers in great number or at chosen places need one. */
 function checkCluster(values: SettingValues, { swarmServices }: Choices): Refusal[] {
     const { cluster, sparkWorkers, sparkWorkerNodes } = values;
-    const refusals: [key: SettingKey, refused: boolean, reason: string][] = [
+    const refusals: Condition[] = [
         [
             "cluster",
             cluster === "swarm" && swarmServices.length === 0,
@@ -238,7 +245,7 @@ function checkCluster(values: SettingValues, { swarmServices }: Choices): Refusa
             "cluster is off, where there are no nodes to choose from. Leave it out, or set cluster to swarm.",
         ],
     ];
-    return refusals.filter(([, refused]) => refused).map(([key, , reason]) => [key, reason]);
+    return refusalsOf(refusals);
 }
 
 /** What a way to a GPU cannot do without in the images. */
@@ -284,7 +291,7 @@ function checkServer({ server, gpu, llm }: Choices): Refusal[] {
     if (!server) {
         return [];
     }
-    const refusals: [key: SettingKey, refused: boolean, reason: string][] = [
+    const refusals: Condition[] = [
         [
             "gpu",
             gpu === "host",
@@ -296,7 +303,7 @@ function checkServer({ server, gpu, llm }: Choices): Refusal[] {
             `host is a server on your own machine, but the stack lives on ${server.host}. Set llm to service, or to url with llmUrl: http://host.docker.internal:11434/v1 is ${server.host}'s own Ollama.`,
         ],
     ];
-    return refusals.filter(([, refused]) => refused).map(([key, , reason]) => [key, reason]);
+    return refusalsOf(refusals);
 }
 
 function whyNotPush({ push, images, imagePrefix }: SettingValues): string | undefined {

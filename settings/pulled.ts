@@ -6,7 +6,7 @@ import {
     settingLabels,
     suiteImages,
 } from "../catalogue/images";
-import type { FoundImage, MissingImage, PlatformImage } from "./registry";
+import { type FoundImage, type MissingImage, type PlatformImage, plain } from "./registry";
 
 /** An image that is pulled instead of built. */
 export interface PulledImage {
@@ -128,8 +128,7 @@ function unfit(
 }
 
 function mismatches(wanted: Record<string, string>, { labels }: PlatformImage): string[] {
-    const said = (value: string | undefined) =>
-        value === undefined ? "not said" : value.replace(/[^ -~]+/g, "?").slice(0, 300) || "none";
+    const said = (value: string | undefined) => (value === undefined ? "not said" : plain(value) || "none");
     return Object.entries(settingLabels)
         .filter(([, label]) => wanted[label] !== undefined && wanted[label] !== labels[label])
         .map(([setting, label]) => {

@@ -119,14 +119,12 @@ function docker(...args: string[]): { output?: string; error: string } {
                 .trim()
                 .split("\n")
                 .at(-1) ?? "";
-        return { error: plain(code === "ENOENT" ? "docker is not installed" : last || "it took too long") };
+        const words = code === "ENOENT" ? "docker is not installed" : last || "it took too long";
+        return { error: plain(words.replace(/^ERROR: /, "")) };
     }
 }
 
 /** A registry may answer with whatever it likes. */
-function plain(words: string): string {
-    return words
-        .replace(/^ERROR: /, "")
-        .replace(/[^ -~]+/g, "?")
-        .slice(0, 300);
+export function plain(words: string): string {
+    return words.replace(/[^ -~]+/g, "?").slice(0, 300);
 }
