@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { docker, helperLabel, lines } from "../docker";
 import { UserError } from "../errors";
+import { confinedRun, helperName, spawnDocker } from "../helperContainer";
 import { printableLine } from "../printable";
 import { run } from "../process";
 
@@ -63,23 +64,9 @@ export const writingCapabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID",
 function helperArguments(helper: Helper, name: string): string[] {
     const { stack, image, volumes, readOnly, capabilities, script } = helper;
     return [
-        ...["run", "--rm", "--interactive", "--name", name, "--label", `${helperLabel}=${stack}`],
-        ...[
-            "--pull",
-            "never",
-            "--network",
-            "none",
-            "--read-only",
-            "--no-healthcheck",
-            "--user",
-            "0:0",
-            "--workdir",
-            "/",
-        ],
-        // What it prints is the data itself.
-        ...["--log-driver", "none"],
-        ...["--cap-drop", "ALL", ...capabilities.flatMap((capability) => ["--cap-add", capability])],
-        ...["--security-opt", "no-new-privileges"],
+        ...confinedRun(stack, name),
+        ...["--user", "0:0", "--workdir", "/"],
+        ...capabilities.flatMap((capability) => ["--cap-add", capability]),
         ...Object.entries(volumes).flatMap(([volume, path]) => [
             "--mount",
             `type=volume,source=${volume},target=${path},volume-nocopy${readOnly ? ",readonly" : ""}`,
@@ -122,11 +109,11 @@ export class Stream {
     /** @param what It is to be done, to end `could not …` with. */
     static helper(helper: Helper, what: string, signal: AbortSignal): Stream {
         signal.throwIfAborted();
-        const name = `carbon-${helper.stack}-helper-${randomBytes(6).toString("hex")}`;
+        const name = helperName(helper.stack);
         const remove = async () => {
             await run("docker", ["rm", "--force", name]);
         };
-        return new Stream(spawnDocker(helperArguments(helper, name)), what, remove, signal);
+        return new Stream(spawnDocker(helperArguments(helper, name), "pipe"), what, remove, signal);
     }
 
     /** Runs a script in a container of the stack, by its own bash. */
@@ -138,7 +125,7 @@ export class Stream {
     ): Stream {
         signal.throwIfAborted();
         const command = ["/bin/bash", "-c", `set -euo pipefail; PATH=/usr/sbin:/usr/bin\n${script}`];
-        const child = spawnDocker(["exec", "--interactive", "--user", user, container, ...command]);
+        const child = spawnDocker(["exec", "--interactive", "--user", user, container, ...command], "pipe");
         return new Stream(child, what, async () => {}, signal);
     }
 
@@ -220,9 +207,4 @@ export class Stream {
         this.child.kill("SIGTERM");
         await this.remove();
     };
-}
-
-function spawnDocker(args: string[]): ChildProcess {
-    // A group of its own: a terminal's Ctrl-C is for this command, which ends what it has started.
-    return spawn("docker", args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
 }

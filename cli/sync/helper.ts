@@ -1,10 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import type { ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Settings } from "../../settings/parse";
-import { helperLabel } from "../docker";
 import { UserError } from "../errors";
+import { confinedRun, helperName, spawnDocker } from "../helperContainer";
 import { printableLine } from "../printable";
 import { run } from "../process";
 
@@ -43,18 +42,15 @@ export class WorkspaceHelper {
         image: string,
         signal: AbortSignal,
     ): Promise<WorkspaceHelper> {
-        const name = `carbon-${stack}-helper-${randomBytes(6).toString("hex")}`;
+        const name = helperName(stack);
         const args = [
-            ...["run", "--rm", "--interactive", "--name", name, "--label", `${helperLabel}=${stack}`],
-            ...["--pull", "never", "--network", "none", "--read-only", "--no-healthcheck"],
-            ...["--user", `${uid}:${gid}`, "--workdir", "/workspace", "--log-driver", "none"],
-            ...["--cap-drop", "ALL", "--security-opt", "no-new-privileges"],
+            ...confinedRun(stack, name),
+            ...["--user", `${uid}:${gid}`, "--workdir", "/workspace"],
             ...["--mount", `type=bind,source=${workspaceDir},target=/workspace`],
             // It ends when its input does.
             ...["--entrypoint", "/usr/bin/cat", image],
         ];
-        // A group of its own: a terminal's Ctrl-C is for this command, which ends what it has started.
-        const child = spawn("docker", args, { stdio: ["pipe", "ignore", "pipe"], detached: true });
+        const child = spawnDocker(args, ["pipe", "ignore", "pipe"]);
         const helper = new WorkspaceHelper(name, child, signal);
         while ((await run("docker", ["exec", name, "true"])).exitCode !== 0) {
             if (helper.isOver || signal.aborted) {
