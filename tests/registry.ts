@@ -10,6 +10,24 @@ export const registryLogin = { user: "ada", password: "secret" };
 // htpasswd -Bbn ada secret
 const htpasswd = "ada:$2y$05$/79pdc0eRZEsXryizpOx6uNXvOuMWEIyp/4Q8zW4.I1IALAy7D1yq";
 
+/** References of the images that the Docker Engine has under a prefix; by digest of those that have no tag. */
+export async function imagesOf(prefix: string): Promise<string[]> {
+    const format = "{{.Repository}} {{.Tag}} {{.Digest}}";
+    const { stdout } = await execa("docker", ["image", "ls", "--digests", "--format", format]);
+    return stdout
+        .split("\n")
+        .map((line) => line.split(" "))
+        .filter(([name = ""]) => name.startsWith(prefix))
+        .map(([name, tag, digest]) => (tag === "<none>" ? `${name}@${digest}` : `${name}:${tag}`));
+}
+
+/** Removes them. */
+export async function removeImages(prefix: string): Promise<void> {
+    for (const image of await imagesOf(prefix)) {
+        await execa("docker", ["image", "rm", "--force", image], { reject: false });
+    }
+}
+
 /**
  * Debian's registry on a port of the loopback, which Docker speaks plain HTTP to, with a login. Registries of one folder
  * have the same images: so one in another network namespace is the same registry as seen from there.

@@ -8,7 +8,7 @@ import { type Platform, suiteImages } from "../../catalogue/images";
 import { findProject } from "../../cli/project";
 import { readSettings } from "../../cli/stackSettings";
 import { type Result, Stack } from "../e2e/stack";
-import { Registry } from "../registry";
+import { imagesOf, Registry, removeImages } from "../registry";
 import { SecondEngine } from "../second-engine";
 import { provideRegistry } from "../setup/registry";
 
@@ -29,24 +29,12 @@ beforeAll(async () => {
 
 afterAll(async () => {
     await suite.remove();
-    for (const image of await localImages()) {
-        await execa("docker", ["image", "rm", "--force", image], { reject: false });
-    }
+    await removeImages(prefix);
     registry?.remove();
 });
 
 async function docker(...args: string[]): Promise<string> {
     return (await execa("docker", args, { env })).stdout;
-}
-
-/** References of what the Docker Engine has of the registry. */
-async function localImages(): Promise<string[]> {
-    const format = "{{.Repository}} {{.Tag}} {{.Digest}}";
-    return (await docker("image", "ls", "--digests", "--format", format))
-        .split("\n")
-        .map((line) => line.split(" "))
-        .filter(([name = ""]) => name.startsWith(prefix))
-        .map(([name, tag, digest]) => (tag === "<none>" ? `${name}@${digest}` : `${name}:${tag}`));
 }
 
 const carbon = (...command: string[]): Promise<Result> => suite.carbon(command, { env });
@@ -109,7 +97,7 @@ it("pushes with provenance and a bill of materials, and merges what machines of 
 
 describe("a stack whose images are pulled", () => {
     it("is up after nothing but a download, under the tag of its settings, and drifts from nothing", async () => {
-        for (const built of await localImages()) {
+        for (const built of await imagesOf(prefix)) {
             await docker("image", "rm", built);
         }
         suite.configure({ images: "pull" });

@@ -2,7 +2,7 @@ import { arch } from "node:os";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Stack } from "../e2e/stack";
-import { Registry } from "../registry";
+import { Registry, removeImages } from "../registry";
 import { provideRegistry } from "../setup/registry";
 
 const port = 23600;
@@ -21,12 +21,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
     await suite.remove();
-    const { stdout } = await execa("docker", ["image", "ls", "--format", "{{.ID}} {{.Repository}}"]);
-    for (const [id = "", name = ""] of stdout.split("\n").map((line) => line.split(" "))) {
-        if (name.startsWith(prefix)) {
-            await execa("docker", ["image", "rm", "--force", id], { reject: false });
-        }
-    }
+    await removeImages(prefix);
     registry?.remove();
 });
 

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { Machine } from "../../../settings/machine";
-import { parseSettings, SettingsError } from "../../../settings/parse";
+import { parseSettings } from "../../../settings/parse";
 import { parseServer, sshArguments } from "../../../settings/server";
 import { runProgram } from "./harness";
+import { problemsIn } from "./problems";
 
 const address = "ssh://ada@far.example.com:2200";
 const server = { user: "ada", host: "far.example.com", port: 2200 };
@@ -29,16 +30,8 @@ function settings(raw: Record<string, string>, machine: Partial<Machine> = {}) {
     return parseSettings("dev", raw, { ...laptop, ...machine });
 }
 
-function problemsOf(raw: Record<string, string>, machine: Partial<Machine> = {}): string[] {
-    try {
-        settings(raw, machine);
-    } catch (error) {
-        if (error instanceof SettingsError) {
-            return error.problems.map(({ key, reason }) => `${key}: ${reason}`);
-        }
-        throw error;
-    }
-    return [];
+function problemsOf(raw: Record<string, string>, machine: Partial<Machine> = {}) {
+    return problemsIn(() => settings(raw, machine));
 }
 
 /** Docker's file of a context. */

@@ -11,9 +11,10 @@ import { toolsetBuildArgs } from "../../../catalogue/toolsets";
 import { urls } from "../../../catalogue/urls";
 import { pulumiYaml, reference } from "../../../scripts/reference";
 import { type Machine, thisMachine } from "../../../settings/machine";
-import { parseSettings, SettingsError } from "../../../settings/parse";
+import { parseSettings } from "../../../settings/parse";
 import { type Setting, settingDefinitions } from "../../../settings/schema";
 import { projectFolders } from "../../../settings/workspaceDir";
+import { problemsIn } from "./problems";
 
 const certificate = readFileSync(`${__dirname}/ca.pem`, "utf8");
 const mac: Machine = {
@@ -38,15 +39,7 @@ function settings(raw: Record<string, unknown> = {}, machine: Partial<Machine> =
 }
 
 function problemsOf(raw: Record<string, unknown>, machine: Partial<Machine> = {}) {
-    try {
-        settings(raw, machine);
-    } catch (error) {
-        if (error instanceof SettingsError) {
-            return error.problems.map(({ key, reason }) => `${key}: ${reason}`);
-        }
-        throw error;
-    }
-    return [];
+    return problemsIn(() => settings(raw, machine));
 }
 
 describe("settings", () => {
