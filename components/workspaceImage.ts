@@ -22,9 +22,9 @@ export interface WorkspaceImageArgs extends ImageBuild, BuildMode {
 }
 
 /**
- * One of the suite's two images, built for one or several platforms, or pulled for the machine's. Its parts, which need no base, are built into
- * the builder's cache as a resource of their own, beside the base. The image stays when the stack goes down, so that
- * the next `up` need not export it again. One that is held has no resource: it is there.
+ * One of the suite's two images, built for one or several platforms, or pulled for the machine's. Its parts, which need
+ * no base, are built into the builder's cache as a resource of their own, beside the base. The image stays when the stack
+ * goes down, so that the next `up` need not export it again. One that is held has no resource: it is there.
  */
 export class WorkspaceImage extends pulumi.ComponentResource {
     /**

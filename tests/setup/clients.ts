@@ -3,8 +3,8 @@ import { canInstall, install, succeeds } from "./packages";
 
 /**
  * The programs that tests look through at a desktop and a shell: a browser, an SSH client that takes a password, an RDP
- * client and a screen for it; and for a stack on a server, rsync and sshd. What is missing is installed where that can be done without a question; where not, this
- * says what to type, and the tests that need it fail.
+ * client and a screen for it; and for a stack on a server, rsync and sshd. What is missing is installed where that can be
+ * done without a question; where not, this says what to type, and the tests that need it fail.
  */
 export default async function provideClients(): Promise<void> {
     const missing = process.env.CARBON_TEST_LIST === "1" ? [] : missingClients();
