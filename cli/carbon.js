@@ -12,12 +12,11 @@ const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
     giveUp(`Node.js ${process.versions.node} is too old. Type: make setup`);
 }
-if (!fs.existsSync(path.join(__dirname, "..", "node_modules", "tsx"))) {
+if (!fs.existsSync(path.join(__dirname, "..", "node_modules", "esbuild"))) {
     giveUp("The Node packages are not installed. Type: make setup");
 }
 
-// The command is TypeScript, like the program it deploys; tsx compiles it as it is loaded. tsx would compile npm's
-// ES modules, too, and then not find what execa imports: Node loads execa itself, and loads it first.
-require("execa");
-require("tsx/cjs");
-require("./main.ts");
+if (process.env.CARBON_DEBUG) {
+    process.setSourceMapsEnabled(true);
+}
+void require("./bundle.js").load();

@@ -15,11 +15,11 @@ function withVolumes(du: string): Rule[] {
         // What users have made.
         { match: "^volume ls --filter", stdout: "" },
         { match: "^volume ls ", stdout: "carbon-dev-home\ncarbon-dev-keys\n" },
-        { match: "^run [^]*du --summarize", stdout: du },
-        { match: "^run [^]*tar_of", stdout: "a tar" },
+        { match: "^run .*du --summarize", stdout: du },
+        { match: "^run .*tar_of", stdout: "a tar" },
         { match: "^volume create ", stdout: "" },
-        { match: "^run [^]*df --output", stdout: "free 1000000000\n" },
-        { match: "^run [^]*zstd --decompress", untilClosed: true },
+        { match: "^run .*df --output", stdout: "free 1000000000\n" },
+        { match: "^run .*zstd --decompress", untilClosed: true },
         ...healthyDocker,
     ];
 }
@@ -152,7 +152,7 @@ describe("carbon backup", () => {
 
     it("leaves nothing of a backup that failed", async () => {
         const { box, file, withPassphrase } = project();
-        const failing = { match: "^run [^]*tar_of", code: 2, stderr: "tar: ./x: Input/output error\n" };
+        const failing = { match: "^run .*tar_of", code: 2, stderr: "tar: ./x: Input/output error\n" };
         box.install("docker", [failing, ...withVolumes(little)]);
         const { exitCode, stderr } = await box.carbon(["backup", "--to", file, ...withPassphrase]);
         expect(exitCode).toBe(1);
@@ -359,7 +359,7 @@ describe("carbon restore", () => {
         const { box, file, withPassphrase } = project();
         await madeBackup(file, {}, ["keys", "home"]);
         const full = {
-            match: "^run [^]*carbon-dev-home[^]*zstd --decompress",
+            match: "^run .*carbon-dev-home.*zstd --decompress",
             code: 2,
             stdout: "unchanged\n",
             stderr: "tar: ./x: Cannot write: No space left on device\n",
@@ -386,10 +386,10 @@ describe("carbon restore", () => {
     it("ends in the words of the program whose pipe broke, and with nothing noted where nothing changed", async () => {
         const { box, file, withPassphrase } = project();
         const large = "x".repeat(3_000_000);
-        box.install("docker", [{ match: "^run [^]*tar_of", stdout: large }, ...withVolumes(little)]);
+        box.install("docker", [{ match: "^run .*tar_of", stdout: large }, ...withVolumes(little)]);
         await box.carbon(["backup", "--to", file, ...withPassphrase]);
         const full = {
-            match: "^run [^]*zstd --decompress",
+            match: "^run .*zstd --decompress",
             code: 2,
             stdout: "unchanged\n",
             stderr: "tar: ./x: Cannot write: No space left on device\n",
@@ -405,10 +405,7 @@ describe("carbon restore", () => {
     it("leaves the settings as they were where it is refused", async () => {
         const { box, file, withPassphrase } = project();
         await madeBackup(file, { settings: "config:\n  carbon:toolsets: [databases]\n" });
-        box.install("docker", [
-            { match: "^run [^]*df --output", stdout: "free 0\n" },
-            ...withVolumes(little),
-        ]);
+        box.install("docker", [{ match: "^run .*df --output", stdout: "free 0\n" }, ...withVolumes(little)]);
         const before = readFileSync(join(box.dir, "Pulumi.dev.yaml"), "utf8");
         const { exitCode, stderr } = await box.carbon(["restore", file, "--yes", ...withPassphrase]);
         expect(exitCode).toBe(1);

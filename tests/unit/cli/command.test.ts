@@ -3,6 +3,7 @@ import {
     copyFileSync,
     mkdirSync,
     mkdtempSync,
+    readFileSync,
     rmSync,
     statSync,
     symlinkSync,
@@ -45,7 +46,9 @@ function pathWithoutNode(): string {
 function bareClone(): string {
     mkdirSync(join(folder, "cli"));
     copyFileSync(join(root, "carbon"), join(folder, "carbon"));
-    copyFileSync(join(root, "cli", "carbon.js"), join(folder, "cli", "carbon.js"));
+    for (const name of ["carbon.js", "bundle.js"]) {
+        copyFileSync(join(root, "cli", name), join(folder, "cli", name));
+    }
     return join(folder, "carbon");
 }
 
@@ -103,6 +106,49 @@ describe("the executable", () => {
         expect(await carbon(bareClone(), folder)).toMatchObject({
             exitCode: 1,
             stderr: "error: Node.js 20.18.3 is too old. Type: make setup",
+        });
+    });
+
+    describe("joins its modules", () => {
+        const clone = () => {
+            const file = bareClone();
+            symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+            writeFileSync(
+                join(folder, "cli", "main.ts"),
+                'import { word } from "./word";\nconsole.log(word, __dirname);\n',
+            );
+            say("one");
+            return file;
+        };
+        const say = (word: string) =>
+            writeFileSync(join(folder, "cli", "word.ts"), `export const word: string = "${word}";\n`);
+        const joined = () => join(folder, ".carbon", "cache", "carbon.js");
+
+        it("once, and anew when one has changed", async () => {
+            const file = clone();
+            expect((await carbon(file)).stdout).toBe(`one ${join(folder, "cli")}`);
+            const { mtimeMs, mode } = statSync(joined());
+            expect(mode & 0o777).toBe(0o600);
+            expect((await carbon(file)).stdout).toBe(`one ${join(folder, "cli")}`);
+            expect(statSync(joined()).mtimeMs).toBe(mtimeMs);
+            say("another");
+            expect((await carbon(file)).stdout).toBe(`another ${join(folder, "cli")}`);
+        });
+
+        it("anew where what was kept is cut short", async () => {
+            const file = clone();
+            await carbon(file);
+            const whole = readFileSync(joined(), "utf8");
+            for (const length of [0, 40, whole.length - 40]) {
+                writeFileSync(joined(), whole.slice(0, length));
+                expect((await carbon(file)).stdout).toBe(`one ${join(folder, "cli")}`);
+            }
+        });
+
+        it("also where nothing can be kept", async () => {
+            const file = clone();
+            writeFileSync(join(folder, ".carbon"), "");
+            expect((await carbon(file)).stdout).toBe(`one ${join(folder, "cli")}`);
         });
     });
 

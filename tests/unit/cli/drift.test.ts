@@ -6,7 +6,16 @@ import { compare } from "../../../cli/drift/compare";
 import { expectedOf } from "../../../cli/drift/expected";
 import type { Found } from "../../../cli/drift/found";
 import type { StateResource } from "../../../cli/engines/types";
-import { container, healthyDocker, obedientPulumi, type Rule, running, sandbox, stateOf } from "./harness";
+import {
+    container,
+    healthyDocker,
+    obedientPulumi,
+    type Rule,
+    rulesFile,
+    running,
+    sandbox,
+    stateOf,
+} from "./harness";
 
 const tag = "localhost/carbon/base:0123";
 const resources: StateResource[] = [
@@ -398,9 +407,9 @@ describe("drift with the Pulumi CLI, which does not see it", () => {
     ])("is found and mended: %s", async (_, changes, mending) => {
         const box = sandbox();
         const well = [...running(container("redis"), ...others), ...healthyDocker];
-        const cure = { match: `^${mending}$`, writes: [join(box.dir, "rules.json"), ""] as [string, string] };
+        const cure = { match: `^${mending}$`, writes: [join(box.dir, "rules"), ""] as [string, string] };
         const pulumi = [{ match: "^preview --json", stdout: "{}" }, ...obedientPulumi];
-        cure.writes[1] = JSON.stringify({ docker: [{ match: `^${mending}$` }, ...well], pulumi });
+        cure.writes[1] = rulesFile({ docker: [{ match: `^${mending}$` }, ...well], pulumi });
         box.install("docker", [
             cure,
             ...running(container("redis", {}, changes), ...others),

@@ -15,7 +15,16 @@ import { hostAndPort, loginUrl } from "../../../cli/login";
 import { memorySetting, parseMemory } from "../../../cli/memory";
 import { checkAuthorities } from "../../../cli/preflight/authorities";
 import { authority } from "./authorities";
-import { container, healthyDocker, obedientPulumi, portOffset, type Rule, running, sandbox } from "./harness";
+import {
+    container,
+    healthyDocker,
+    obedientPulumi,
+    portOffset,
+    type Rule,
+    rulesFile,
+    running,
+    sandbox,
+} from "./harness";
 
 const exited = { State: { Status: "exited", StartedAt: "", FinishedAt: "2026-01-01T00:00:00Z" } };
 const settings = { portOffset, toolsets: ["databases"], compute: false, services: ["redis"] };
@@ -228,10 +237,7 @@ describe("what is kept", () => {
             { match: "^stack export ", stdout: resources("urn:volume", "urn:image", "urn:other") },
             {
                 match: "^destroy ",
-                writes: [
-                    join(box.dir, "rules.json"),
-                    JSON.stringify({ docker: healthyDocker, pulumi: after }),
-                ],
+                writes: [join(box.dir, "rules"), rulesFile({ docker: healthyDocker, pulumi: after })],
             },
             ...obedientPulumi,
         ]);

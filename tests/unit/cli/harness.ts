@@ -23,7 +23,7 @@ const carbon = join(root, "cli", "carbon.js");
  */
 export const portOffset = 21_500 + Number(process.env.VITEST_POOL_ID ?? 0);
 
-/** How a fake program answers when its arguments, joined by blanks, match. */
+/** How a fake program answers when its arguments, joined by blanks, match; a dot stands for any character, "\\n" too. */
 export interface Rule {
     match: string;
     stdout?: string;
@@ -47,38 +47,20 @@ export interface Call {
     input?: string;
 }
 
-// Its own name says which program it stands for. What nobody foresaw fails, so that no test passes by accident.
-const fakeProgram = `#!${process.execPath}
-const fs = require("node:fs");
-const path = require("node:path");
-const program = path.basename(process.argv[1]);
-const args = process.argv.slice(2);
-const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => /^(PULUMI|BUILDX)_/.test(key)));
-const rules = JSON.parse(fs.readFileSync(process.env.FAKE_RULES, "utf8"))[program];
-const rule = rules.find(({ match }) => new RegExp(match).test(args.join(" ")));
-let input = rule?.reads ? "" : undefined;
-for (const byte = Buffer.alloc(1); input !== undefined && fs.readSync(0, byte) > 0 && byte[0] !== 10; ) {
-    input += byte.toString("latin1");
+/** Rules by program, as fake.pl reads them: a Perl expression. */
+export function rulesFile(rules: Record<string, Rule[]>): string {
+    const perl = (value: unknown): string => {
+        if (Array.isArray(value)) {
+            return `[${value.map(perl).join(", ")}]`;
+        }
+        if (typeof value === "object" && value) {
+            const entries = Object.entries(value).filter(([, one]) => one !== undefined);
+            return `+{${entries.map(([key, one]) => `${key} => ${perl(one)}`).join(", ")}}`;
+        }
+        return typeof value === "string" ? `'${value.replace(/['\\]/g, "\\$&")}'` : String(Number(value));
+    };
+    return perl(rules);
 }
-fs.appendFileSync(process.env.FAKE_CALLS, JSON.stringify({ program, args, env, input }) + "\\n");
-if (!rule) {
-    console.error("unforeseen: " + program + " " + args.join(" "));
-    process.exit(99);
-}
-process.exitCode = rule.code ?? 0;
-if (rule.writes) {
-    fs.writeFileSync(...rule.writes);
-}
-if (rule.untilInterrupted) {
-    process.on("SIGINT", () => process.exit());
-    setInterval(() => {}, 1000);
-}
-if (rule.untilClosed) {
-    process.stdin.resume();
-}
-process.stdout.write(rule.stdout ?? "");
-process.stderr.write(rule.stderr ?? "");
-`;
 
 /** What `docker info` says where all is well. */
 export const healthyInfo = {
@@ -215,10 +197,10 @@ export class Sandbox {
     /** Puts a fake program into a folder, by default one on PATH. The first rule that matches answers. */
     install(program: "docker" | "pulumi" | "cosign", rules: Rule[], folder = this.bin): void {
         mkdirSync(folder, { recursive: true });
-        writeFileSync(join(folder, program), fakeProgram);
+        copyFileSync(join(__dirname, "fake.pl"), join(folder, program));
         chmodSync(join(folder, program), 0o755);
         this.rules[program] = rules;
-        writeFileSync(join(this.dir, "rules.json"), JSON.stringify(this.rules));
+        writeFileSync(join(this.dir, "rules"), rulesFile(this.rules));
     }
 
     /** A stack's state in the project's own backend. */
@@ -251,7 +233,7 @@ export class Sandbox {
                 HOME: this.dir,
                 CARBON_PROJECT_DIR: this.dir,
                 FAKE_CALLS: join(this.dir, "calls"),
-                FAKE_RULES: join(this.dir, "rules.json"),
+                FAKE_RULES: join(this.dir, "rules"),
                 NO_COLOR: "1",
                 ...env,
             },

@@ -10,7 +10,7 @@ import {
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ensureWholeState, newestStates } from "../../../cli/stackState";
-import { healthyDocker, obedientPulumi, type Sandbox, sandbox } from "./harness";
+import { healthyDocker, obedientPulumi, portOffset, type Sandbox, sandbox } from "./harness";
 
 const sample = readFileSync(
     join(__dirname, "..", "..", "..", "engine", "tests", "unit", "sample", "checkpoint.json"),
@@ -212,7 +212,12 @@ describe("a stack's file of a passphrase that is lost with the state", () => {
     const up = async (config: object) => {
         const box = sandbox();
         const file = join(box.dir, "Pulumi.dev.yaml");
-        const settings = { "carbon:appPorts": [], "carbon:compute": false, "carbon:toolsets": [] };
+        const settings = {
+            "carbon:appPorts": [],
+            "carbon:compute": false,
+            "carbon:portOffset": portOffset,
+            "carbon:toolsets": [],
+        };
         writeFileSync(
             file,
             JSON.stringify({
