@@ -4,8 +4,8 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // static and unit: no Docker Engine. The others: a real one. image is for slim images and full ones; acceptance and browser
 // are for full ones, or take too long for `make test`; emulated wants the root image for the platform that this machine is
-// not, too (scripts/root-image.sh), and so does machines, whose engines are as on machines of their own. Two files at a time where nothing else is in the way: on the host, Chromium drops its
-// connections when a network or a container is made beside it.
+// not, too (scripts/root-image.sh); machines has engines as on machines of their own. Two files at a time where nothing else is
+// in the way: on the host, Chromium drops its connections when a network or a container is made beside it.
 const withDocker = (groupOrder: number, maxWorkers: number, ...globalSetup: string[]) => ({
     testTimeout: 600_000,
     hookTimeout: 1_800_000,
@@ -17,12 +17,12 @@ const withDocker = (groupOrder: number, maxWorkers: number, ...globalSetup: stri
 const retry = 1;
 const clients = "tests/setup/clients.ts";
 
-/** Static checks first: each is one long test, and the many short files of unit fill what is left of the processors. */
-class StaticFirst extends BaseSequencer {
+/** Long tests first, which wait more than they compute: the many short files of unit fill what is left of the processors. */
+class LongFirst extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-        const isStatic = (file: TestSpecification) => file.project.name === "static";
+        const isLong = ({ project }: TestSpecification) => ["static", "host"].includes(project.name);
         const sorted = await super.sort(files);
-        return [...sorted.filter(isStatic), ...sorted.filter((file) => !isStatic(file))];
+        return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
     }
 }
 
@@ -30,7 +30,7 @@ export default defineConfig({
     test: {
         reporters: ["verbose", "./tests/reporter.ts"],
         maxWorkers: Math.max(2, availableParallelism() - 1),
-        sequence: { sequencer: StaticFirst },
+        sequence: { sequencer: LongFirst },
         projects: [
             { test: { name: "static", include: ["tests/static/**/*.test.ts"], testTimeout: 600_000 } },
             {
@@ -49,8 +49,6 @@ export default defineConfig({
                     include: ["tests/host/**/*.test.ts"],
                     testTimeout: 600_000,
                     hookTimeout: 600_000,
-                    maxWorkers: 1,
-                    sequence: { groupOrder: 1 },
                 },
             },
             { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(2, 1) } },
@@ -91,7 +89,7 @@ export default defineConfig({
                 test: {
                     name: "machines",
                     include: ["tests/machines/**/*.test.ts"],
-                    ...withDocker(8, 1, clients, "tests/setup/emulation.ts"),
+                    ...withDocker(8, 1, clients),
                     testTimeout: 1_800_000,
                 },
             },

@@ -107,9 +107,12 @@ export class Stack {
         return result;
     }
 
-    /** Takes the stack down with its data and its workspace, and forgets its settings. */
+    /**
+     * Takes the stack down with its data and its workspace, and forgets its settings. Its images stay for the next stack of
+     * the same settings, until all tests have run: see tests/setup/engine.ts.
+     */
     async remove(): Promise<void> {
-        await this.carbon(["down", "--volumes", "--images"]);
+        await this.carbon(["down", "--volumes"]);
         rmSync(this.workspaceDir, { recursive: true, force: true });
         rmSync(this.file, { force: true });
         rmSync(this.checkpoint, { force: true });

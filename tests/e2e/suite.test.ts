@@ -236,6 +236,14 @@ describe("down", () => {
         expect(await suite.containers()).toEqual([]);
         expect(await suite.volumes()).toEqual([]);
     });
+
+    it("deletes the image only when it is told to", async () => {
+        const image = (await second.inspect("workspace")).Image;
+        const { exitCode, json, said } = await second.carbon(["down", "--images"]);
+        expect(exitCode, said).toBe(0);
+        expect(json.removed).toContainEqual(expect.stringMatching(/^localhost\/carbon\/base:/));
+        await expect(execa("docker", ["image", "inspect", image])).rejects.toThrow(/No such image/i);
+    });
 });
 
 function identity({ Id, State }: Container): string {

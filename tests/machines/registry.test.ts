@@ -3,6 +3,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Stack } from "../e2e/stack";
 import { Registry, removeImages } from "../registry";
+import provideEmulation from "../setup/emulation";
 import { provideRegistry } from "../setup/registry";
 
 const port = 23600;
@@ -14,6 +15,7 @@ let registry: Registry;
 let env: { DOCKER_CONFIG: string };
 
 beforeAll(async () => {
+    await provideEmulation();
     await provideRegistry();
     registry = await Registry.start(port);
     env = { DOCKER_CONFIG: registry.dockerConfig("docker") };

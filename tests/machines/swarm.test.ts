@@ -50,19 +50,8 @@ const hasIpsec =
     execaSync(
         "unshare",
         [
-            ...[
-                "--net",
-                "ip",
-                "xfrm",
-                "state",
-                "add",
-                "src",
-                "192.0.2.1",
-                "dst",
-                "192.0.2.2",
-                "proto",
-                "esp",
-            ],
+            ...["--net", "ip", "xfrm", "state", "add", "src", "192.0.2.1", "dst", "192.0.2.2"],
+            ...["proto", "esp"],
             ...["spi", "1", "mode", "transport", "aead", "rfc4106(gcm(aes))", `0x${"0".repeat(40)}`, "64"],
         ],
         { reject: false },
@@ -266,7 +255,8 @@ describe.runIf(toolsets.includes("spark"))("Spark on a Swarm", () => {
         const { stdout } = await capture;
         const counts = JSON.parse(stdout.split("\n").at(-1) ?? "");
         expect(found).toEqual({ hosts: 2, count: 100_000 });
-        expect(counts.marks).toEqual({ [mark]: 0, "seen-in-the-clear": 1 });
+        expect(counts.marks[mark]).toBe(0);
+        expect(counts.marks["seen-in-the-clear"]).toBeGreaterThan(0);
         expect(hasIpsec ? counts.esp : counts.overlay).toBeGreaterThan(100);
     });
 

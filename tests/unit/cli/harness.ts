@@ -253,8 +253,9 @@ export class Sandbox {
     /** What the fakes were called with. */
     calls(program?: string): Call[] {
         const file = join(this.dir, "calls");
-        const all = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
+        const all = existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
         return all
+            .filter((line) => line !== "")
             .map((line) => JSON.parse(line))
             .filter((call: Call) => !program || call.program === program);
     }
