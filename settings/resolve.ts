@@ -124,7 +124,10 @@ export function resolve(stack: string, values: SettingValues, machine: Machine):
         stack,
         user: machine.user,
         machinePlatform: nativePlatform(machine.arch),
-        registry: values.images === "pull" ? registryWithLogin(values.imagePrefix, machine) : undefined,
+        registry:
+            values.images === "pull" || values.cluster === "swarm"
+                ? registryWithLogin(values.imagePrefix, machine)
+                : undefined,
         platforms: platformsOf(values.platforms, () => machine.arch),
         dockerContext: context,
         dockerProvider: host ? { host } : context === "default" ? {} : { context },

@@ -120,7 +120,8 @@ async function ask(
     const constraints = sparkWorkerNodes.flatMap((one) => ["--constraint", one]);
     const env = [`FOLDER=${folder}`, `MARK=${mark}`, `PEER=${name}`, "NODE={{.Node.ID}}"];
     await docker(
-        ...["service", "create", "--detach", "--no-resolve-image", "--quiet", "--name", name],
+        ...["service", "create", "--detach", "--no-resolve-image", "--with-registry-auth", "--quiet"],
+        ...["--name", name],
         ...["--mode", "global", "--restart-condition", "none", "--network", name, "--endpoint-mode", "dnsrr"],
         ...["--user", `${uid}:${gid}`, "--mount", `type=bind,source=${workspaceDir},target=/workspace`],
         ...constraints,

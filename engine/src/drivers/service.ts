@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 import { type Change, diffProps } from "../diff";
 import { attempt, attemptRemoval, CONFLICT, unless, unlessMissing } from "../docker/calls";
+import { type RegistryLogin, registryLogin } from "../docker/registry-login";
 import { EngineError, messageOf } from "../engine-error";
 import type { ResourceState } from "../state";
 import { hasUnknown, isObject, type Props, reveal, withoutBookkeeping } from "../values";
@@ -70,9 +71,11 @@ function differences(old: ResourceState, news: Props): Change[] {
 async function create(inputs: Props, context: Context): Promise<Created> {
     const plain = withoutBookkeeping(reveal(inputs));
     const name = String(plain.name);
+    const spec = serviceSpec(plain);
+    const login = await loginFor(spec);
     const made = await attempt(`The service ${name} cannot be created`, () =>
         unless(CONFLICT, () =>
-            context.docker().createService(serviceSpec(plain) as unknown as Docker.CreateServiceOptions),
+            context.docker().createService(login as Docker.AuthConfig, spec as Docker.ServiceSpec),
         ),
     );
     if (!made) {
@@ -101,13 +104,20 @@ async function update(old: ResourceState, news: Props, context: Context): Promis
     const spec = serviceSpec(plain);
     // Docker counts how often its tasks were made anew by hand.
     const TaskTemplate = { ...spec.TaskTemplate, ForceUpdate: found.Spec.TaskTemplate?.ForceUpdate };
+    const login = await loginFor(spec);
+    // What dockerode's types leave out: the login comes first.
+    const target = context.docker().getService(id) as unknown as {
+        update(login: Partial<RegistryLogin>, options: object): Promise<void>;
+    };
     await attempt(`The service ${plain.name} cannot be updated`, () =>
-        context
-            .docker()
-            .getService(id)
-            .update({ version: found.Version.Index, ...spec, TaskTemplate }),
+        target.update(login, { version: found.Version.Index, ...spec, TaskTemplate }),
     );
     return converged(id, news, context);
+}
+
+/** The user's, which the Swarm hands to the nodes that pull the image; the real provider sends an empty one, too. */
+async function loginFor({ TaskTemplate }: ServiceSpec): Promise<Partial<RegistryLogin>> {
+    return (await registryLogin(TaskTemplate?.ContainerSpec?.Image ?? "")) ?? {};
 }
 
 async function find(id: string, context: Context): Promise<Found | undefined> {
