@@ -17,13 +17,17 @@ export interface ProgramOptions {
     output(line: string): void;
 }
 
-/** Runs the program under the SDK's own runner, as the Node.js language host of the real CLI does. */
+/**
+ * Runs the program under the SDK's own runner, as the Node.js language host of the real CLI does, but compiles its TypeScript
+ * with tsx: esbuild and a cache, where ts-node loads the compiler and compiles every module at every start.
+ */
 export function runProgram(
     { project, name, preview, signal }: OpenStack,
     { config, monitor, output }: ProgramOptions,
 ): Promise<ProcessResult> {
     const args = [
-        findRunner(project.dir),
+        `--require=${findModule("tsx/cjs", project.dir)}`,
+        findModule("@pulumi/pulumi/cmd/run", project.dir),
         `--monitor=${monitor}`,
         `--engine=${monitor}`,
         "--organization=organization",
@@ -38,9 +42,7 @@ export function runProgram(
     return runProcess(process.execPath, args, {
         cwd: project.dir,
         env: {
-            PULUMI_NODEJS_TYPESCRIPT: "true",
-            // Type checking would take seconds at every start; it is the business of the project's tests.
-            PULUMI_NODEJS_TRANSPILE_ONLY: "true",
+            PULUMI_NODEJS_TYPESCRIPT: "false",
             PULUMI_CONFIG: JSON.stringify(config.values),
             PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(config.secretKeys),
         },
@@ -49,10 +51,10 @@ export function runProgram(
     });
 }
 
-function findRunner(projectDir: string): string {
+function findModule(name: string, projectDir: string): string {
     try {
-        return createRequire(join(projectDir, "index.js")).resolve("@pulumi/pulumi/cmd/run");
+        return createRequire(join(projectDir, "index.js")).resolve(name);
     } catch {
-        throw new EngineError(`@pulumi/pulumi is not installed in ${projectDir}: run "npm install" there.`);
+        throw new EngineError(`${name} is not installed in ${projectDir}: run "npm install" there.`);
     }
 }

@@ -1,4 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import Docker from "dockerode";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { driverFor } from "../../src/drivers";
 import type { Context } from "../../src/drivers/driver";
 import { comparableSpec, serviceSpec } from "../../src/drivers/service-spec";
@@ -100,6 +107,55 @@ describe("a service of a Swarm", () => {
     ])("refuses %s by name", (name, change) => {
         const check = () => driverFor(type).check({ name: "x", ...(change as Props) }, context);
         expect(check).toThrow(`does not support the input "${name}" of ${type}`);
+    });
+});
+
+describe("the login for a service's image", () => {
+    it("goes along with its creation and every update, and nowhere else", async () => {
+        const folder = mkdtempSync(join(tmpdir(), "engine-service-"));
+        vi.stubEnv("DOCKER_CONFIG", folder);
+        const auth = Buffer.from("ada:hidden").toString("base64");
+        writeFileSync(join(folder, "config.json"), JSON.stringify({ auths: { "ghcr.io": { auth } } }));
+        const sent: { login: unknown; body: string }[] = [];
+        const replies = {
+            "/services/create": { ID: "s" },
+            "/services/s/update": {},
+            "/services/s": {
+                ID: "s",
+                Version: { Index: 1 },
+                Spec: { Mode: { Replicated: { Replicas: 0 } } },
+            },
+            "/tasks": [],
+        };
+        const server = createServer(async (request, response) => {
+            const login = String(request.headers["x-registry-auth"] ?? "");
+            if (request.method === "POST") {
+                sent.push({
+                    login: JSON.parse(Buffer.from(login, "base64").toString()),
+                    body: await text(request),
+                });
+            }
+            response.setHeader("Content-Type", "application/json");
+            response.end(JSON.stringify(replies[request.url?.split("?")[0] as keyof typeof replies]));
+        });
+        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+        const { port } = server.address() as AddressInfo;
+        onTestFinished(() => {
+            server.close();
+            vi.unstubAllEnvs();
+            rmSync(folder, { recursive: true });
+        });
+        const world = {
+            docker: () => new Docker({ protocol: "http", host: "127.0.0.1", port }),
+            signal: new AbortController().signal,
+        } as unknown as Context;
+        const news = { name: "x", taskSpec: { containerSpec: { image: "ghcr.io/me/x@sha256:0" } } };
+        const { id, outputs } = await driverFor(type).create(news, world);
+        const old = { id, inputs: news, outputs } as unknown as ResourceState;
+        const updated = await driverFor(type).update?.(old, news, world);
+        const login = { serveraddress: "ghcr.io", username: "ada", password: "hidden" };
+        expect(sent.map((one) => one.login)).toEqual([login, login]);
+        expect(JSON.stringify([sent.map(({ body }) => body), outputs, updated])).not.toMatch(/hidden|ada/);
     });
 });
 
