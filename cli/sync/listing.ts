@@ -47,7 +47,8 @@ export function listHere(folder: string): Listing {
 
 /** Arguments of GNU find that print what {@link parseListing} reads. */
 export const findArguments: readonly string[] = [
-    ...["/workspace", "-mindepth", "1", "(", "-name", partials, "-prune", ")", "-o"],
+    // Folders are used while they are looked at.
+    ...["/workspace", "-ignore_readdir_race", "-mindepth", "1", "(", "-name", partials, "-prune", ")", "-o"],
     ...["-printf", "%P\\0%y\\0%s\\0%T@\\0%l\\0"],
 ];
 
@@ -62,8 +63,10 @@ export function parseListing(said: Buffer): Listing {
             l: `l ${target}`,
             f: `f ${size} ${Math.floor(Number(time))}`,
         }[kind ?? ""];
-        // It comes from a container: nothing of it leads out of the folder.
-        if (word && isWithin(name)) {
+        // It comes from a container: nothing of it leads out of the folder, by its name or through what is no folder.
+        // `find` says a folder before what is in it.
+        const parent = parentOf(name);
+        if (word && isWithin(name) && (parent === "" || found.get(parent) === "d")) {
             found.set(name, word);
         }
     }
@@ -71,9 +74,12 @@ export function parseListing(said: Buffer): Listing {
 }
 
 function isWithin(name: string): boolean {
-    return (
-        name !== "" && !name.startsWith("/") && !name.split("/").some((part) => part === ".." || part === "")
-    );
+    return name.split("/").every((part) => !["", ".", "..", partials].includes(part));
+}
+
+/** The folder that a path lies in; empty for the outermost. */
+export function parentOf(name: string): string {
+    return name.slice(0, Math.max(name.lastIndexOf("/"), 0));
 }
 
 /** Whether a link leads out of the folder, or to a place that only one of the machines has. */
