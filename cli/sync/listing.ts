@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream, lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { createReadStream, type Dirent, lstatSync, readdirSync, readlinkSync } from "node:fs";
 import * as path from "node:path";
 import { pipeline } from "node:stream/promises";
 
@@ -17,32 +17,53 @@ export function shownPath(name: string): string {
     return Buffer.from(name, "latin1").toString();
 }
 
-/** What lies in a folder of this machine; nothing where there is none. Links are not followed. */
+/**
+ * What lies in a folder of this machine; nothing where there is none. Links are not followed, and what goes while it is
+ * looked at is not there.
+ */
 export function listHere(folder: string): Listing {
     const found: Listing = new Map();
     const visit = (below: string) => {
-        for (const entry of readdirSync(bytesOf(folder, below), {
-            withFileTypes: true,
-            encoding: "buffer",
-        })) {
+        const options = { withFileTypes: true, encoding: "buffer" } as const;
+        for (const entry of ifThere(() => readdirSync(bytesOf(folder, below), options)) ?? []) {
             const name = path.posix.join(below, entry.name.toString("latin1"));
             const file = bytesOf(folder, name);
             if (entry.name.toString("latin1") === partials) {
                 continue;
             }
-            if (entry.isDirectory()) {
-                found.set(name, "d");
+            const word = ifThere(() => wordOf(entry, file));
+            if (word) {
+                found.set(name, word);
+            }
+            if (word === "d") {
                 visit(name);
-            } else if (entry.isSymbolicLink()) {
-                found.set(name, `l ${readlinkSync(file, "buffer").toString("latin1")}`);
-            } else if (entry.isFile()) {
-                const { size, mtimeMs } = lstatSync(file);
-                found.set(name, `f ${size} ${Math.floor(mtimeMs / 1000)}`);
             }
         }
     };
     visit("");
     return found;
+}
+
+function wordOf(entry: Dirent<Buffer>, file: Buffer): string | undefined {
+    if (entry.isSymbolicLink()) {
+        return `l ${readlinkSync(file, "buffer").toString("latin1")}`;
+    }
+    if (entry.isFile()) {
+        const { size, mtimeMs } = lstatSync(file);
+        return `f ${size} ${Math.floor(mtimeMs / 1000)}`;
+    }
+    return entry.isDirectory() ? "d" : undefined;
+}
+
+function ifThere<T>(look: () => T): T | undefined {
+    try {
+        return look();
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+            return undefined;
+        }
+        throw error;
+    }
 }
 
 /** Arguments of GNU find that print what {@link parseListing} reads. */

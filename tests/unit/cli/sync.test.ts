@@ -160,6 +160,10 @@ describe("a listing", () => {
         expect(found.get("l")).toBe("l d");
     });
 
+    it("is empty of a folder that is gone", () => {
+        expect(listHere(join(folder, "gone")).size).toBe(0);
+    });
+
     it("takes nothing from a server that lies outside, nor what is neither file, folder nor link", () => {
         const said = [
             "a\0f\x003\x001.5\0\0",
