@@ -47,12 +47,22 @@ export async function proveNodes(session: Session, settings: Settings): Promise<
     const able = (await swarmNodes()).filter((node) => isReady(node) && matches(node, sparkWorkerNodes));
     const image = await proofImage(session, settings);
     const mark = randomBytes(12).toString("hex");
-    const [folder, name] = [`.carbon-proof-${mark}`, `carbon-${session.stack}-proof`];
+    const [folder, name] = [`.carbon-proof-${mark}`, proofName(session.stack)];
     session.output.note(`Asking ${able.map(nodeName).join(", ")} for /workspace and the network`);
     await removeProof(name);
     try {
         const encrypted = clusterEncryption === "network" ? ["--opt", "encrypted"] : [];
-        await docker("network", "create", "--driver", "overlay", "--attachable", ...encrypted, name);
+        const label = ["--label", `${helperLabel}=${session.stack}`];
+        await docker(
+            "network",
+            "create",
+            "--driver",
+            "overlay",
+            "--attachable",
+            ...label,
+            ...encrypted,
+            name,
+        );
         await here(settings, image, `mkdir "${folder}" && echo ${mark} > "${folder}/mark"`);
         await docker("run", ...hereOptions(settings, name), image, ...served(folder));
         const tasks = await ask(session, settings, { name, image, folder, mark });
@@ -70,6 +80,22 @@ export async function proveNodes(session: Session, settings: Settings): Promise<
         await removeProof(name);
         await here(settings, image, `rm -rf "${folder}"`).catch(() => undefined);
     }
+}
+
+/** Of its service, container and network. Nothing of a stack's is called so, whatever its name: theirs begin with `carbon-`. */
+export function proofName(stack: string): string {
+    return `proof-carbon-${stack}`;
+}
+
+/** Removes what is left of a proof that was killed: its network is made first, and goes last. @returns its name. */
+export async function removeLeftProof(stack: string): Promise<string[]> {
+    const filter = `label=${helperLabel}=${stack}`;
+    const networks = lines(await docker("network", "ls", "--format", "{{.Name}}", "--filter", filter));
+    const left = networks.filter((name) => name === proofName(stack));
+    for (const name of left) {
+        await removeProof(name);
+    }
+    return left;
 }
 
 /** The compute image with its digest: nodes that have it fetch nothing. */
@@ -95,15 +121,16 @@ async function proofImage(session: Session, settings: Settings): Promise<string>
 
 /** Runs a line of shell in this engine's /workspace. */
 function here(settings: Settings, image: string, line: string): Promise<string> {
-    const { uid, gid, workspaceDir } = settings;
-    const options = ["--rm", "--network", "none", "--user", `${uid}:${gid}`, "--label", helperLabel];
+    const { stack, uid, gid, workspaceDir } = settings;
+    const label = `${helperLabel}=${stack}`;
+    const options = ["--rm", "--network", "none", "--user", `${uid}:${gid}`, "--label", label];
     const mount = ["--volume", `${workspaceDir}:/workspace`, "--workdir", "/workspace"];
     return docker("run", ...options, ...mount, "--entrypoint", "sh", image, "-c", line);
 }
 
-function hereOptions({ uid, gid, workspaceDir }: Settings, name: string): string[] {
+function hereOptions({ stack, uid, gid, workspaceDir }: Settings, name: string): string[] {
     const options = ["--detach", "--name", name, "--network", name, "--user", `${uid}:${gid}`];
-    const mount = ["--volume", `${workspaceDir}:/workspace:ro`, "--label", helperLabel];
+    const mount = ["--volume", `${workspaceDir}:/workspace:ro`, "--label", `${helperLabel}=${stack}`];
     return [...options, ...mount, "--entrypoint", "python3"];
 }
 
