@@ -6,6 +6,7 @@ import { docker, hasImage, helperLabel, lines } from "../docker";
 import { parseDocument } from "../documents";
 import { Interrupted, UserError } from "../errors";
 import { tagOf } from "../generations";
+import { confinement } from "../helperContainer";
 import { printableLine } from "../printable";
 import { run } from "../process";
 import type { Session } from "../session";
@@ -64,7 +65,7 @@ export async function proveNodes(session: Session, settings: Settings): Promise<
             name,
         );
         await here(settings, image, `mkdir "${folder}" && echo ${mark} > "${folder}/mark"`);
-        await docker("run", ...hereOptions(settings, name), image, ...served(folder));
+        await docker(...serving(settings, name, image, folder));
         const tasks = await ask(session, settings, { name, image, folder, mark });
         const seen = lines(await here(settings, image, `ls "${folder}"`));
         const problems = able.flatMap((node) => {
@@ -121,17 +122,23 @@ async function proofImage(session: Session, settings: Settings): Promise<string>
 
 /** Runs a line of shell in this engine's /workspace. */
 function here(settings: Settings, image: string, line: string): Promise<string> {
-    const { stack, uid, gid, workspaceDir } = settings;
-    const label = `${helperLabel}=${stack}`;
-    const options = ["--rm", "--network", "none", "--user", `${uid}:${gid}`, "--label", label];
-    const mount = ["--volume", `${workspaceDir}:/workspace`, "--workdir", "/workspace"];
-    return docker("run", ...options, ...mount, "--entrypoint", "sh", image, "-c", line);
+    const alone = ["--rm", "--network", "none", "--workdir", "/workspace", "--entrypoint", "sh"];
+    return docker(...hereRun(settings, "/workspace"), ...alone, image, "-c", line);
 }
 
-function hereOptions({ stack, uid, gid, workspaceDir }: Settings, name: string): string[] {
-    const options = ["--detach", "--name", name, "--network", name, "--user", `${uid}:${gid}`];
-    const mount = ["--volume", `${workspaceDir}:/workspace:ro`, "--label", `${helperLabel}=${stack}`];
-    return [...options, ...mount, "--entrypoint", "python3"];
+/** Arguments of `docker` for a container on this engine that has the stack's folder and nothing else. */
+export function hereRun(
+    { stack, uid, gid, workspaceDir }: Pick<Settings, "stack" | "uid" | "gid" | "workspaceDir">,
+    mount: "/workspace" | "/workspace:ro",
+): string[] {
+    const own = ["--user", `${uid}:${gid}`, "--label", `${helperLabel}=${stack}`];
+    return ["run", ...confinement, ...own, "--volume", `${workspaceDir}:${mount}`];
+}
+
+/** The mark, for whoever is on the network. */
+function serving(settings: Settings, name: string, image: string, folder: string): string[] {
+    const options = ["--detach", "--name", name, "--network", name, "--entrypoint", "python3"];
+    return [...hereRun(settings, "/workspace:ro"), ...options, image, ...served(folder)];
 }
 
 function served(folder: string): string[] {

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { whileSyncing } from "../../../cli/stackState";
 import { ensureRsync, sync } from "../../../cli/sync";
-import type { WorkspaceHelper } from "../../../cli/sync/helper";
+import { WorkspaceHelper } from "../../../cli/sync/helper";
 import { type Listing, leadsOut, listHere, parseListing, shownPath } from "../../../cli/sync/listing";
 import { lookAlike, newBase, planSync } from "../../../cli/sync/plan";
 import type { Settings } from "../../../settings/parse";
@@ -123,6 +123,15 @@ describe("what is brought", () => {
         const refusal = await ensureRsync().catch((error: Error) => error.message);
         expect(refusal).toEqual(words && expect.stringContaining(words));
     });
+
+    it("is waited for no longer than until Ctrl-C, also from a server that does not answer", async () => {
+        const script = "#!/bin/sh\ncase $1 in exec) exec sleep 30 ;; run) exec cat ;; esac\n";
+        writeFileSync(join(folder, "docker"), script, { mode: 0o755 });
+        vi.stubEnv("PATH", `${folder}:${process.env.PATH}`);
+        const settings = { stack: "dev", workspaceDir: "/w", uid: 1, gid: 1 };
+        const ending = AbortSignal.timeout(300);
+        await expect(WorkspaceHelper.start(settings, "image", ending)).rejects.toThrow(/abort/);
+    }, 10_000);
 
     it("is brought by one sync at a time", async () => {
         const of = { project: { dir: folder, stateDir: folder, toolsDir: folder }, stack: "dev" };
