@@ -65,18 +65,37 @@ export async function sync(
     if (dryRun) {
         return { ...plan, removedThere, removedHere };
     }
-    await bring(of, plan.push, here, "push");
-    await bring(of, plan.pull, there, "pull");
-    if (remove) {
-        await removeThere(helper, removedThere, there);
-        removeHere(settings.syncDir, removedHere, here);
+    const done = { ...plan, removedThere, removedHere };
+    if (plan.push.length > 0) {
+        done.push = untouched(plan.push, there, await listThere(helper));
+        await bring(of, done.push, here, "push");
+    }
+    if (plan.pull.length > 0) {
+        done.pull = untouched(plan.pull, here, listHere(settings.syncDir));
+        await bring(of, done.pull, there, "pull");
+    }
+    if (removedThere.length > 0) {
+        done.removedThere = untouched(removedThere, there, await listThere(helper));
+        await removeThere(helper, done.removedThere, there);
+    }
+    if (removedHere.length > 0) {
+        done.removedHere = untouched(removedHere, here, listHere(settings.syncDir));
+        removeHere(settings.syncDir, done.removedHere, here);
     }
     const [nowHere, nowThere] = [listHere(settings.syncDir), await listThere(helper)];
     await writeBase(
         of,
         newBase(nowHere, nowThere, base, (name) => isStill(alike, name, [here, nowHere], [there, nowThere])),
     );
-    return { ...plan, removedThere, removedHere };
+    return done;
+}
+
+/**
+ * Those that a side still has as it was looked at, or still has not: what came before may have taken long, and whoever
+ * works there does not wait. The next sync sees what has become of the others.
+ */
+function untouched(names: readonly string[], before: Listing, now: Listing): string[] {
+    return names.filter((name) => before.get(name) === now.get(name));
 }
 
 /** Whether two files that held the same have not been touched since. */

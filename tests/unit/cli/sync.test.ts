@@ -89,9 +89,9 @@ describe("what is brought", () => {
     });
 
     /** Puts an rsync on PATH that notes its arguments and what it is to bring, a call a line. */
-    function fakeRsync(version: string): string {
+    function fakeRsync(version: string, meanwhile = ":"): string {
         const calls = join(folder, "calls");
-        const script = `#!/bin/sh\nif [ "$1" = --version ]; then echo '${version}'; exit; fi\n{ echo "$@" | tr '\\n' ' '; tr '\\0' ' '; echo; } >> ${calls}\n`;
+        const script = `#!/bin/sh\nif [ "$1" = --version ]; then echo '${version}'; exit; fi\n{ echo "$@" | tr '\\n' ' '; tr '\\0' ' '; echo; } >> ${calls}\n${meanwhile}\n`;
         writeFileSync(join(folder, "rsync"), script, { mode: 0o755 });
         vi.stubEnv("PATH", `${folder}:${process.env.PATH}`);
         return calls;
@@ -111,6 +111,30 @@ describe("what is brought", () => {
         expect(first).not.toContain("links");
         expect(second).toMatch(/^--links --safe-links .* \.\/l$/);
         expect(more).toEqual([]);
+    });
+
+    it("is not what was changed or deleted here while something else was brought", async () => {
+        const here = join(folder, "here");
+        const calls = fakeRsync("", `echo more >> ${here}/changed; echo more >> ${here}/old`);
+        mkdirSync(here);
+        for (const name of ["changed", "old", "new"]) {
+            writeFileSync(join(here, name), "");
+            utimesSync(join(here, name), 1, 1);
+        }
+        const before = ["changed", "old"].map((name) => [name, "f 0 1", "f 0 1"]);
+        mkdirSync(join(folder, ".carbon"));
+        const base = JSON.stringify({ here, there: "far::/w", base: before });
+        writeFileSync(join(folder, ".carbon", "sync-dev.json"), base);
+        const said = "changed\0f\x002\x002\0\0";
+        const helper = { name: "h", read: async () => Buffer.from(said) } as unknown as WorkspaceHelper;
+        const project = { dir: folder, stateDir: folder, toolsDir: folder };
+        const server = { host: "far" };
+        const settings = { stack: "dev", syncDir: here, workspaceDir: "/w", server } as Settings;
+        const of = { project, settings, helper, signal: new AbortController().signal };
+        const done = await sync(of, { dryRun: false, remove: true });
+        expect(done).toMatchObject({ push: ["new"], pull: [], goneThere: ["old"], removedHere: [] });
+        expect(readFileSync(calls, "utf8").trim().split("\n")).toHaveLength(1);
+        expect(readFileSync(join(here, "old"), "utf8")).toBe("more\n");
     });
 
     it.each([
