@@ -7,6 +7,11 @@ export function helperName(stack: string): string {
     return `carbon-${stack}-helper-${randomBytes(6).toString("hex")}`;
 }
 
+/** Arguments of `docker run`: nothing is done as another user, written elsewhere than to what is mounted, or looked after. */
+export const confinement: readonly string[] = [
+    ...["--read-only", "--no-healthcheck", "--security-opt", "no-new-privileges", "--cap-drop", "ALL"],
+];
+
 /**
  * Arguments of `docker` that run such a container with nothing but what is added to them: no network, no capability, no log,
  * as what it prints may be the data itself.
@@ -14,17 +19,8 @@ export function helperName(stack: string): string {
 export function confinedRun(stack: string, name: string): string[] {
     return [
         ...["run", "--rm", "--interactive", "--name", name, "--label", `${helperLabel}=${stack}`],
-        ...[
-            "--pull",
-            "never",
-            "--network",
-            "none",
-            "--read-only",
-            "--no-healthcheck",
-            "--log-driver",
-            "none",
-        ],
-        ...["--security-opt", "no-new-privileges", "--cap-drop", "ALL"],
+        ...["--pull", "never", "--network", "none", "--log-driver", "none"],
+        ...confinement,
     ];
 }
 

@@ -138,6 +138,29 @@ export async function whileLocked<T>(of: StackOf, work: () => Promise<T>): Promi
     }
 }
 
+/**
+ * Does something while no other `carbon sync` of the stack does: two would write over one another's notes of what is the
+ * same. Everything else may go on meanwhile.
+ *
+ * @throws UserError or EngineError where another one is going on, saying whose it is.
+ */
+export async function whileSyncing<T>({ project, stack }: StackOf, work: () => Promise<T>): Promise<T> {
+    const { stateDir } = project;
+    const own = { stateDir, project: `${projectName}-sync`, stack };
+    const [other] = removeDeadLocks(own);
+    if (other) {
+        throw new UserError(
+            `Another \`carbon sync\` is going on. ${other.description}. Wait for it to end; where it is gone, type: rm ${other.path}`,
+        );
+    }
+    const release = lockStack(own.stateDir, own.project, stack);
+    try {
+        return await work();
+    } finally {
+        release();
+    }
+}
+
 function wayOut({ owner }: StackLock, stack: string): string {
     const cancel = `./carbon pulumi cancel --yes${stackFlag(stack)}`;
     if (!owner) {

@@ -37,8 +37,23 @@ export function chosenEngine(setting: string, machine: DockerEnvironment): Chose
     };
 }
 
-/** Why the environment would have `docker` go elsewhere than the setting says; undefined where it does not. */
+/**
+ * Why the environment would have `docker` go elsewhere than the setting says, or to a server whose address is not
+ * understood, so that what is meant for it would be done here; undefined where all is well.
+ */
 export function whyNotEngine(setting: string, machine: DockerEnvironment): string | undefined {
+    return whyElsewhere(setting, machine) ?? whyNotUnderstood(setting, machine);
+}
+
+function whyNotUnderstood(setting: string, machine: DockerEnvironment): string | undefined {
+    const name = setting === "auto" ? currentDockerContext(machine) : setting;
+    const address = (setting === "auto" && machine.env.DOCKER_HOST) || hostOfContext(name, machine);
+    return address?.startsWith("ssh:") && !parseServer(address)
+        ? `it leads to ${JSON.stringify(address)}. Of a server's addresses ssh://[user@]host[:port] alone is understood; what else ssh needs to know belongs into ~/.ssh/config.`
+        : undefined;
+}
+
+function whyElsewhere(setting: string, machine: DockerEnvironment): string | undefined {
     const { DOCKER_HOST: host, DOCKER_CONTEXT: context } = machine.env;
     const isAddress = setting.startsWith("ssh://");
     const [other] = [

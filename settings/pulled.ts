@@ -114,7 +114,7 @@ function unfit(
     const own = platforms[platform];
     if (!own) {
         return {
-            detail: `${tag} is there for ${Object.keys(platforms).join(", ") || "no platform"}, and not for ${platform}`,
+            detail: `${tag} is there for ${plain(Object.keys(platforms).join(", ")) || "no platform"}, and not for ${platform}`,
             advice: "`./carbon build --arm64 --amd64 --push` pushes it for both",
         };
     }

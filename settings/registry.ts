@@ -26,12 +26,13 @@ export interface MissingImage {
 const labels = z.object({
     config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }).nullish(),
 });
+const sha256 = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const one = labels.extend({ os: z.string(), architecture: z.string() });
 const platform = z.object({ os: z.string(), architecture: z.string() });
 const document = z.object({
     manifest: z.object({
-        digest: z.string(),
-        manifests: z.array(z.object({ digest: z.string(), platform: platform.nullish() })).nullish(),
+        digest: sha256,
+        manifests: z.array(z.object({ digest: sha256, platform: platform.nullish() })).nullish(),
     }),
     image: z.union([one, z.record(z.string(), labels)]),
 });

@@ -55,9 +55,9 @@ const mostMemory = 1048576;
 const mostId = 2147483647;
 
 // A registry host (with a dot or a port, or localhost) and at least one path component, as docker-build wants
-// it: only fully qualified tags get a digest.
+// it: only fully qualified tags get a digest. None begins with a hyphen, which `docker` would take for an option.
 const qualifiedPrefix = pattern(
-    /^(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9.-]+:\d+)(?::\d+)?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+$/,
+    /^(?!-)(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9.-]+:\d+)(?::\d+)?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+$/,
     "a registry's host and a folder in lower case, such as ghcr.io/me/carbon",
 );
 
@@ -81,7 +81,7 @@ const apiAddress = pattern(
 
 // A reference with a tag that stays what it is, with a digest, or with both.
 const pinnedImage = pattern(
-    /^(?:[A-Za-z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*(?:(?::(?!latest(?:@|$))\w[\w.-]{0,127})(?:@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$/,
+    /^(?!-)(?:[A-Za-z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*(?:(?::(?!latest(?:@|$))\w[\w.-]{0,127})(?:@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$/,
     "an image with a tag other than latest, or with a digest",
 );
 

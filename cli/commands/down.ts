@@ -14,6 +14,7 @@ import { plural } from "../output";
 import { closeTunnel } from "../server/tunnel";
 import type { Session } from "../session";
 import { describeChanges, hasChanges } from "../summary";
+import { removeLeftProof } from "../swarm/proof";
 import { removeSwarmLeftovers } from "../swarm/services";
 
 interface DownFlags {
@@ -124,5 +125,5 @@ async function removeLeftovers(stack: string): Promise<string[]> {
     if (networks.length > 0) {
         await docker("network", "rm", ...networks);
     }
-    return [...swarm, ...containers.map(nameOf), ...networks];
+    return [...swarm, ...containers.map(nameOf), ...networks, ...(await removeLeftProof(stack))];
 }

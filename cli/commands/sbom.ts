@@ -25,7 +25,10 @@ export function addSbom(program: Command): void {
         .action(action(sbom));
 }
 
-const titles: Record<string, string> = { deb: "Debian", pypi: "Python" };
+const titles = new Map([
+    ["deb", "Debian"],
+    ["pypi", "Python"],
+]);
 
 const sbom: Handler<unknown> = async (session, _options, [asked]) => {
     const settings = session.settings();
@@ -45,10 +48,10 @@ const sbom: Handler<unknown> = async (session, _options, [asked]) => {
     const count = (kind: string) => packages.filter((one) => one.kind === kind).length;
     const table = renderTable(
         ["Kind", "Package", "Version"],
-        packages.map(({ kind, name: title, version }) => [titles[kind] ?? kind, title, version]),
+        packages.map(({ kind, name: title, version }) => [titles.get(kind) ?? kind, title, version]),
         session.width,
     );
-    const counts = kinds.map((kind) => `${titles[kind] ?? kind} ${count(kind)}`).join(", ");
+    const counts = kinds.map((kind) => `${titles.get(kind) ?? kind} ${count(kind)}`).join(", ");
     session.output.result(
         `${table}\n\n${plural(packages.length, "package")} in ${ref} (${platform}): ${counts}`,
         bill,

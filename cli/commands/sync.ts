@@ -11,6 +11,7 @@ import { printableLine } from "../printable";
 import { ensureServersFolder } from "../server/folder";
 import { serverOf } from "../server/tunnel";
 import type { Session } from "../session";
+import { whileSyncing } from "../stackState";
 import { suiteReferences } from "../suiteReferences";
 import { ensureRsync, type Synced, sync } from "../sync";
 import { WorkspaceHelper } from "../sync/helper";
@@ -47,16 +48,18 @@ export function addSync(program: Command): void {
 const syncFolders: Handler<SyncFlags> = async (session, flags) => {
     serverOf(session, "carbon sync");
     await ensureRsync();
-    if (!flags.watch) {
-        return once(session, flags);
-    }
+    const work = () => (flags.watch ? watch(session, flags) : once(session, flags));
+    return flags.dryRun ? work() : whileSyncing(session, work);
+};
+
+async function watch(session: Session, flags: SyncFlags): Promise<number> {
     session.output.note("Watching both folders. Ctrl-C ends it.");
     let last = "";
     while (!session.signal.aborted) {
         last = await watchOnce(session, flags, last);
     }
     return 0;
-};
+}
 
 async function once(session: Session, flags: SyncFlags): Promise<number> {
     const helper = await startHelper(session);

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync } from "node:fs";
+import { isIP } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { writeWhole } from "@carbon/engine";
 import { z } from "zod";
+import type { Settings } from "../../settings/parse";
 import { type Server, serverName, sshArguments, strictSsh } from "../../settings/server";
 import { stackContainers } from "../docker";
 import { type ContainerDetails, parseDocument } from "../documents";
@@ -45,16 +47,25 @@ export function serverOf(session: Session, command: string): Server {
     return server;
 }
 
-/** What every running container of a stack publishes, each port once. */
-export function forwardsOf(containers: readonly ContainerDetails[]): Forward[] {
+/**
+ * What every running container of a stack publishes, each port once. It is the server that says so: of this machine it
+ * gets a loopback address, and the ports that are the stack's by its settings.
+ */
+export function forwardsOf(
+    containers: readonly ContainerDetails[],
+    { ports, appPorts }: Pick<Settings, "ports" | "appPorts">,
+): Forward[] {
+    const own = [...Object.values(ports), ...appPorts.map(({ published }) => published)];
     const bindings = containers
         .flatMap(({ NetworkSettings }) => Object.values(NetworkSettings.Ports))
         .flatMap((all) => all ?? []);
-    const forwards = bindings.map(({ HostIp, HostPort }) => {
-        const there = everyAddress[HostIp] ?? HostIp;
-        const isLoopback = there.startsWith("127.") || there === "::1";
-        return { address: isLoopback ? there : "127.0.0.1", port: Number(HostPort), there };
-    });
+    const forwards = bindings
+        .map(({ HostIp, HostPort }) => {
+            const there = everyAddress[HostIp] ?? HostIp;
+            const isLoopback = there.startsWith("127.") || there === "::1";
+            return { address: isLoopback ? there : "127.0.0.1", port: Number(HostPort), there };
+        })
+        .filter(({ port, there }) => own.includes(port) && isIP(there) !== 0);
     // An engine publishes to every address of both kinds: the first is enough.
     const first = new Map([...forwards].reverse().map((one) => [one.port, one]));
     return [...first.values()].sort((one, other) => one.port - other.port);
@@ -86,10 +97,12 @@ export function leadsTo(tunnel: Tunnel, forwards: readonly Forward[]): boolean {
  * @throws UserError where nothing runs.
  */
 export async function wantedForwards(session: Session): Promise<Forward[]> {
-    const forwards = forwardsOf(await stackContainers(session.stack));
+    const forwards = forwardsOf(await stackContainers(session.stack), session.settings());
     if (forwards.length === 0) {
         await session.warnUnlessRunning();
-        throw new UserError(`No container of the stack ${session.stack} runs that has a port to forward.`);
+        throw new UserError(
+            `No container of the stack ${session.stack} runs that has a port of its settings to forward. Where they were changed since, type: ./carbon up${session.stackFlag()}`,
+        );
     }
     return forwards;
 }

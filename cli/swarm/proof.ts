@@ -6,6 +6,7 @@ import { docker, hasImage, helperLabel, lines } from "../docker";
 import { parseDocument } from "../documents";
 import { Interrupted, UserError } from "../errors";
 import { tagOf } from "../generations";
+import { confinement } from "../helperContainer";
 import { printableLine } from "../printable";
 import { run } from "../process";
 import type { Session } from "../session";
@@ -47,14 +48,24 @@ export async function proveNodes(session: Session, settings: Settings): Promise<
     const able = (await swarmNodes()).filter((node) => isReady(node) && matches(node, sparkWorkerNodes));
     const image = await proofImage(session, settings);
     const mark = randomBytes(12).toString("hex");
-    const [folder, name] = [`.carbon-proof-${mark}`, `carbon-${session.stack}-proof`];
+    const [folder, name] = [`.carbon-proof-${mark}`, proofName(session.stack)];
     session.output.note(`Asking ${able.map(nodeName).join(", ")} for /workspace and the network`);
     await removeProof(name);
     try {
         const encrypted = clusterEncryption === "network" ? ["--opt", "encrypted"] : [];
-        await docker("network", "create", "--driver", "overlay", "--attachable", ...encrypted, name);
+        const label = ["--label", `${helperLabel}=${session.stack}`];
+        await docker(
+            "network",
+            "create",
+            "--driver",
+            "overlay",
+            "--attachable",
+            ...label,
+            ...encrypted,
+            name,
+        );
         await here(settings, image, `mkdir "${folder}" && echo ${mark} > "${folder}/mark"`);
-        await docker("run", ...hereOptions(settings, name), image, ...served(folder));
+        await docker(...serving(settings, name, image, folder));
         const tasks = await ask(session, settings, { name, image, folder, mark });
         const seen = lines(await here(settings, image, `ls "${folder}"`));
         const problems = able.flatMap((node) => {
@@ -70,6 +81,22 @@ export async function proveNodes(session: Session, settings: Settings): Promise<
         await removeProof(name);
         await here(settings, image, `rm -rf "${folder}"`).catch(() => undefined);
     }
+}
+
+/** Of its service, container and network. Nothing of a stack's is called so, whatever its name: theirs begin with `carbon-`. */
+export function proofName(stack: string): string {
+    return `proof-carbon-${stack}`;
+}
+
+/** Removes what is left of a proof that was killed: its network is made first, and goes last. @returns its name. */
+export async function removeLeftProof(stack: string): Promise<string[]> {
+    const filter = `label=${helperLabel}=${stack}`;
+    const networks = lines(await docker("network", "ls", "--format", "{{.Name}}", "--filter", filter));
+    const left = networks.filter((name) => name === proofName(stack));
+    for (const name of left) {
+        await removeProof(name);
+    }
+    return left;
 }
 
 /** The compute image with its digest: nodes that have it fetch nothing. */
@@ -95,16 +122,23 @@ async function proofImage(session: Session, settings: Settings): Promise<string>
 
 /** Runs a line of shell in this engine's /workspace. */
 function here(settings: Settings, image: string, line: string): Promise<string> {
-    const { uid, gid, workspaceDir } = settings;
-    const options = ["--rm", "--network", "none", "--user", `${uid}:${gid}`, "--label", helperLabel];
-    const mount = ["--volume", `${workspaceDir}:/workspace`, "--workdir", "/workspace"];
-    return docker("run", ...options, ...mount, "--entrypoint", "sh", image, "-c", line);
+    const alone = ["--rm", "--network", "none", "--workdir", "/workspace", "--entrypoint", "sh"];
+    return docker(...hereRun(settings, "/workspace"), ...alone, image, "-c", line);
 }
 
-function hereOptions({ uid, gid, workspaceDir }: Settings, name: string): string[] {
-    const options = ["--detach", "--name", name, "--network", name, "--user", `${uid}:${gid}`];
-    const mount = ["--volume", `${workspaceDir}:/workspace:ro`, "--label", helperLabel];
-    return [...options, ...mount, "--entrypoint", "python3"];
+/** Arguments of `docker` for a container on this engine that has the stack's folder and nothing else. */
+export function hereRun(
+    { stack, uid, gid, workspaceDir }: Pick<Settings, "stack" | "uid" | "gid" | "workspaceDir">,
+    mount: "/workspace" | "/workspace:ro",
+): string[] {
+    const own = ["--user", `${uid}:${gid}`, "--label", `${helperLabel}=${stack}`];
+    return ["run", ...confinement, ...own, "--volume", `${workspaceDir}:${mount}`];
+}
+
+/** The mark, for whoever is on the network. */
+function serving(settings: Settings, name: string, image: string, folder: string): string[] {
+    const options = ["--detach", "--name", name, "--network", name, "--entrypoint", "python3"];
+    return [...hereRun(settings, "/workspace:ro"), ...options, image, ...served(folder)];
 }
 
 function served(folder: string): string[] {

@@ -52,7 +52,7 @@ export class WorkspaceHelper {
         ];
         const child = spawnDocker(args, ["pipe", "ignore", "pipe"]);
         const helper = new WorkspaceHelper(name, child, signal);
-        while ((await run("docker", ["exec", name, "true"])).exitCode !== 0) {
+        while ((await run("docker", ["exec", name, "true"], { cancelSignal: signal })).exitCode !== 0) {
             if (helper.isOver || signal.aborted) {
                 await helper.stop();
                 signal.throwIfAborted();

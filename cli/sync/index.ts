@@ -13,8 +13,11 @@ import type { WorkspaceHelper } from "./helper";
 import { bytesOf, findArguments, hashHere, type Listing, listHere, parseListing, partials } from "./listing";
 import { type Base, lookAlike, newBase, type Plan, planSync } from "./plan";
 
-/** Held against servers that send what nobody has asked for since this version. */
-const oldestRsync = [3, 2, 5] as const;
+/**
+ * Of rsync 3.4.0, and of older ones that a system has mended: by it those are known that a server cannot have read or
+ * write what nobody has asked for (CVE-2024-12086 to 12088).
+ */
+const oldestProtocol = 32;
 
 const stateFile = z.object({
     here: z.string(),
@@ -62,18 +65,37 @@ export async function sync(
     if (dryRun) {
         return { ...plan, removedThere, removedHere };
     }
-    await transfer(of, plan.push, "push");
-    await transfer(of, plan.pull, "pull");
-    if (remove) {
-        await removeThere(helper, removedThere, there);
-        removeHere(settings.syncDir, removedHere, here);
+    const done = { ...plan, removedThere, removedHere };
+    if (plan.push.length > 0) {
+        done.push = untouched(plan.push, there, await listThere(helper));
+        await bring(of, done.push, here, "push");
+    }
+    if (plan.pull.length > 0) {
+        done.pull = untouched(plan.pull, here, listHere(settings.syncDir));
+        await bring(of, done.pull, there, "pull");
+    }
+    if (removedThere.length > 0) {
+        done.removedThere = untouched(removedThere, there, await listThere(helper));
+        await removeThere(helper, done.removedThere, there);
+    }
+    if (removedHere.length > 0) {
+        done.removedHere = untouched(removedHere, here, listHere(settings.syncDir));
+        removeHere(settings.syncDir, done.removedHere, here);
     }
     const [nowHere, nowThere] = [listHere(settings.syncDir), await listThere(helper)];
     await writeBase(
         of,
         newBase(nowHere, nowThere, base, (name) => isStill(alike, name, [here, nowHere], [there, nowThere])),
     );
-    return { ...plan, removedThere, removedHere };
+    return done;
+}
+
+/**
+ * Those that a side still has as it was looked at, or still has not: what came before may have taken long, and whoever
+ * works there does not wait. The next sync sees what has become of the others.
+ */
+function untouched(names: readonly string[], before: Listing, now: Listing): string[] {
+    return names.filter((name) => before.get(name) === now.get(name));
 }
 
 /** Whether two files that held the same have not been touched since. */
@@ -88,13 +110,11 @@ function isStill(alike: ReadonlySet<string>, name: string, ...sides: [Listing, L
  */
 export async function ensureRsync(): Promise<void> {
     const { stdout } = await run("rsync", ["--version"]);
-    const [, ...found] = /^rsync\s+version v?(\d+)\.(\d+)\.(\d+)/.exec(stdout) ?? [];
-    const [major = 0, minor = 0, patch = 0] = found.map(Number);
-    const [a, b, c] = oldestRsync;
-    if (major * 1e6 + minor * 1e3 + patch < a * 1e6 + b * 1e3 + c) {
+    const [, version, protocol] = /^rsync\s+version v?([\d.]+)\s+protocol version (\d+)/.exec(stdout) ?? [];
+    if (Number(protocol ?? 0) < oldestProtocol) {
         const install = process.platform === "darwin" ? "brew install rsync" : "sudo apt-get install rsync";
         throw new UserError(
-            `rsync ${oldestRsync.join(".")} or later is needed on this machine, and ${found.length > 0 ? `${found.join(".")} is here` : "there is none"}. Type: ${install}`,
+            `rsync 3.4.0 or later is needed on this machine, or one that has its security updates (protocol version ${oldestProtocol}), and ${version ? `${version} with protocol version ${protocol} is here` : "there is none"}. Type: ${install}`,
         );
     }
 }
@@ -141,6 +161,21 @@ function listOf(names: readonly string[]): Buffer {
 }
 
 /**
+ * Files and folders first, and links when nothing more is brought: whatever the other end sends, no link of its making
+ * leads elsewhere what comes after it.
+ */
+async function bring(of: SyncOf, names: readonly string[], from: Listing, way: "push" | "pull") {
+    const isLink = (name: string) => from.get(name)?.startsWith("l ") === true;
+    await transfer(
+        of,
+        names.filter((name) => !isLink(name)),
+        way,
+        [],
+    );
+    await transfer(of, names.filter(isLink), way, ["--links", "--safe-links"]);
+}
+
+/**
  * By rsync, whose other end is in the helper's container: Docker hands on its arguments as they are, so that no shell is
  * there to read them, and the names themselves come by standard input.
  */
@@ -148,6 +183,7 @@ async function transfer(
     { settings, helper, signal }: SyncOf,
     names: string[],
     way: "push" | "pull",
+    kind: readonly string[],
 ): Promise<void> {
     if (names.length === 0) {
         return;
@@ -155,15 +191,7 @@ async function transfer(
     const { uid, gid } = settings;
     const [here, there] = [`${settings.syncDir}/`, `${helper.name}:/workspace/`];
     const args = [
-        ...[
-            "--links",
-            "--perms",
-            "--times",
-            "--omit-dir-times",
-            "--no-implied-dirs",
-            "--safe-links",
-            "--chmod=ug-s,o-t",
-        ],
+        ...[...kind, "--perms", "--times", "--omit-dir-times", "--no-implied-dirs", "--chmod=ug-s,o-t"],
         ...["--from0", "--files-from=-", "--protect-args", `--partial-dir=${partials}`],
         // What root makes here is the workspace's user's, as the folder is.
         ...(way === "pull" && process.getuid?.() === 0 ? ["-og", `--chown=${uid}:${gid}`] : []),

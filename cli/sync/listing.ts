@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream, lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { createReadStream, type Dirent, lstatSync, readdirSync, readlinkSync } from "node:fs";
 import * as path from "node:path";
 import { pipeline } from "node:stream/promises";
 
@@ -17,27 +17,26 @@ export function shownPath(name: string): string {
     return Buffer.from(name, "latin1").toString();
 }
 
-/** What lies in a folder of this machine; nothing where there is none. Links are not followed. */
+/**
+ * What lies in a folder of this machine; nothing where there is none. Links are not followed, and what goes while it is
+ * looked at is not there.
+ */
 export function listHere(folder: string): Listing {
     const found: Listing = new Map();
     const visit = (below: string) => {
-        for (const entry of readdirSync(bytesOf(folder, below), {
-            withFileTypes: true,
-            encoding: "buffer",
-        })) {
+        const options = { withFileTypes: true, encoding: "buffer" } as const;
+        for (const entry of ifThere(() => readdirSync(bytesOf(folder, below), options)) ?? []) {
             const name = path.posix.join(below, entry.name.toString("latin1"));
             const file = bytesOf(folder, name);
             if (entry.name.toString("latin1") === partials) {
                 continue;
             }
-            if (entry.isDirectory()) {
-                found.set(name, "d");
+            const word = ifThere(() => wordOf(entry, file));
+            if (word) {
+                found.set(name, word);
+            }
+            if (word === "d") {
                 visit(name);
-            } else if (entry.isSymbolicLink()) {
-                found.set(name, `l ${readlinkSync(file, "buffer").toString("latin1")}`);
-            } else if (entry.isFile()) {
-                const { size, mtimeMs } = lstatSync(file);
-                found.set(name, `f ${size} ${Math.floor(mtimeMs / 1000)}`);
             }
         }
     };
@@ -45,9 +44,32 @@ export function listHere(folder: string): Listing {
     return found;
 }
 
+function wordOf(entry: Dirent<Buffer>, file: Buffer): string | undefined {
+    if (entry.isSymbolicLink()) {
+        return `l ${readlinkSync(file, "buffer").toString("latin1")}`;
+    }
+    if (entry.isFile()) {
+        const { size, mtimeMs } = lstatSync(file);
+        return `f ${size} ${Math.floor(mtimeMs / 1000)}`;
+    }
+    return entry.isDirectory() ? "d" : undefined;
+}
+
+function ifThere<T>(look: () => T): T | undefined {
+    try {
+        return look();
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+            return undefined;
+        }
+        throw error;
+    }
+}
+
 /** Arguments of GNU find that print what {@link parseListing} reads. */
 export const findArguments: readonly string[] = [
-    ...["/workspace", "-mindepth", "1", "(", "-name", partials, "-prune", ")", "-o"],
+    // Folders are used while they are looked at.
+    ...["/workspace", "-ignore_readdir_race", "-mindepth", "1", "(", "-name", partials, "-prune", ")", "-o"],
     ...["-printf", "%P\\0%y\\0%s\\0%T@\\0%l\\0"],
 ];
 
@@ -62,8 +84,10 @@ export function parseListing(said: Buffer): Listing {
             l: `l ${target}`,
             f: `f ${size} ${Math.floor(Number(time))}`,
         }[kind ?? ""];
-        // It comes from a container: nothing of it leads out of the folder.
-        if (word && isWithin(name)) {
+        // It comes from a container: nothing of it leads out of the folder, by its name or through what is no folder.
+        // `find` says a folder before what is in it.
+        const parent = parentOf(name);
+        if (word && isWithin(name) && (parent === "" || found.get(parent) === "d")) {
             found.set(name, word);
         }
     }
@@ -71,9 +95,12 @@ export function parseListing(said: Buffer): Listing {
 }
 
 function isWithin(name: string): boolean {
-    return (
-        name !== "" && !name.startsWith("/") && !name.split("/").some((part) => part === ".." || part === "")
-    );
+    return name.split("/").every((part) => !["", ".", "..", partials].includes(part));
+}
+
+/** The folder that a path lies in; empty for the outermost. */
+export function parentOf(name: string): string {
+    return name.slice(0, Math.max(name.lastIndexOf("/"), 0));
 }
 
 /** Whether a link leads out of the folder, or to a place that only one of the machines has. */

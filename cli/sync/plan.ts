@@ -1,4 +1,4 @@
-import { type Listing, leadsOut } from "./listing";
+import { type Listing, leadsOut, parentOf } from "./listing";
 
 /** What the last sync has left: both sides' words, by path, of what was the same then. */
 export type Base = ReadonlyMap<string, readonly [here: string, there: string]>;
@@ -21,7 +21,8 @@ export interface Plan {
 
 /**
  * Compares both sides with one another and with how the last sync left them. Nothing that was changed on both sides is
- * in any other list than the conflicts, nor is what lies below it.
+ * in any other list than the conflicts. What lies below a path that one side has as another thing than a folder is in no
+ * list: through a link it would come to lie elsewhere.
  *
  * @param isSame Whether two files of other times hold the same.
  */
@@ -32,10 +33,17 @@ export function planSync(
     isSame: (name: string) => boolean = () => false,
 ): Plan {
     const plan: Plan = { push: [], pull: [], goneThere: [], goneHere: [], conflicts: [], leftOut: [] };
+    /** What nothing may be brought to or taken from below; a folder is sorted before what is in it. */
+    const shut = new Set<string>();
     for (const name of [...new Set([...here.keys(), ...there.keys()])].sort()) {
-        const list = listFor(name, here.get(name), there.get(name), base.get(name), isSame);
-        if (list && !plan.conflicts.some((conflict) => name.startsWith(`${conflict}/`))) {
+        const [one, other] = [here.get(name), there.get(name)];
+        const isShut = shut.has(parentOf(name));
+        const list = isShut ? undefined : listFor(name, one, other, base.get(name), isSame);
+        if (list) {
             plan[list].push(name);
+        }
+        if (isShut || (one ?? "d") !== "d" || (other ?? "d") !== "d") {
+            shut.add(name);
         }
     }
     return plan;

@@ -32,6 +32,7 @@ describe.skipIf(!canHave)(
 interface Step {
     run?: string;
     uses?: string;
+    with?: Record<string, unknown>;
 }
 
 interface Matrix {
@@ -135,6 +136,30 @@ describe("the workflows", () => {
         ];
         expect(wrong.filter((line) => fault(line) === undefined)).toEqual([]);
         expect(commands.filter(([, line]) => line.startsWith("./carbon")).length).toBeGreaterThan(5);
+    });
+
+    it("leave no token behind in the clone, where whatever a job runs could read it", () => {
+        const clones = steps().filter(([, { uses }]) => uses?.startsWith("actions/checkout@"));
+        expect(clones.length).toBeGreaterThan(2);
+        for (const [file, step] of clones) {
+            expect(step.with?.["persist-credentials"], file).toBe(false);
+        }
+    });
+
+    it("may do nothing by default but read", () => {
+        const files = [...new Set(steps().map(([file]) => file))].filter((file) => /^workflows/.test(file));
+        for (const file of files) {
+            const allowed = Object.entries(parse(read(join(".github", file))).permissions);
+            expect(
+                allowed.filter(([, right]) => right !== "read"),
+                file,
+            ).toEqual([]);
+        }
+    });
+
+    it("put nothing that others can write into a line of shell", () => {
+        const filled = commands.filter(([, line]) => line.includes("${{"));
+        expect(filled).toEqual([]);
     });
 
     it("take actions of others by their commit, and say which version it is", () => {

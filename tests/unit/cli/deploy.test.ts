@@ -471,6 +471,27 @@ describe("down", () => {
         );
     });
 
+    it("removes what a killed proof of a Swarm's nodes has left, and no other stack's network", async () => {
+        const box = sandbox();
+        box.install("docker", [
+            // Of the stacks dev and dev-proof, and a helper's.
+            {
+                match: "^network ls .*label=carbon.helper=dev$",
+                stdout: "proof-carbon-dev\ncarbon-dev-proof\n",
+            },
+            { match: "^(rm|service rm|network rm) " },
+            ...healthyDocker,
+        ]);
+        box.install("pulumi", obedientPulumi);
+        const { stdout } = await box.carbon(["down", "--yes"]);
+        expect(stdout).toMatch(/^Removed: proof-carbon-dev$/m);
+        expect(box.commands("docker").filter((command) => /\brm\b/.test(command))).toEqual([
+            "service rm proof-carbon-dev",
+            "rm --force proof-carbon-dev",
+            "network rm proof-carbon-dev",
+        ]);
+    });
+
     it("works with settings that are broken", async () => {
         const box = sandbox();
         box.install("docker", healthyDocker);

@@ -70,6 +70,13 @@ describe("sbom", () => {
         expect(stdout).not.toContain("\x1b");
     });
 
+    it("prints a kind of package that no word of JavaScript's stands for", async () => {
+        const strange = packaged("pkg:constructor/x@1", "x", "1");
+        const { exitCode, stdout } = await pulling({ SPDX: { packages: [strange] } }).carbon(["sbom"]);
+        expect(exitCode).toBe(0);
+        expect(stdout).toMatch(/: constructor 1$/);
+    });
+
     it("says where there is none, what it is not, and what the stack has not", async () => {
         const without = await pulling({}).carbon(["sbom"]);
         expect(without.exitCode).toBe(1);

@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import type { ContainerDetails } from "../../../cli/documents";
 import { listener } from "../../../cli/preflight/ports";
@@ -45,6 +47,7 @@ describe("what ssh complains of", () => {
 });
 
 describe("the ports of a tunnel", () => {
+    const appPort = { port: 7, published: 7, forward: 0 };
     const publishing = (bindings: [HostIp: string, HostPort: string][]) =>
         ({
             ...container("workspace"),
@@ -63,13 +66,27 @@ describe("the ports of a tunnel", () => {
             ["::", "22"],
             ["192.168.1.5", "5432"],
             ["::1", "7"],
+            // What is no address of a stack's port is the server's own idea.
+            ["127.example.com", "8888"],
+            ["127.0.0.1", "11434"],
+            ["127.0.0.1", "x"],
         ];
-        expect(forwardsOf([publishing(bindings)])).toEqual([
+        const settings = { ports: { jupyter: 8888, postgres: 5432, ssh: 22 }, appPorts: [appPort] };
+        expect(forwardsOf([publishing(bindings)], settings)).toEqual([
             { address: "::1", port: 7, there: "::1" },
             { address: "127.0.0.1", port: 22, there: "127.0.0.1" },
             { address: "127.0.0.1", port: 5432, there: "192.168.1.5" },
             { address: "127.0.0.1", port: 8888, there: "127.0.0.1" },
         ]);
+    });
+});
+
+describe("the ssh that keeps one connection for all", () => {
+    it("has its socket in a home whose path has a blank", async () => {
+        const ssh = join(__dirname, "../../../cli/server/bin/ssh");
+        const env = { CARBON_SSH: "echo", CARBON_SSH_CONTROL: "/home/a b/.ssh/carbon-%C" };
+        const { stdout } = await execa(ssh, ["far"], { env });
+        expect(stdout).toContain('-o ControlPath="/home/a b/.ssh/carbon-%C" -o');
     });
 });
 

@@ -5,6 +5,7 @@ import { compareServices } from "../../../cli/drift/services";
 import { checkSwarm, examineNodes } from "../../../cli/preflight/swarm";
 import type { SwarmNode } from "../../../cli/swarm/documents";
 import { matches, roomOf } from "../../../cli/swarm/placement";
+import { hereRun, proofName } from "../../../cli/swarm/proof";
 import type { Settings } from "../../../settings/parse";
 
 const gibibyte = 1024 ** 3;
@@ -50,6 +51,24 @@ describe("a placement constraint", () => {
 
     it("is one of several that must all hold", () => {
         expect(matches(node("one"), ["node.role==worker", "node.hostname==two"])).toBe(false);
+    });
+});
+
+describe("the proof of a Swarm's nodes", () => {
+    it("is made by containers that may do nothing but read and write as the workspace's user", () => {
+        const said = hereRun({ stack: "dev", uid: 7, gid: 8, workspaceDir: "/data" }, "/workspace").join(" ");
+        for (const limit of [
+            "--cap-drop ALL",
+            "--security-opt no-new-privileges",
+            "--read-only",
+            "--user 7:8",
+        ]) {
+            expect(said).toContain(limit);
+        }
+    });
+
+    it("has a name that nothing of a stack's has", () => {
+        expect(proofName("dev")).not.toMatch(/^carbon-/);
     });
 });
 

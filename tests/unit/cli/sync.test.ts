@@ -1,9 +1,21 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+    mkdirSync,
+    mkdtempSync,
+    readFileSync,
+    rmSync,
+    symlinkSync,
+    utimesSync,
+    writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { whileSyncing } from "../../../cli/stackState";
+import { ensureRsync, sync } from "../../../cli/sync";
+import { WorkspaceHelper } from "../../../cli/sync/helper";
 import { type Listing, leadsOut, listHere, parseListing, shownPath } from "../../../cli/sync/listing";
 import { lookAlike, newBase, planSync } from "../../../cli/sync/plan";
+import type { Settings } from "../../../settings/parse";
 
 const listing = (entries: Record<string, string>): Listing => new Map(Object.entries(entries));
 const base = (entries: Record<string, string>) =>
@@ -26,6 +38,20 @@ describe("a sync", () => {
         ["was changed here and deleted there", { a: two }, {}, { a: one }, { push: ["a"] }],
         ["became a folder here", { a: "d", "a/b": one }, { a: one }, { a: one }, { conflicts: ["a"] }],
         ["is a link that leads out", { a: "l /etc/passwd" }, {}, {}, { leftOut: ["a"] }],
+        [
+            "lies in a folder there that is a link out of the folder here",
+            { a: "l /etc" },
+            { a: "d", "a/b": "d", "a/b/c": one },
+            {},
+            { leftOut: ["a"] },
+        ],
+        [
+            "lies in a folder here that is a link there",
+            { a: "d", "a/b": one },
+            { a: "l b" },
+            {},
+            { conflicts: ["a"] },
+        ],
     ])("knows what %s", (_what, here, there, before, plan) => {
         expect(planSync(listing(here), listing(there), base(before))).toEqual({ ...nothing, ...plan });
     });
@@ -47,6 +73,99 @@ describe("a sync", () => {
             () => false,
         );
         expect(Object.fromEntries(after)).toEqual({ gone: [one, one], both: [one, one] });
+    });
+});
+
+describe("what is brought", () => {
+    let folder: string;
+
+    beforeEach(() => {
+        folder = mkdtempSync(join(tmpdir(), "carbon-sync-"));
+    });
+
+    afterEach(() => {
+        vi.unstubAllEnvs();
+        rmSync(folder, { recursive: true, force: true });
+    });
+
+    /** Puts an rsync on PATH that notes its arguments and what it is to bring, a call a line. */
+    function fakeRsync(version: string, meanwhile = ":"): string {
+        const calls = join(folder, "calls");
+        const script = `#!/bin/sh\nif [ "$1" = --version ]; then echo '${version}'; exit; fi\n{ echo "$@" | tr '\\n' ' '; tr '\\0' ' '; echo; } >> ${calls}\n${meanwhile}\n`;
+        writeFileSync(join(folder, "rsync"), script, { mode: 0o755 });
+        vi.stubEnv("PATH", `${folder}:${process.env.PATH}`);
+        return calls;
+    }
+
+    it("is links last, by an rsync that was told of none before", async () => {
+        const calls = fakeRsync("");
+        const said = "d\0d\x000\x001\0\0d/f\0f\x001\x001\0\0l\0l\x001\x001\0d\0";
+        const helper = { name: "h", read: async () => Buffer.from(said) } as unknown as WorkspaceHelper;
+        const project = { dir: folder, stateDir: folder, toolsDir: folder };
+        const [uid, gid] = [process.getuid?.(), process.getgid?.()];
+        const settings = { stack: "dev", syncDir: join(folder, "here"), uid, gid } as Settings;
+        const of = { project, settings, helper, signal: new AbortController().signal };
+        await sync(of, { dryRun: false, remove: false });
+        const [first = "", second = "", ...more] = readFileSync(calls, "utf8").trim().split("\n");
+        expect(first).toMatch(/ \.\/d \.\/d\/f $/);
+        expect(first).not.toContain("links");
+        expect(second).toMatch(/^--links --safe-links .* \.\/l$/);
+        expect(more).toEqual([]);
+    });
+
+    it("is not what was changed or deleted here while something else was brought", async () => {
+        const here = join(folder, "here");
+        const calls = fakeRsync("", `echo more >> ${here}/changed; echo more >> ${here}/old`);
+        mkdirSync(here);
+        for (const name of ["changed", "old", "new"]) {
+            writeFileSync(join(here, name), "");
+            utimesSync(join(here, name), 1, 1);
+        }
+        const before = ["changed", "old"].map((name) => [name, "f 0 1", "f 0 1"]);
+        mkdirSync(join(folder, ".carbon"));
+        const base = JSON.stringify({ here, there: "far::/w", base: before });
+        writeFileSync(join(folder, ".carbon", "sync-dev.json"), base);
+        const said = "changed\0f\x002\x002\0\0";
+        const helper = { name: "h", read: async () => Buffer.from(said) } as unknown as WorkspaceHelper;
+        const project = { dir: folder, stateDir: folder, toolsDir: folder };
+        const server = { host: "far" };
+        const settings = { stack: "dev", syncDir: here, workspaceDir: "/w", server } as Settings;
+        const of = { project, settings, helper, signal: new AbortController().signal };
+        const done = await sync(of, { dryRun: false, remove: true });
+        expect(done).toMatchObject({ push: ["new"], pull: [], goneThere: ["old"], removedHere: [] });
+        expect(readFileSync(calls, "utf8").trim().split("\n")).toHaveLength(1);
+        expect(readFileSync(join(here, "old"), "utf8")).toBe("more\n");
+    });
+
+    it.each([
+        ["rsync  version 3.4.1  protocol version 32", undefined],
+        ["rsync  version 3.2.7  protocol version 32", undefined],
+        ["rsync  version 3.2.7  protocol version 31", "3.2.7 with protocol version 31 is here"],
+        ["openrsync: protocol version 29", "there is none"],
+    ])("is not by an rsync that a server can have do anything: %s", async (version, words) => {
+        fakeRsync(version);
+        const refusal = await ensureRsync().catch((error: Error) => error.message);
+        expect(refusal).toEqual(words && expect.stringContaining(words));
+    });
+
+    it("is waited for no longer than until Ctrl-C, also from a server that does not answer", async () => {
+        const script = "#!/bin/sh\ncase $1 in exec) exec sleep 30 ;; run) exec cat ;; esac\n";
+        writeFileSync(join(folder, "docker"), script, { mode: 0o755 });
+        vi.stubEnv("PATH", `${folder}:${process.env.PATH}`);
+        const settings = { stack: "dev", workspaceDir: "/w", uid: 1, gid: 1 };
+        const ending = AbortSignal.timeout(300);
+        await expect(WorkspaceHelper.start(settings, "image", ending)).rejects.toThrow(/abort/);
+    }, 10_000);
+
+    it("is brought by one sync at a time", async () => {
+        const of = { project: { dir: folder, stateDir: folder, toolsDir: folder }, stack: "dev" };
+        await whileSyncing(of, async () => {
+            await expect(whileSyncing(of, async () => {})).rejects.toThrow(
+                /^Another `carbon sync` is going on\. .*\(pid \d+\)/,
+            );
+            await whileSyncing({ ...of, stack: "other" }, async () => {});
+        });
+        await whileSyncing(of, async () => {});
     });
 });
 
@@ -74,6 +193,10 @@ describe("a listing", () => {
         expect(found.get("l")).toBe("l d");
     });
 
+    it("is empty of a folder that is gone", () => {
+        expect(listHere(join(folder, "gone")).size).toBe(0);
+    });
+
     it("takes nothing from a server that lies outside, nor what is neither file, folder nor link", () => {
         const said = [
             "a\0f\x003\x001.5\0\0",
@@ -81,8 +204,16 @@ describe("a listing", () => {
             "../x\0f\x001\x001\0\0",
             "a/../../x\0f\x001\x001\0\0",
             "p\0p\x000\x001\0\0",
+            "l\0l\x000\x001\0a\0",
+            "l/x\0f\x001\x001\0\0",
+            "no/x\0f\x001\x001\0\0",
+            "./x\0f\x001\x001\0\0",
+            ".rsync-partial\0l\x001\x001\0a\0",
         ];
-        expect(Object.fromEntries(parseListing(Buffer.from(said.join(""))))).toEqual({ a: "f 3 1" });
+        expect(Object.fromEntries(parseListing(Buffer.from(said.join(""))))).toEqual({
+            a: "f 3 1",
+            l: "l a",
+        });
     });
 
     it.each([

@@ -139,6 +139,8 @@ describe("images that are pulled", () => {
             `${prefix}/base:2026.1 is there for linux/arm64, and not for linux/amd64. ` +
                 "`./carbon build --arm64 --amd64 --push` pushes it for both.",
         ]);
+        const strange = { digest: index, platforms: { "\x1b[2J/x": { digest: index, labels: {} } } };
+        expect(problems(strange)[0]).toContain("is there for ?[2J/x, and not");
     });
 
     it.each<[MissingImage["why"], string]>([

@@ -20,25 +20,27 @@ function docker({ output = "", error = "" }: { output?: string; error?: string }
 const config = { Labels: { "carbon.content": "abc" } };
 const amd64 = { os: "linux", architecture: "amd64" };
 
+const digest = (figure: number) => `sha256:${String(figure).repeat(64)}`;
+
 describe("an image in a registry", () => {
     it("has the platforms of its index, without the attestations", () => {
         const manifests = [
-            { digest: "sha256:2", platform: amd64 },
-            { digest: "sha256:4", platform: { os: "unknown", architecture: "unknown" } },
+            { digest: digest(2), platform: amd64 },
+            { digest: digest(4), platform: { os: "unknown", architecture: "unknown" } },
         ];
         const image = { "linux/amd64": { config } };
-        docker({ output: JSON.stringify({ manifest: { digest: "sha256:1", manifests }, image }) });
+        docker({ output: JSON.stringify({ manifest: { digest: digest(1), manifests }, image }) });
         expect(lookUp("r/base:1")).toEqual({
-            digest: "sha256:1",
-            platforms: { "linux/amd64": { digest: "sha256:2", labels: config.Labels } },
+            digest: digest(1),
+            platforms: { "linux/amd64": { digest: digest(2), labels: config.Labels } },
         });
     });
 
     it("has its one platform where it is no index", () => {
-        docker({ output: JSON.stringify({ manifest: { digest: "sha256:1" }, image: { ...amd64, config } }) });
+        docker({ output: JSON.stringify({ manifest: { digest: digest(1) }, image: { ...amd64, config } }) });
         expect(lookUp("r/base:1")).toEqual({
-            digest: "sha256:1",
-            platforms: { "linux/amd64": { digest: "sha256:1", labels: config.Labels } },
+            digest: digest(1),
+            platforms: { "linux/amd64": { digest: digest(1), labels: config.Labels } },
         });
     });
 
@@ -64,6 +66,13 @@ describe("an image in a registry", () => {
     ])("is %s where buildx says: %s", (why, error) => {
         docker({ error });
         expect(lookUp("r/base:1")).toEqual({ why, words: error.replace("ERROR: ", "") });
+    });
+
+    it("is silent where a digest is none, which would become part of a reference", () => {
+        docker({
+            output: JSON.stringify({ manifest: { digest: "sha256:1 --x" }, image: { ...amd64, config } }),
+        });
+        expect(lookUp("r/base:1")).toMatchObject({ why: "silent" });
     });
 
     it("is silent where something else answers, and no terminal is moved by what it says", () => {

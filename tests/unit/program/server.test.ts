@@ -100,6 +100,17 @@ describe("a stack on a server", () => {
         expect(settings({}, context("far", address)).server).toBeUndefined();
     });
 
+    it.each(["ssh://ada@far/run/user/1000/docker.sock", "ssh://-oProxyCommand=touch", "ssh:far"])(
+        "is not taken for one on this machine where a context or the environment leads to %s",
+        (host) => {
+            const refusal = expect.stringMatching(/^dockerContext: it leads to "ssh:.* alone is understood/);
+            const there = context("far", host);
+            expect(problemsOf({ dockerContext: "far" }, there)).toEqual([refusal]);
+            expect(problemsOf({}, { ...there, env: { DOCKER_CONTEXT: "far" } })).toEqual([refusal]);
+            expect(problemsOf({}, { env: { DOCKER_HOST: host } })).toEqual([refusal]);
+        },
+    );
+
     it("has a folder that is no system's, in the home there where it is relative", () => {
         expect(settings({ dockerContext: address, workspaceDir: "~/work/one" }).workspaceDir).toBe(
             "/home/ada/work/one",

@@ -386,6 +386,16 @@ describe("a bad configuration", () => {
         ["an image prefix without a host", { imagePrefix: "carbon" }, /^imagePrefix: .*a registry's host/],
         ["an image prefix in upper case", { imagePrefix: "ghcr.io/Me" }, /^imagePrefix: .*lower case/],
         [
+            "an image prefix that docker would take for an option",
+            { imagePrefix: "-x:5000/carbon" },
+            /^imagePrefix: .*a registry's host/,
+        ],
+        [
+            "a service's image that docker would take for an option",
+            { serviceImages: { qdrant: "-x/qdrant:v1" } },
+            /^serviceImages: .*a tag other than latest/,
+        ],
+        [
             "a push to nobody's registry",
             { push: true },
             /^push: localhost\/carbon is not a registry of yours/,
