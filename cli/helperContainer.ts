@@ -28,3 +28,8 @@ export function confinedRun(stack: string, name: string): string[] {
 export function spawnDocker(args: readonly string[], stdio: SpawnOptions["stdio"]): ChildProcess {
     return spawn("docker", args, { stdio, detached: true });
 }
+
+/** Arguments that give a container a stack's folder. The value is a line of CSV, in which a path may have a quotation mark. */
+export function workspaceMount(folder: string): string[] {
+    return ["--mount", `type=bind,"source=${folder.replaceAll('"', '""')}",target=/workspace`];
+}

@@ -6,7 +6,7 @@ import { docker, hasImage, helperLabel, lines } from "../docker";
 import { parseDocument } from "../documents";
 import { Interrupted, UserError } from "../errors";
 import { tagOf } from "../generations";
-import { confinement } from "../helperContainer";
+import { confinement, workspaceMount } from "../helperContainer";
 import { printableLine } from "../printable";
 import { run } from "../process";
 import type { Session } from "../session";
@@ -15,8 +15,8 @@ import { type SwarmTask, task as taskSchema } from "./documents";
 import { isReady, matches, nodeName } from "./placement";
 import { swarmNodes } from "./services";
 
-/** A node may have to fetch the image first. */
-const patienceMilliseconds = 15 * 60_000;
+/** A node may have to fetch the image first, and share the registry's line with the others: a minute is 5.9 GB at 1 Gbit/s. */
+const patienceMinutes = (nodes: number) => 15 + nodes;
 const port = 8000;
 
 /** What a node's container ends with. */
@@ -64,9 +64,11 @@ export async function proveNodes(session: Session, settings: Settings): Promise<
             ...encrypted,
             name,
         );
-        await here(settings, image, `mkdir "${folder}" && echo ${mark} > "${folder}/mark"`);
+        // What a killed one has left is hours old, or another stack's.
+        const old = "find . -maxdepth 1 -name '.carbon-proof-*' -mmin +180 -exec rm -rf {} +";
+        await here(settings, image, `${old}; mkdir "${folder}" && echo ${mark} > "${folder}/mark"`);
         await docker(...serving(settings, name, image, folder));
-        const tasks = await ask(session, settings, { name, image, folder, mark });
+        const tasks = await ask(session, settings, { name, image, folder, mark, nodes: able.length });
         const seen = lines(await here(settings, image, `ls "${folder}"`));
         const problems = able.flatMap((node) => {
             const why = problemOf(settings, node.ID, tasks, seen);
@@ -149,7 +151,13 @@ function served(folder: string): string[] {
 async function ask(
     { signal }: Session,
     { sparkWorkerNodes, uid, gid, workspaceDir }: Settings,
-    { name, image, folder, mark }: Record<"name" | "image" | "folder" | "mark", string>,
+    {
+        name,
+        image,
+        folder,
+        mark,
+        nodes,
+    }: Record<"name" | "image" | "folder" | "mark", string> & { nodes: number },
 ): Promise<SwarmTask[]> {
     const constraints = sparkWorkerNodes.flatMap((one) => ["--constraint", one]);
     const env = [`FOLDER=${folder}`, `MARK=${mark}`, `PEER=${name}`, "NODE={{.Node.ID}}"];
@@ -157,12 +165,12 @@ async function ask(
         ...["service", "create", "--detach", "--no-resolve-image", "--with-registry-auth", "--quiet"],
         ...["--name", name],
         ...["--mode", "global", "--restart-condition", "none", "--network", name, "--endpoint-mode", "dnsrr"],
-        ...["--user", `${uid}:${gid}`, "--mount", `type=bind,source=${workspaceDir},target=/workspace`],
+        ...["--user", `${uid}:${gid}`, ...workspaceMount(workspaceDir)],
         ...constraints,
         ...env.flatMap((one) => ["--env", one]),
         ...["--entrypoint", "sh", image, "-c", onNode],
     );
-    const end = Date.now() + patienceMilliseconds;
+    const end = Date.now() + patienceMinutes(nodes) * 60_000;
     for (;;) {
         const args = ["--no-trunc", "--format", "{{json .}}", name];
         const tasks = lines(await docker("service", "ps", ...args)).map((line) =>

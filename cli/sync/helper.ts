@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Settings } from "../../settings/parse";
 import { UserError } from "../errors";
-import { confinedRun, helperName, spawnDocker } from "../helperContainer";
+import { confinedRun, helperName, spawnDocker, workspaceMount } from "../helperContainer";
 import { printableLine } from "../printable";
 import { run } from "../process";
 
@@ -46,7 +46,7 @@ export class WorkspaceHelper {
         const args = [
             ...confinedRun(stack, name),
             ...["--user", `${uid}:${gid}`, "--workdir", "/workspace"],
-            ...["--mount", `type=bind,source=${workspaceDir},target=/workspace`],
+            ...workspaceMount(workspaceDir),
             // It ends when its input does.
             ...["--entrypoint", "/usr/bin/cat", image],
         ];
