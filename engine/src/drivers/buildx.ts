@@ -131,21 +131,21 @@ function exportFlags(inputs: Props): string[] {
     return inputs.push === true ? [...flags, "type=registry"] : flags;
 }
 
-/**
- * `type=image,…`. The provider leaves `compression` out while `compressionLevel` is 0, which can hardly be meant;
- * here it counts. A program that sets a level gets the same from both.
- */
+/** `type=image,…`. The provider leaves `compression` out while `compressionLevel` is 0, so gzip is BuildKit's choice. */
 function imageExport(image: Props): string {
     const level = Number(image.compressionLevel ?? 0);
     const names = texts(image, "names").join(",");
+    const compression: Record<string, Value | undefined> = {
+        compression: image.compression,
+        "compression-level": Math.min(level, 22),
+        "force-compression": image.forceCompression,
+    };
     const attributes: Record<string, Value | undefined> = {
         type: "image",
         push: image.push,
         store: image.store,
         "oci-mediatypes": image.ociMediaTypes,
-        compression: image.compression,
-        "compression-level": level > 0 ? Math.min(level, 22) : undefined,
-        "force-compression": image.forceCompression,
+        ...(level > 0 ? compression : {}),
         name: names || undefined,
     };
     return Object.entries(attributes)
