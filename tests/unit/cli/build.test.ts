@@ -30,7 +30,10 @@ describe("build", () => {
             ...["--metadata-file", "/scratch/metadata.json"],
             ...["--builder", "default"],
             ...["--build-arg", "ROOT_IMAGE=docker.io/library/debian:trixie-slim"],
-            ...["--output", `type=image,push=false,oci-mediatypes=true,compression=zstd,compression-level=3,name=${base.tag}`],
+            ...[
+                "--output",
+                `type=image,push=false,oci-mediatypes=true,compression=zstd,compression-level=3,name=${base.tag}`,
+            ],
             ...["--label", `carbon.content=${base.id}`],
             ...["--label", `carbon.version=${suiteVersion}`],
             ...["--label", "carbon.rootImage=docker.io/library/debian:trixie-slim"],
