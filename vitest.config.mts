@@ -51,7 +51,7 @@ export default defineConfig({
                     hookTimeout: 600_000,
                 },
             },
-            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(2, 1) } },
+            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(3, 2) } },
             {
                 test: {
                     name: "image",
@@ -60,7 +60,7 @@ export default defineConfig({
                     retry,
                 },
             },
-            { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker(4, 1, clients) } },
+            { test: { name: "e2e", include: ["tests/e2e/**/*.test.ts"], ...withDocker(4, 2, clients) } },
             {
                 test: {
                     name: "acceptance",

@@ -5,6 +5,8 @@ import { Stack } from "./stack";
 
 const suite = new Stack("t-drift", {
     portOffset: 12000,
+    // What is done to its image's tag is not done to others'.
+    imagePrefix: "localhost/carbon-drift",
     toolsets: ["databases"],
     compute: false,
     appPorts: [],

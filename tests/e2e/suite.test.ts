@@ -8,6 +8,8 @@ import { type Container, type Result, Stack } from "./stack";
 const suite = new Stack("t-suite", { portOffset: 10000, toolsets: ["databases"] });
 const second = new Stack("t-second", {
     portOffset: 20000,
+    // An image that no other stack has, to be deleted in the end.
+    imagePrefix: "localhost/carbon-second",
     compute: false,
     toolsets: [],
     services: [],
@@ -241,7 +243,7 @@ describe("down", () => {
         const image = (await second.inspect("workspace")).Image;
         const { exitCode, json, said } = await second.carbon(["down", "--images"]);
         expect(exitCode, said).toBe(0);
-        expect(json.removed).toContainEqual(expect.stringMatching(/^localhost\/carbon\/base:/));
+        expect(json.removed).toContainEqual(expect.stringMatching(/^localhost\/carbon-second\/base:/));
         await expect(execa("docker", ["image", "inspect", image])).rejects.toThrow(/No such image/i);
     });
 });

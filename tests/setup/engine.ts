@@ -28,6 +28,6 @@ export default async function examineEngine(): Promise<(() => Promise<void>) | u
 
 async function suiteImages(): Promise<string[]> {
     const format = "{{.Repository}}:{{.Tag}}";
-    const args = ["image", "ls", "--format", format, "--filter", "reference=localhost/carbon/*"];
+    const args = ["image", "ls", "--format", format, "--filter", "reference=localhost/carbon*/*"];
     return (await execa("docker", args)).stdout.split("\n").filter((image) => image !== "");
 }
