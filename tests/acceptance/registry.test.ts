@@ -230,7 +230,8 @@ describe("a second machine", () => {
     async function there(...command: string[]): Promise<{ exitCode: number; said: string }> {
         const args = ["node", "cli/carbon.js", ...command, "--stack", name, "--yes"];
         const { exitCode, all } = await execa("nsenter", [`--net=/run/netns/${engine.namespace}`, ...args], {
-            env: { ...env, DOCKER_HOST: engine.host },
+            // A CI system would have colours in tables.
+            env: { ...env, DOCKER_HOST: engine.host, NO_COLOR: "1" },
             reject: false,
             all: true,
             stdin: "ignore",
