@@ -57,10 +57,10 @@ down: ## Stop and remove the stack's containers; its data and passwords stay
 	@$(SETUP)
 	@$(CARBON) down --stack="$$STACK" --yes
 
-test: ## Run every check that fits in about ten minutes
+test: ## Run the static checks, the unit tests, and the tests of the engine and of slim images (about 20 min)
 	@scripts/suite.sh test
 
-acceptance: ## Build and run the full images, then the tests of images on them (about 45 min)
+acceptance: ## Build and run the full images, then the tests of images on them (about an hour)
 	@scripts/suite.sh acceptance
 
 machines: ## Run the tests over several engines: a server, a Swarm, a registry between two platforms
