@@ -17,10 +17,11 @@ const withDocker = (groupOrder: number, maxWorkers: number, ...globalSetup: stri
 const retry = 1;
 const clients = "tests/setup/clients.ts";
 
-/** Long tests first, which wait more than they compute: the many short files of unit fill what is left of the processors. */
+/** Long tests first, which wait more than they compute: short files fill what is left of the processors meanwhile. */
 class LongFirst extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-        const isLong = ({ project }: TestSpecification) => ["static", "host"].includes(project.name);
+        const isLong = ({ project, moduleId }: TestSpecification) =>
+            ["static", "host"].includes(project.name) || /\/(restarts|packages)\.test\.ts$/.test(moduleId);
         const sorted = await super.sort(files);
         return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
     }

@@ -89,8 +89,8 @@ function test(): void {
 }
 
 /**
- * The large suite: the stack as users get it, on full images; then the tests of images and of their services on them;
- * then the slim image for the other platform, emulated. Needs 65 GB of disk.
+ * The large suite: the stack as users get it, on full images; then the tests of images and of their services on them.
+ * Needs 65 GB of disk.
  *
  * The stack that STACK names is started, and removed together with its data; one that has data is not touched, except
  * with CI=true, where it can only be left over from an earlier run.
@@ -121,16 +121,17 @@ function acceptance(): void {
         vitest(["image", "acceptance", "browser"], images);
     }
     remove();
-    // The root image is made anew with the other platform, so this comes last: what is built on the old one is built again.
-    vitest(["emulated"]);
 }
 
 /**
- * Stacks over several engines, as on machines of their own: a server, a Swarm, a registry between both platforms. On the
- * full images that CARBON_TEST_BASE_IMAGE and CARBON_TEST_COMPUTE_IMAGE name, or on slim ones; needs root and Linux.
+ * What other machines are for: stacks over several engines, as on machines of their own (a server, a Swarm, a registry
+ * between both platforms), on the full images that CARBON_TEST_BASE_IMAGE and CARBON_TEST_COMPUTE_IMAGE name, or on slim
+ * ones; and the slim image for the other platform, emulated. Needs root and Linux.
  */
 function machines(): void {
     vitest(["machines"]);
+    // The root image is made anew with the other platform, so this comes last: what is built on the old one is built again.
+    vitest(["emulated"]);
 }
 
 /** The image that a container of the stack was made from; undefined where there is no such container. */
