@@ -63,5 +63,5 @@ test: ## Run the static checks, the unit tests, and the tests of the engine and 
 acceptance: ## Build and run the full images, then the tests of images on them (about an hour)
 	@scripts/suite.sh acceptance
 
-machines: ## Run the tests over several engines: a server, a Swarm, a registry between two platforms
+machines: ## Run the tests over several engines: a server, a Swarm, a registry between two platforms; and the other platform's image
 	@scripts/suite.sh machines
