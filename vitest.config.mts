@@ -52,7 +52,7 @@ export default defineConfig({
                     hookTimeout: 600_000,
                 },
             },
-            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(3, 2) } },
+            { test: { name: "engine", include: ["engine/tests/docker/**/*.test.ts"], ...withDocker(2, 1) } },
             {
                 test: {
                     name: "image",
