@@ -35,7 +35,7 @@ export async function heal(
     }
     for (const { id = "", what, network = "" } of ofKind(differences, "joined-network")) {
         session.output.note(`Taking ${what} off the network ${network}`);
-        await docker("network", "disconnect", network, id);
+        await leaveNetwork(network, id);
     }
     for (const { id = "", what } of ofKind(differences, "processes")) {
         const limit = everyService.find(({ name }) => name === catalogueName(what))?.processes;
@@ -54,6 +54,17 @@ async function removeContainers(session: Session, differences: readonly Differen
     for (const { id = "", what } of ofKind(differences, "unknown-container", "foreign-container")) {
         session.output.note(`Removing the container of ${what} that is not this clone's`);
         await docker("rm", "--force", id);
+    }
+}
+
+/** A container that ends over and over, as one whose creation was cut off, may have left it at this moment. */
+async function leaveNetwork(network: string, id: string): Promise<void> {
+    try {
+        await docker("network", "disconnect", network, id);
+    } catch (error) {
+        if (!/is not connected to/.test(messageOf(error))) {
+            throw error;
+        }
     }
 }
 

@@ -395,21 +395,29 @@ describe("drift with the Pulumi CLI, which does not see it", () => {
     const others = ["postgres", "mosquitto", "workspace"].map((name) => container(name));
     const ill = { State: { Status: "running", Health: { Status: "unhealthy", FailingStreak: 3 } } };
     const joined = { NetworkSettings: { Ports: {}, Networks: { lab: { NetworkID: "lab" } } } };
-    it.each([
+    const left = "Error response from daemon: container id-of-redis is not connected to network lab\n";
+    it.each<[name: string, changes: Record<string, unknown>, mending: string, answer?: Partial<Rule>]>([
         ["paused", { State: { Status: "paused" } }, "unpause id-of-redis"],
         ["unhealthy", ill, "restart id-of-redis"],
         ["joined to another network", joined, "network disconnect lab id-of-redis"],
+        [
+            "joined to another network, which it has left by itself",
+            joined,
+            "network disconnect lab id-of-redis",
+            { code: 1, stderr: left },
+        ],
         [
             "limited to other processes",
             { HostConfig: { PidsLimit: 7 } },
             "update --pids-limit 512 id-of-redis",
         ],
-    ])("is found and mended: %s", async (_, changes, mending) => {
+    ])("is found and mended: %s", async (_, changes, mending, answer) => {
         const box = sandbox();
         const well = [...running(container("redis"), ...others), ...healthyDocker];
-        const cure = { match: `^${mending}$`, writes: [join(box.dir, "rules"), ""] as [string, string] };
+        const writes: [string, string] = [join(box.dir, "rules"), ""];
+        const cure = { match: `^${mending}$`, writes, ...answer };
         const pulumi = [{ match: "^preview --json", stdout: "{}" }, ...obedientPulumi];
-        cure.writes[1] = rulesFile({ docker: [{ match: `^${mending}$` }, ...well], pulumi });
+        writes[1] = rulesFile({ docker: [{ match: `^${mending}$` }, ...well], pulumi });
         box.install("docker", [
             cure,
             ...running(container("redis", {}, changes), ...others),
