@@ -88,15 +88,7 @@ async function join() {
         // ES modules first: of these alone esbuild leaves out what nobody uses.
         mainFields: ["module", "main"],
         // What is loaded only when it is needed, from node_modules.
-        external: [
-            "@grpc/grpc-js",
-            "@pulumi/*",
-            "age-encryption",
-            "dockerode",
-            "google-protobuf",
-            "open",
-            "typescript",
-        ],
+        external: ["@grpc/grpc-js", "@pulumi/*", "age-encryption", "dockerode", "google-protobuf", "open"],
         sourcemap: "linked",
         plugins: [plugin],
     });

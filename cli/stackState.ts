@@ -107,8 +107,8 @@ export async function ensureSettingsOpen(of: StackOf): Promise<string | undefine
 }
 
 /** Removes dead locks of the stack's; returns those that stay. */
-export function stackLocks({ project, stack }: StackOf): StackLock[] {
-    return removeDeadLocks({ stateDir: project.stateDir, project: projectName, stack });
+export function stackLocks(of: StackOf): StackLock[] {
+    return removeDeadLocks(stackOf(of));
 }
 
 /**
@@ -130,12 +130,7 @@ export function ensureUnlocked(of: StackOf): void {
  */
 export async function whileLocked<T>(of: StackOf, work: () => Promise<T>): Promise<T> {
     ensureUnlocked(of);
-    const release = lockStack(of.project.stateDir, projectName, of.stack);
-    try {
-        return await work();
-    } finally {
-        release();
-    }
+    return whileHeld(stackOf(of), work);
 }
 
 /**
@@ -144,16 +139,27 @@ export async function whileLocked<T>(of: StackOf, work: () => Promise<T>): Promi
  *
  * @throws UserError or EngineError where another one is going on, saying whose it is.
  */
-export async function whileSyncing<T>({ project, stack }: StackOf, work: () => Promise<T>): Promise<T> {
-    const { stateDir } = project;
-    const own = { stateDir, project: `${projectName}-sync`, stack };
+export async function whileSyncing<T>(of: StackOf, work: () => Promise<T>): Promise<T> {
+    const own = { ...stackOf(of), project: `${projectName}-sync` };
     const [other] = removeDeadLocks(own);
     if (other) {
         throw new UserError(
             `Another \`carbon sync\` is going on. ${other.description}. Wait for it to end; where it is gone, type: rm ${other.path}`,
         );
     }
-    const release = lockStack(own.stateDir, own.project, stack);
+    return whileHeld(own, work);
+}
+
+/** Where the locks of a stack lie, as the engine has it. */
+function stackOf({ project, stack }: StackOf) {
+    return { stateDir: project.stateDir, project: projectName, stack };
+}
+
+async function whileHeld<T>(
+    { stateDir, project, stack }: ReturnType<typeof stackOf>,
+    work: () => Promise<T>,
+): Promise<T> {
+    const release = lockStack(stateDir, project, stack);
     try {
         return await work();
     } finally {

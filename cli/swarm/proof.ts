@@ -55,20 +55,14 @@ export async function proveNodes(session: Session, settings: Settings): Promise<
         const encrypted = clusterEncryption === "network" ? ["--opt", "encrypted"] : [];
         const label = ["--label", `${helperLabel}=${session.stack}`];
         await docker(
-            "network",
-            "create",
-            "--driver",
-            "overlay",
-            "--attachable",
-            ...label,
-            ...encrypted,
-            name,
+            ...["network", "create", "--driver", "overlay", "--attachable"],
+            ...[...label, ...encrypted, name],
         );
         // What a killed one has left is hours old, or another stack's.
         const old = "find . -maxdepth 1 -name '.carbon-proof-*' -mmin +180 -exec rm -rf {} +";
         await here(settings, image, `${old}; mkdir "${folder}" && echo ${mark} > "${folder}/mark"`);
         await docker(...serving(settings, name, image, folder));
-        const tasks = await ask(session, settings, { name, image, folder, mark, nodes: able.length });
+        const tasks = await ask(session, settings, { name, image, folder, mark }, able.length);
         const seen = lines(await here(settings, image, `ls "${folder}"`));
         const problems = able.flatMap((node) => {
             const why = problemOf(settings, node.ID, tasks, seen);
@@ -151,13 +145,8 @@ function served(folder: string): string[] {
 async function ask(
     { signal }: Session,
     { sparkWorkerNodes, uid, gid, workspaceDir }: Settings,
-    {
-        name,
-        image,
-        folder,
-        mark,
-        nodes,
-    }: Record<"name" | "image" | "folder" | "mark", string> & { nodes: number },
+    { name, image, folder, mark }: Record<"name" | "image" | "folder" | "mark", string>,
+    nodes: number,
 ): Promise<SwarmTask[]> {
     const constraints = sparkWorkerNodes.flatMap((one) => ["--constraint", one]);
     const env = [`FOLDER=${folder}`, `MARK=${mark}`, `PEER=${name}`, "NODE={{.Node.ID}}"];

@@ -62,10 +62,10 @@ export async function sync(
         ensureNotEmptied(settings, here, there, base);
     }
     const [removedThere, removedHere] = remove ? [plan.goneHere, plan.goneThere] : [[], []];
-    if (dryRun) {
-        return { ...plan, removedThere, removedHere };
-    }
     const done = { ...plan, removedThere, removedHere };
+    if (dryRun) {
+        return done;
+    }
     if (plan.push.length > 0) {
         done.push = untouched(plan.push, there, await listThere(helper));
         await bring(of, done.push, here, "push");

@@ -1,5 +1,9 @@
 import { execa } from "execa";
 import { checkBuildx, checkDocker, checkImageStore } from "../../cli/preflight/engineChecks";
+import { imagesOf } from "../registry";
+
+/** Begins the names of stacks' images. */
+const stackImages = "localhost/carbon";
 
 /**
  * Looks at the Docker Engine once, before the first test that needs it. In the end it removes the images of the tests'
@@ -18,16 +22,10 @@ export default async function examineEngine(): Promise<(() => Promise<void>) | u
     if (problems.length > 0) {
         throw new Error(problems.map(({ detail, advice }) => `${detail}. ${advice}`).join("\n"));
     }
-    const before = await suiteImages();
+    const before = await imagesOf(stackImages);
     return async () => {
-        const images = (await suiteImages()).filter((image) => !before.includes(image));
+        const images = (await imagesOf(stackImages)).filter((image) => !before.includes(image));
         // One that a stack of the user's has come to need meanwhile stays.
         await Promise.all(images.map((image) => execa("docker", ["image", "rm", image], { reject: false })));
     };
-}
-
-async function suiteImages(): Promise<string[]> {
-    const format = "{{.Repository}}:{{.Tag}}";
-    const args = ["image", "ls", "--format", format, "--filter", "reference=localhost/carbon*/*"];
-    return (await execa("docker", args)).stdout.split("\n").filter((image) => image !== "");
 }

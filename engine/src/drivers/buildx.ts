@@ -135,17 +135,16 @@ function exportFlags(inputs: Props): string[] {
 function imageExport(image: Props): string {
     const level = Number(image.compressionLevel ?? 0);
     const names = texts(image, "names").join(",");
-    const compression: Record<string, Value | undefined> = {
-        compression: image.compression,
-        "compression-level": Math.min(level, 22),
-        "force-compression": image.forceCompression,
-    };
     const attributes: Record<string, Value | undefined> = {
         type: "image",
         push: image.push,
         store: image.store,
         "oci-mediatypes": image.ociMediaTypes,
-        ...(level > 0 ? compression : {}),
+        ...(level > 0 && {
+            compression: image.compression,
+            "compression-level": Math.min(level, 22),
+            "force-compression": image.forceCompression,
+        }),
         name: names || undefined,
     };
     return Object.entries(attributes)

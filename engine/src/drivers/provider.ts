@@ -15,7 +15,7 @@ const ADDED: Record<string, Props> = {
 
 /** Settings of explicit providers that the drivers of their resources honour. */
 const SETTINGS: Record<string, Record<string, Shape>> = {
-    // The same logins are read from the same file as the provider does for an address, in pulling by the docker command.
+    // For an address the provider reads Docker's configuration; so do the docker command, which pulls, and services.
     docker: { context: true, host: true, registryAuth: [fields("address")] },
     "docker-build": { host: true },
 };

@@ -4,20 +4,10 @@ import { baseToolsets } from "../../../catalogue/toolsets";
 import { suiteVersion } from "../../../catalogue/version";
 import { buildCommand } from "../../../cli/buildImages";
 import { parseSettings } from "../../../settings/parse";
+import { bareMachine } from "../machine";
 import { healthyDocker, portOffset, type Sandbox, sandbox } from "./harness";
 
-const machine = {
-    env: {},
-    home: "/home/me",
-    user: "me",
-    projectDir: "/project",
-    arch: "arm64",
-    readFile: () => undefined,
-    isNotFolder: () => false,
-    sockets: () => [],
-    realpath: (file: string) => file,
-    platform: "linux",
-};
+const machine = { ...bareMachine, arch: "arm64" };
 
 describe("build", () => {
     it("tells buildx what the program's image resources say", () => {

@@ -23,7 +23,7 @@ const carbon = join(root, "cli", "carbon.js");
  */
 export const portOffset = 21_500 + Number(process.env.VITEST_POOL_ID ?? 0);
 
-/** How a fake program answers when its arguments, joined by blanks, match; a dot stands for any character, "\\n" too. */
+/** How a fake program answers when its arguments, joined by blanks, match; a dot stands for any character, a line feed too. */
 export interface Rule {
     match: string;
     stdout?: string;

@@ -8,19 +8,7 @@ import { gitIdentity, type Machine } from "../../../settings/machine";
 import { buildProxy, proxyVariables, readProxy } from "../../../settings/proxy";
 import { isSubnet } from "../../../settings/subnet";
 import { isTimezone, machineTimezone } from "../../../settings/timezone";
-
-const machine: Machine = {
-    env: {},
-    home: "/home/ada",
-    user: "ada",
-    projectDir: "/home/ada/carbon",
-    arch: "x64",
-    readFile: () => undefined,
-    isNotFolder: () => false,
-    sockets: () => [],
-    realpath: (file) => file,
-    platform: "linux",
-};
+import { bareMachine } from "../machine";
 
 describe("the time zone", () => {
     it.each([
@@ -119,7 +107,7 @@ describe("the time zone", () => {
         ["a rule in TZ", { env: { TZ: "CET-1CEST" }, readFile: () => "Europe/Vienna\n" }, "Europe/Vienna"],
         ["nothing", {}, "UTC"],
     ])("follows %s", (_, changes, expected) => {
-        expect(machineTimezone({ ...machine, ...changes })).toBe(expected);
+        expect(machineTimezone({ ...bareMachine, ...changes })).toBe(expected);
     });
 });
 
@@ -163,7 +151,7 @@ describe("the address range", () => {
 
 describe("the proxy", () => {
     const found = (changes: Partial<Machine>, setting = "auto") =>
-        readProxy(setting, { ...machine, ...changes });
+        readProxy(setting, { ...bareMachine, ...changes });
     const dockers = (proxies: unknown) => ({
         readFile: (file: string) =>
             file === "/home/ada/.docker/config.json" ? JSON.stringify({ proxies }) : undefined,

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Machine } from "../../../settings/machine";
 import { parseSettings } from "../../../settings/parse";
 import { parseServer, sshArguments } from "../../../settings/server";
+import { bareMachine } from "../machine";
 import { runProgram } from "./harness";
 import { problemsIn } from "./problems";
 
@@ -10,17 +11,13 @@ const address = "ssh://ada@far.example.com:2200";
 const server = { user: "ada", host: "far.example.com", port: 2200 };
 
 const laptop: Machine = {
+    ...bareMachine,
     env: { DOCKER_HOST: address },
     home: "/Users/ada",
-    user: "ada",
     projectDir: "/Users/ada/carbon",
     arch: "arm64",
-    hostname: () => "laptop",
-    readFile: () => undefined,
-    isNotFolder: () => false,
-    sockets: () => [],
-    realpath: (file) => file,
     platform: "darwin",
+    hostname: () => "laptop",
     dockerArch: () => "x64",
     dockerMemory: (environment) => (environment?.DOCKER_HOST === address ? 64_000 : 8_000),
     serverHome: (asked) => (asked.host === server.host ? "/home/ada" : undefined),
