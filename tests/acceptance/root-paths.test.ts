@@ -167,17 +167,14 @@ describe.runIf(roles.length > 0)("root", () => {
                         },
                     );
                     await untilStarted(container);
+                    await untilSettled(container);
                     await exec(container, watch("health", "carbon-health"));
                     if (role === "workspace") {
                         const only = "--only=platform,opengl,jupyter,code-server,novnc,ssh";
                         await exec(container, watch("verify", "carbon-verify", only));
                     }
                     for (const name of ["start", "health", "verify"]) {
-                        seen.push(
-                            JSON.parse(
-                                await run(container, ["python3", "-I", tool, "watched", `/trace/${name}`]),
-                            ),
-                        );
+                        seen.push(await readWatched(container, name));
                     }
                     await remove(container);
                 }
@@ -233,6 +230,20 @@ describe.runIf(roles.length > 0)("root", () => {
                     const { State } = await container.inspect();
                     return !State.Running || (await exec(container, ["pgrep", "-x", "s6-svscan"])).code === 0;
                 });
+            }
+
+            /** Until the services have touched their users' places, and no new ones: they may have only just begun. */
+            async function untilSettled(container: Docker.Container): Promise<void> {
+                let before = 0;
+                await until("the services' own paths", 120, async () => {
+                    const last = before;
+                    before = (await readWatched(container, "start")).touched.length;
+                    return before > 0 && before === last;
+                });
+            }
+
+            async function readWatched(container: Docker.Container, name: string): Promise<Watched> {
+                return JSON.parse(await run(container, ["python3", "-I", tool, "watched", `/trace/${name}`]));
             }
 
             /** Runs root_paths.py with the plan on stdin. */
