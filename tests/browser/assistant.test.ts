@@ -50,9 +50,10 @@ describe.runIf(toolsets.includes("notebooks") && toolsets.includes("llm"))(
             await input.fill(question, { timeout: 60_000 });
             const before = await messages.count();
             await input.press("Enter");
-            await messages.nth(before + 1).waitFor({ timeout: 120_000 });
-            await page.locator(".jp-chat-writers", { hasText: "Assistant" }).waitFor({ state: "hidden" });
             const answer = messages.nth(before + 1).locator(".jp-chat-rendered-message");
+            // A model's answer begins as an empty message, which the panel may show before it shows who writes.
+            await answer.filter({ hasText: /\S/ }).waitFor({ timeout: 120_000 });
+            await page.locator(".jp-chat-writers", { hasText: "Assistant" }).waitFor({ state: "hidden" });
             return (await answer.textContent()) ?? "";
         }
 
