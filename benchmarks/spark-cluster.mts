@@ -2,7 +2,7 @@
  * Measures the same Spark job on 1, 2, 4, … executors of a stack that runs and has as many workers, and prints a Markdown
  * table:
  *
- *     npx tsx benchmarks/spark-cluster.mts --stack NAME [--gigabytes N] [--workers 1,2,4]
+ *     npx tsx benchmarks/spark-cluster.mts --stack NAME [--gigabytes N] [--cores N] [--workers 1,2,4]
  *
  * The job's data set is made once, as Parquet in /workspace/benchmark, of text that hardly compresses; `--remove` takes it
  * away again. One executor fills one worker.
@@ -14,6 +14,7 @@ import { z } from "zod";
 interface Options {
     stack: string;
     gigabytes: string;
+    cores: string;
     workers: string;
     remove: boolean;
 }
@@ -21,11 +22,13 @@ interface Options {
 const program = `
 import json, os, sys, time
 from pyspark.sql import SparkSession, functions as f
-size, workers = float(sys.argv[1]), int(sys.argv[2])
+size, workers, cores = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 builder = SparkSession.builder.appName(f"benchmark on {workers}")
 settings = {
     "spark.dynamicAllocation.enabled": "false",
-    "spark.executor.instances": str(workers),
+    # A standalone master is asked for cores, not for executors.
+    "spark.executor.cores": str(cores),
+    "spark.cores.max": str(workers * cores),
     "spark.scheduler.minRegisteredResourcesRatio": "1.0",
     "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
     "spark.sql.shuffle.partitions": "32",
@@ -34,7 +37,6 @@ settings = {
 for key, value in settings.items():
     builder = builder.config(key, value)
 spark = builder.getOrCreate()
-cores = int(spark.conf.get("spark.executor.cores"))
 folder = "/workspace/benchmark/events"
 if not os.path.exists(f"{folder}/_SUCCESS"):
     # 72 bytes a row, of which the text is random.
@@ -70,18 +72,19 @@ const found = z.object({
     tasks: z.number(),
 });
 
-async function measure(stack: string, gigabytes: string, workers: string) {
+async function measure({ stack, gigabytes, cores }: Options, workers: string) {
     const args = ["exec", "--interactive", "--user", "carbon", `carbon-${stack}-workspace`];
-    const python = ["bash", "-lc", `python - ${Number(gigabytes)} ${Number(workers)}`];
+    const python = ["bash", "-lc", `python - ${Number(gigabytes)} ${Number(workers)} ${Number(cores)}`];
     const { stdout } = await execa("docker", [...args, ...python], { input: program, stderr: "inherit" });
     return found.parse(JSON.parse(/^FOUND (.*)$/m.exec(stdout)?.[1] ?? "null"));
 }
 
-async function main({ stack, gigabytes, workers, remove }: Options): Promise<void> {
+async function main(options: Options): Promise<void> {
+    const { stack, workers, remove } = options;
     console.log("| workers | Parquet | scan | shuffle | join | tasks a second |");
     console.log("| --- | --- | --- | --- | --- | --- |");
     for (const count of workers.split(",")) {
-        const { scan, shuffle, join, tasks, ...of } = await measure(stack, gigabytes, count);
+        const { scan, shuffle, join, tasks, ...of } = await measure(options, count);
         const seconds = [scan, shuffle, join].map((one) => `${one.toFixed(1)} s`).join(" | ");
         console.log(`| ${of.workers} | ${of.gigabytes.toFixed(2)} GB | ${seconds} | ${Math.round(tasks)} |`);
     }
@@ -94,6 +97,7 @@ async function main({ stack, gigabytes, workers, remove }: Options): Promise<voi
 new Command()
     .requiredOption("--stack <name>", "a stack that runs, with Spark")
     .option("--gigabytes <number>", "size of the data set", "2")
+    .option("--cores <number>", "cores of a worker, as carbon:sparkWorkerCpus", "1")
     .option("--workers <list>", "numbers of workers", "1,2,4")
     .option("--remove", "remove the data set afterwards", false)
     .action(main)

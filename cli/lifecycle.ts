@@ -9,6 +9,14 @@ export function stoppedOf(containers: readonly ContainerDetails[]): ContainerDet
     return containers.filter(({ State }) => ["exited", "created", "paused"].includes(State.Status));
 }
 
+/**
+ * Whether it has been started once. One that has not lacks the files that it gets before its start, where what made it was
+ * cut off; a deployment makes it anew.
+ */
+export function hasRun({ State }: ContainerDetails): boolean {
+    return State.Status !== "created";
+}
+
 /** The containers' services, to be listed. */
 export function serviceNames(containers: readonly ContainerDetails[]): string {
     return containers.map(serviceOf).join(", ");

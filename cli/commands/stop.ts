@@ -3,7 +3,7 @@ import { action, type Handler } from "../action";
 import { ensureNotRestoring } from "../backup/journal";
 import { stackContainers } from "../docker";
 import { UserError } from "../errors";
-import { startStack, stopStack } from "../lifecycle";
+import { hasRun, serviceNames, startStack, stopStack } from "../lifecycle";
 import { plural } from "../output";
 import { ensureUnlocked } from "../stackState";
 import { startServices, stopServices } from "../swarm/lifecycle";
@@ -41,6 +41,13 @@ const start: Handler<unknown> = async (session) => {
     const containers = await stackContainers(session.stack);
     if (containers.length === 0) {
         throw new UserError(await session.whyNothingRuns());
+    }
+    const unborn = containers.filter((container) => !hasRun(container));
+    if (unborn.length > 0) {
+        throw new UserError(
+            `Never started: ${serviceNames(unborn)}. What made it was cut off, so it may lack files. ` +
+                `Type: ./carbon up${session.stackFlag()}`,
+        );
     }
     const own = await startStack(session, containers);
     const started = [...own, ...(await startServices(session))];

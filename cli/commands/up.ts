@@ -21,7 +21,7 @@ import { generationTags, recordGood, runningGeneration } from "../generations";
 import { ensureHealthy } from "../health";
 import { ensureHost } from "../host/control";
 import { renewKnownHosts } from "../knownHosts";
-import { startStack, stoppedContainers } from "../lifecycle";
+import { hasRun, startStack, stoppedContainers } from "../lifecycle";
 import { forgetLogin } from "../login";
 import { permissionOptions } from "../permissionOptions";
 import { ensureReady } from "../preflight";
@@ -167,7 +167,7 @@ async function startStopped(session: Session, own: readonly string[]): Promise<v
         const stopped = await stoppedContainers(session);
         await startStack(
             session,
-            stopped.filter(({ Id }) => own.includes(Id)),
+            stopped.filter((container) => own.includes(container.Id) && hasRun(container)),
         );
     } catch (error) {
         if (session.signal.aborted) {

@@ -109,6 +109,20 @@ describe("stop and start", () => {
         },
     );
 
+    it("leaves what has never run to the next up, which makes it anew and starts nothing", async () => {
+        const box = sandbox();
+        const unborn = { State: { Status: "created", StartedAt: "", FinishedAt: "" } };
+        box.install("docker", [...running(container("redis", {}, unborn)), ...healthyDocker]);
+        box.install("pulumi", [{ match: "^up ", code: 1 }, ...obedientPulumi]);
+        expect(await box.carbon(["start"])).toMatchObject({
+            exitCode: 1,
+            stderr: "error: Never started: redis. What made it was cut off, so it may lack files. Type: ./carbon up",
+        });
+        await box.carbon(["up", "--yes"]);
+        expect(box.commands("pulumi").filter((command) => command.startsWith("up "))).toHaveLength(1);
+        expect(box.commands("docker").filter((command) => command.startsWith("start "))).toEqual([]);
+    });
+
     it("is undone by an up before anything is compared", async () => {
         const box = sandbox();
         const rules = (state: Record<string, unknown>): Rule[] => [
