@@ -187,9 +187,14 @@ export const networks = z.array(
         Id: z.string().min(1),
         Name: z.string(),
         Created: optional(z.string()),
+        Driver: optional(z.string()),
+        Labels: optional(z.record(z.string(), z.string())),
+        Options: optional(z.record(z.string(), z.string())),
         IPAM: optional(z.object({ Config: optional(z.array(z.object({ Subnet: optional(z.string()) }))) })),
     }),
 );
+
+export type Network = z.output<typeof networks>[number];
 
 /** What buildx writes down of an image that it built. */
 export const buildMetadata = z.object({ "containerimage.digest": z.string() });

@@ -21,6 +21,7 @@ import { ensureHealthy, serviceOf } from "./health";
 import { holdImages, releaseImages } from "./heldImages";
 import { ensureDataFits } from "./preflight/dataVersions";
 import type { Session } from "./session";
+import { proveNodes } from "./swarm/proof";
 
 /** A deployment that takes other images than those that ran. */
 export interface Upgrade {
@@ -176,6 +177,9 @@ export async function goBack(session: Session, engine: CheckedEngine, target: Ge
     await ensureImages(target, Object.keys(images));
     const settings = session.settings({ heldImages: JSON.stringify(images) });
     await ensureDataFits(settings);
+    if (settings.swarmServices.length > 0) {
+        await proveNodes(session, settings);
+    }
     await holdImages(project, stack, images);
     output.note(`Going back to the images of ${target.at}: ${Object.values(images).join(", ")}`);
     const outcome = await engine.up(session.request(settings), {});

@@ -69,7 +69,8 @@ export class SwarmService extends pulumi.ComponentResource implements Reachable 
             const secret = new docker.Secret(
                 `${name}-${part}-secret`,
                 {
-                    name: pulumi.interpolate`${containerName(stack, spec.name)}-${part}-${digest(key, handed)}`,
+                    // Docker takes 64 characters, and a stack's name may have 40.
+                    name: pulumi.interpolate`carbon-${stack}-${digest(key, handed)}`,
                     data: pulumi.secret(handed.content).apply((text) => Buffer.from(text).toString("base64")),
                     labels,
                 },

@@ -25,7 +25,7 @@ export interface Difference {
  * - `unknown-container`, `unknown-network`: it carries the stack's label, and the state does not know it.
  * - `foreign-container`, `foreign-network`: it has the stack's name and not its label.
  * - `missing-service`, `service`: a service of a Swarm is gone, or is not as it should be; both engines mend it.
- * - `unknown-service`: one that carries the stack's label, and the state does not know it.
+ * - `unknown-service`, `unknown-secret`: one of a Swarm that carries the stack's label, and the state does not know it.
  * - `missing-network`, `missing-volume`, `missing-image`, `moved-image`.
  */
 export type Kind =
@@ -44,6 +44,7 @@ export type Kind =
     | "missing-service"
     | "service"
     | "unknown-service"
+    | "unknown-secret"
     | "missing-network"
     | "unknown-network"
     | "foreign-network"

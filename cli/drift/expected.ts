@@ -25,6 +25,7 @@ const service = z.object({
         placement: z.object({ constraints: z.array(z.string()).default([]) }),
     }),
 });
+const secret = z.object({ name: z.string() });
 const network = z.object({ name: z.string() });
 const volume = z.object({ name: z.string() });
 const image = z.object({
@@ -44,6 +45,8 @@ export interface Expected {
     networks: Recorded<typeof network>[];
     /** Services of a Swarm: CPUs in billionths, memory in bytes. */
     services: Recorded<typeof service>[];
+    /** Secrets of a Swarm. */
+    secrets: Recorded<typeof secret>[];
     volumes: Recorded<typeof volume>[];
     /** Images that were built here and not for a registry. */
     images: Recorded<typeof image>[];
@@ -70,6 +73,7 @@ export function expectedOf(resources: readonly StateResource[]): Expected {
         containers: read("docker:index/container:Container", container),
         networks: read("docker:index/network:Network", network),
         services: read("docker:index/service:Service", service),
+        secrets: read("docker:index/secret:Secret", secret),
         volumes: read("docker:index/volume:Volume", volume),
         images: read("docker-build:index:Image", image).filter(
             ({ exports }) => !exports.some(({ image: { push } }) => push),

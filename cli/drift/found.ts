@@ -4,7 +4,7 @@ import { type ContainerDetails, docker, everyContainer, lines, stackLabel } from
 import { networks as networksSchema, parseDocument } from "../documents";
 import { run } from "../process";
 import type { SwarmServiceDetails } from "../swarm/documents";
-import { isRunning, stackSwarmServices, tasksOf } from "../swarm/services";
+import { isRunning, stackSecrets, stackSwarmServices, tasksOf } from "../swarm/services";
 import type { Expected } from "./expected";
 
 /** A network that is the stack's by its label, or has its name. */
@@ -25,6 +25,8 @@ export interface Found {
     networks: FoundNetwork[];
     /** Services of a Swarm that carry the stack's label, and of each the number of its containers that run. */
     services: (SwarmServiceDetails & { running: number })[];
+    /** Secrets of a Swarm that carry the stack's label. */
+    secrets: { id: string; name: string }[];
     /** Names of all volumes. */
     volumes: string[];
     /** Of each image of {@link Expected}, by tag, or by its digest where it is pulled; absent where Docker does not say. */
@@ -33,14 +35,15 @@ export interface Found {
 
 /** Looks at what Docker has of a stack. */
 export async function look(stack: string, { images, pulls }: Expected): Promise<Found> {
-    const [containers, networks, services, volumes, states] = await Promise.all([
+    const [containers, networks, services, secrets, volumes, states] = await Promise.all([
         everyContainer(),
         findNetworks(stack),
         findServices(stack),
+        stackSecrets(stack),
         docker("volume", "ls", "--quiet").then(lines),
         Promise.all([...images.map(imageState), ...pulls.map(pullState)]),
     ]);
-    return { containers, networks, services, volumes, images: new Map(states) };
+    return { containers, networks, services, secrets, volumes, images: new Map(states) };
 }
 
 async function findServices(stack: string): Promise<Found["services"]> {

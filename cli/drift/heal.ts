@@ -29,6 +29,11 @@ export async function heal(
         session.output.note(`Removing the service ${what} that is not this clone's`);
         await docker("service", "rm", id);
     }
+    // After the services, which hold them. Their names say what is in them, so that the next ones are called the same.
+    for (const { id = "", what } of ofKind(differences, "unknown-secret")) {
+        session.output.note(`Removing the ${what} that is not this clone's`);
+        await docker("secret", "rm", id);
+    }
     for (const { id = "", what } of ofKind(differences, "foreign-network", "unknown-network")) {
         session.output.note(`Removing the ${what}`);
         await removeNetwork(id);

@@ -1,3 +1,4 @@
+import { printableLine } from "../printable";
 import { replicasOf, swarmServiceName } from "../swarm/services";
 import type { Difference } from "./difference";
 import type { Expected } from "./expected";
@@ -8,9 +9,9 @@ type FoundService = Found["services"][number];
 
 const mebibyte = 1024 ** 2;
 
-/** Where the services that a Swarm has of a stack are not what they were deployed as. */
-export function compareServices({ services }: Expected, found: Found): Difference[] {
-    const known = services.map(({ id }) => id);
+/** Where the services that a Swarm has of a stack, and their secrets, are not what they were deployed as. */
+export function compareServices({ services, secrets }: Expected, found: Found): Difference[] {
+    const known = [...services, ...secrets].map(({ id }) => id);
     return [
         ...services.flatMap((expected) => compareService(expected, found)),
         ...found.services
@@ -22,6 +23,16 @@ export function compareServices({ services }: Expected, found: Found): Differenc
                 expected: "known to this clone",
                 found: `${one.Spec.Name} is not`,
                 id: one.ID,
+            })),
+        ...found.secrets
+            .filter(({ id }) => !known.includes(id))
+            .map(({ id, name }) => ({
+                kind: "unknown-secret" as const,
+                what: `secret ${printableLine(name)}`,
+                property: "secret",
+                expected: "known to this clone",
+                found: "is not",
+                id,
             })),
     ];
 }

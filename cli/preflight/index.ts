@@ -9,6 +9,7 @@ import { checkGpu } from "./gpu";
 import { checkDisk, checkHeldImages, checkPulledImages, checkRootImage } from "./imageNeeds";
 import { checkLlm } from "./llm";
 import { checkNeighbours } from "./neighbours";
+import { checkNetwork } from "./network";
 import { checkPorts } from "./ports";
 import { checkSubnet } from "./subnet";
 import { checkSwarm } from "./swarm";
@@ -62,6 +63,7 @@ export async function ensureReady(
         // Without an engine no container can hold a port, so whoever does is another program.
         purpose === "deploy" ? checkPorts(settings, info ? await runningContainers() : []) : [],
         (purpose === "deploy" && (settings.server ? undefined : checkSubnet(settings.subnet))) || [],
+        purpose === "deploy" && info ? checkNetwork(settings) : [],
         purpose === "deploy" && info ? checkHeldImages(settings) : [],
         purpose === "deploy" && info ? checkDataVersions(settings) : [],
         swarm,

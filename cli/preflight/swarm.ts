@@ -1,5 +1,6 @@
 import type { Settings } from "../../settings/parse";
 import { settingDefinitions } from "../../settings/schema";
+import { serverName } from "../../settings/server";
 import type { DockerInfo } from "../docker";
 import { messageOf } from "../errors";
 import { plural } from "../output";
@@ -16,13 +17,14 @@ export async function checkSwarm(settings: Settings, { Swarm: swarm }: DockerInf
         return [];
     }
     if (swarm?.LocalNodeState !== "active" || !swarm.ControlAvailable) {
+        const where = settings.server ? `on ${serverName(settings.server)}` : "here";
         const state =
             swarm?.LocalNodeState === "active" ? "a worker of one" : (swarm?.LocalNodeState ?? "inactive");
         return [
             failure(
                 title,
                 `carbon:cluster is swarm, and this engine manages no Swarm (it is ${state})`,
-                "Type `docker swarm init` here, and on each other machine what it prints; or set carbon:cluster to off.",
+                `Type \`docker swarm init\` ${where}, and on each other machine what it prints; or set carbon:cluster to off.`,
             ),
         ];
     }

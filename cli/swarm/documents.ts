@@ -5,7 +5,10 @@ const texts = z
     .record(z.string(), z.string())
     .nullish()
     .transform((labels) => labels ?? {});
-const share = optional(z.object({ NanoCPUs: optional(z.number()), MemoryBytes: optional(z.number()) }));
+const amounts = z.object({ NanoCPUs: optional(z.number()), MemoryBytes: optional(z.number()) });
+const share = optional(amounts);
+/** CPUs in billionths, and bytes of memory. */
+export type Share = z.infer<typeof amounts>;
 
 /** What `docker node inspect` says of a node, as far as it is looked at. */
 const node = z.object({
@@ -38,6 +41,11 @@ const service = z.object({
 });
 export const services = z.array(service);
 export type SwarmServiceDetails = z.infer<typeof service>;
+
+/** What `docker inspect` says of tasks, as far as it is looked at. */
+export const taskDetails = z.array(
+    z.object({ Spec: z.object({ Resources: optional(z.object({ Reservations: share })) }) }),
+);
 
 /** A line of `docker service ps --format json`. */
 export const task = z.object({

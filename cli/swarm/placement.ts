@@ -1,5 +1,5 @@
 import { printableLine } from "../printable";
-import type { SwarmNode } from "./documents";
+import type { Share, SwarmNode } from "./documents";
 
 /** A node's name for a user. */
 export function nodeName({ Description }: SwarmNode): string {
@@ -36,8 +36,19 @@ function keyOf({ ID, Spec, Description }: SwarmNode, key: string): string | unde
     return known[key];
 }
 
-/** Containers with such a share that a node has room for, were it empty. */
-export function roomOf({ Description }: SwarmNode, cpus: number, mebibytes: number): number {
+/**
+ * Containers with such a share that a node has room for.
+ *
+ * @param reserved What others have to themselves there; as if it were empty when absent.
+ */
+export function roomOf(
+    { Description }: SwarmNode,
+    cpus: number,
+    mebibytes: number,
+    reserved: readonly Share[] = [],
+): number {
     const { NanoCPUs = 0, MemoryBytes = 0 } = Description.Resources ?? {};
-    return Math.floor(Math.min(NanoCPUs / 1e9 / cpus, MemoryBytes / 1024 ** 2 / mebibytes));
+    const freeCpus = reserved.reduce((left, share) => left - (share.NanoCPUs ?? 0), NanoCPUs);
+    const freeBytes = reserved.reduce((left, share) => left - (share.MemoryBytes ?? 0), MemoryBytes);
+    return Math.max(0, Math.floor(Math.min(freeCpus / 1e9 / cpus, freeBytes / 1024 ** 2 / mebibytes)));
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Settings } from "../../settings/parse";
+import { lookUp } from "../../settings/registry";
 import { buildImages } from "../buildImages";
 import { docker, hasImage, helperLabel, lines } from "../docker";
 import { parseDocument } from "../documents";
@@ -106,9 +107,20 @@ async function proofImage(session: Session, settings: Settings): Promise<string>
         return wanted;
     }
     const tag = tagOf(wanted);
-    if (!isHeld && !(await hasImage(tag))) {
+    const isPushed = settings.push && !isHeld;
+    const registrysDigest = () => {
+        const found = isPushed ? lookUp(tag) : undefined;
+        return found && "digest" in found ? found.digest : undefined;
+    };
+    let pushed = registrysDigest();
+    // An image that is here may have been built before there was a registry, or its push may have been cut off.
+    if (!isHeld && ((isPushed && !pushed) || !(await hasImage(tag)))) {
         session.output.note("Building the images first, as the nodes are asked with them");
         await buildImages(settings, session);
+        pushed = registrysDigest();
+    }
+    if (pushed) {
+        return `${tag}@${pushed}`;
     }
     const digests = await docker("image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', tag);
     const repository = tag.replace(/:[^:/]+$/, "");

@@ -7,10 +7,12 @@ import { run } from "../process";
 import type { Session } from "../session";
 import {
     nodes as nodesSchema,
+    type Share,
     type SwarmNode,
     type SwarmServiceDetails,
     type SwarmTask,
     services as servicesSchema,
+    taskDetails,
     task as taskSchema,
 } from "./documents";
 
@@ -54,6 +56,19 @@ export async function tasksOf(service: string): Promise<SwarmTask[]> {
 /** Whether its container runs, and is healthy: Swarm counts none as running before. */
 export function isRunning({ CurrentState }: SwarmTask): boolean {
     return CurrentState.startsWith("Running");
+}
+
+/** What the containers on a node, of whatever service, have to themselves. */
+export async function reservedOn({ ID }: SwarmNode): Promise<Share[]> {
+    const args = ["--no-trunc", "--filter", "desired-state=running", "--format", "{{.ID}}", ID];
+    const ids = lines(await docker("node", "ps", ...args));
+    if (ids.length === 0) {
+        return [];
+    }
+    // One that ends meanwhile is left out.
+    const { stdout } = await run("docker", ["inspect", "--type", "task", ...ids]);
+    const tasks = parseDocument("What `docker inspect` says of tasks", taskDetails, stdout, advice);
+    return tasks.flatMap(({ Spec }) => Spec.Resources?.Reservations ?? []);
 }
 
 /** Every node of the Swarm that this engine manages. */
@@ -104,15 +119,24 @@ export async function scale(service: SwarmServiceDetails, replicas: number): Pro
     await docker("service", "scale", "--detach", `${service.Spec.Name}=${replicas}`);
 }
 
+/** Ids and names of the secrets of a Swarm that carry the stack's label. None where the engine manages no Swarm. */
+export async function stackSecrets(stack: string): Promise<{ id: string; name: string }[]> {
+    const filter = `label=${stackLabel}=${stack}`;
+    const args = ["secret", "ls", "--format", "{{.ID}}\t{{.Name}}", "--filter", filter];
+    const { exitCode, stdout } = await run("docker", args);
+    return (exitCode === 0 ? lines(stdout) : []).map((line) => {
+        const [id = "", name = ""] = line.split("\t");
+        return { id, name };
+    });
+}
+
 /** Removes services of a Swarm with the stack's label, and their secrets. @returns their names. */
 export async function removeSwarmLeftovers(stack: string): Promise<string[]> {
-    const filter = `label=${stackLabel}=${stack}`;
     const services = (await stackSwarmServices(stack)).map(({ Spec }) => Spec.Name);
     if (services.length > 0) {
         await docker("service", "rm", ...services);
     }
-    const listed = await run("docker", ["secret", "ls", "--format", "{{.Name}}", "--filter", filter]);
-    const secrets = listed.exitCode === 0 ? lines(listed.stdout) : [];
+    const secrets = (await stackSecrets(stack)).map(({ name }) => name);
     if (secrets.length > 0) {
         await docker("secret", "rm", ...secrets);
     }

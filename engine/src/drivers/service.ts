@@ -12,6 +12,8 @@ import { comparableSpec, SERVICE_SHAPE, type ServiceSpec, serviceSpec } from "./
 
 const TYPE = "docker:index/service:Service";
 const POLL_MS = 500;
+/** Before Docker has begun an update it says nothing of one. The real provider waits as long. */
+const UPDATE_DELAY_MS = 7000;
 /** For its tasks' containers to end where they run, past the time that they are given. */
 const LEAVE_MS = 15_000;
 /** The output with what was last read of the service; the real provider has it under the inputs' own names. */
@@ -112,7 +114,7 @@ async function update(old: ResourceState, news: Props, context: Context): Promis
     await attempt(`The service ${plain.name} cannot be updated`, () =>
         target.update(login, { version: found.Version.Index, ...spec, TaskTemplate }),
     );
-    return converged(id, news, context);
+    return converged(id, news, context, UPDATE_DELAY_MS);
 }
 
 /** The user's, which the Swarm hands to the nodes that pull the image; the real provider sends an empty one, too. */
@@ -126,11 +128,13 @@ async function find(id: string, context: Context): Promise<Found | undefined> {
 
 /**
  * Waits until every replica runs and an update is through.
+ * @param delay Milliseconds in which an update that nothing is said of may not have begun.
  * @throws EngineError where that takes longer than `convergeConfig.timeout`, saying what Docker says of the tasks.
  */
-async function converged(id: string, inputs: Props, context: Context): Promise<Props> {
+async function converged(id: string, inputs: Props, context: Context, delay = 0): Promise<Props> {
     const { name, convergeConfig } = reveal(inputs);
     const timeout = isObject(convergeConfig) ? String(convergeConfig.timeout ?? "3m") : "0s";
+    const begun = Date.now() + delay;
     const deadline = Date.now() + nanoseconds(timeout) / 1e6;
     for (;;) {
         const found = await find(id, context);
@@ -139,7 +143,8 @@ async function converged(id: string, inputs: Props, context: Context): Promise<P
         }
         const { tasks, running, replicas } = await count(found, context);
         const state = found.UpdateStatus?.State;
-        if (running === replicas && (state === undefined || state === "completed")) {
+        const isThrough = state === undefined ? Date.now() >= begun : state === "completed";
+        if (running === replicas && isThrough) {
             return { ...withoutBookkeeping(inputs), id, [SEEN]: comparableSpec(found.Spec) };
         }
         const why = troubleOf(tasks) ?? found.UpdateStatus?.Message;

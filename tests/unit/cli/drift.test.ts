@@ -92,6 +92,7 @@ function found(changes: Partial<Found> = {}): Found {
         containers: [redis()],
         networks: [network],
         services: [],
+        secrets: [],
         volumes: ["carbon-dev-redis"],
         images: new Map([[tag, "there"]]),
         ...changes,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { Network } from "../../../cli/documents";
 import type { Expected } from "../../../cli/drift/expected";
-import type { Found } from "../../../cli/drift/found";
 import { compareServices } from "../../../cli/drift/services";
+import { examineNetwork } from "../../../cli/preflight/network";
 import { checkSwarm, examineNodes } from "../../../cli/preflight/swarm";
 import type { SwarmNode } from "../../../cli/swarm/documents";
 import { matches, roomOf } from "../../../cli/swarm/placement";
@@ -72,6 +73,50 @@ describe("the proof of a Swarm's nodes", () => {
     });
 });
 
+describe("the look at the stack's network", () => {
+    const details = (found: object, changes: Partial<Settings>) => {
+        const swarm = { ...settings, stack: "dev", clusterEncryption: "network" } as Settings;
+        return examineNetwork({ ...swarm, ...changes }, found as Network).map((one) => [
+            one.status,
+            one.detail,
+        ]);
+    };
+    const network = (Driver: string, more: object = {}) => ({
+        Id: "n",
+        Name: "carbon-dev",
+        Labels: { "carbon.stack": "dev" },
+        ...{ Driver, Options: {}, IPAM: { Config: [{ Subnet: "10.0.5.0/24" }] } },
+        ...more,
+    });
+    const encrypted = {
+        Options: { encrypted: "", "com.docker.network.driver.overlay.vxlanid_list": "4097" },
+    };
+
+    it.each([
+        ["one of one machine that stays there", network("bridge"), { cluster: "off" }],
+        ["somebody else's", network("bridge", { Labels: {} }), {}],
+    ] as const)("says nothing of %s", (_, found, changes) => {
+        expect(details(found, changes)).toEqual([]);
+    });
+
+    it.each([
+        [network("overlay", encrypted), { subnet: "10.0.5.0/24" }],
+        [network("overlay"), { clusterEncryption: "spark" }],
+    ] as const)("takes the one that the settings ask for", (found, changes) => {
+        expect(details(found, changes)).toMatchObject([["ok", expect.anything()]]);
+    });
+
+    it.each([
+        [network("bridge"), {}, /ask for a Swarm's encrypted .* runs on a network of one machine/],
+        [network("overlay", encrypted), { cluster: "off" }, /ask for a network of one .* Swarm's encrypted/],
+        [network("overlay"), {}, /runs on a Swarm's network without encryption/],
+        [network("overlay", encrypted), { clusterEncryption: "spark" }, /runs on a Swarm's encrypted/],
+        [network("overlay", encrypted), { subnet: "10.9.0.0/16" }, /subnet is 10\.9\..* on 10\.0\.5/],
+    ] as const)("refuses another one, as Docker changes none in use", (found, changes, why) => {
+        expect(details(found, changes)).toMatchObject([["failure", expect.stringMatching(why)]]);
+    });
+});
+
 describe("the look at a Swarm", () => {
     const words = (...args: Parameters<typeof examineNodes>) =>
         examineNodes(...args).map(({ status, detail }) => `${status}: ${detail}`);
@@ -87,7 +132,10 @@ describe("the look at a Swarm", () => {
     ])("refuses an engine that manages none: %j", async (swarm, why) => {
         const [found] = await checkSwarm(settings, { Swarm: swarm } as never);
         expect(found).toMatchObject({ status: "failure", detail: expect.stringContaining(why) });
-        expect(found?.advice).toContain("docker swarm init");
+        expect(found?.advice).toContain("`docker swarm init` here");
+        const server = { user: "ada", host: "far" };
+        const [there] = await checkSwarm({ ...settings, server } as Settings, { Swarm: swarm } as never);
+        expect(there?.advice).toContain("`docker swarm init` on ada@far");
     });
 
     it("takes nodes with room, and says which are not there", () => {
@@ -119,12 +167,18 @@ describe("the look at a Swarm", () => {
             roomOf(node("one"), 1, 6000),
             roomOf(node("one"), 8, 2048),
         ]).toEqual([2, 1, 0]);
+        const taken = [
+            { NanoCPUs: 1e9, MemoryBytes: undefined },
+            { NanoCPUs: 2e9, MemoryBytes: gibibyte },
+        ];
+        expect([1, 2].map((cpus) => roomOf(node("one"), cpus, 2048, taken))).toEqual([1, 0]);
     });
 });
 
 describe("the drift of a service", () => {
     const share = { nanoCpus: 2e9, memoryBytes: 2 * gibibyte };
     const expected = {
+        secrets: [{ id: "known" }],
         services: [
             {
                 id: "s1",
@@ -158,9 +212,11 @@ describe("the drift of a service", () => {
         },
     });
     const rows = (...services: unknown[]) =>
-        compareServices(expected, { services } as unknown as Found).map(
-            ({ kind, what, property, expected: wanted, found }) =>
-                [kind, what, property, wanted, found].join(" | "),
+        compareServices(expected, {
+            services,
+            secrets: [{ id: "known", name: "carbon-dev-1" }],
+        } as never).map(({ kind, what, property, expected: wanted, found }) =>
+            [kind, what, property, wanted, found].join(" | "),
         );
 
     it("is none where it is as it was deployed", () => {
@@ -193,6 +249,16 @@ describe("the drift of a service", () => {
         ]);
         expect(rows(live(), { ...live(), ID: "s2" })).toEqual([
             "unknown-service | spark-worker | service | known to this clone | carbon-dev-spark-worker is not",
+        ]);
+    });
+
+    it("is a secret that nobody knows, whose name the next deployment wants", () => {
+        const secrets = [
+            { id: "known", name: "carbon-dev-1" },
+            { id: "other", name: "carbon-dev-2" },
+        ];
+        expect(compareServices(expected, { services: [live()], secrets } as never)).toMatchObject([
+            { kind: "unknown-secret", what: "secret carbon-dev-2", id: "other" },
         ]);
     });
 });
