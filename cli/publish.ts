@@ -24,7 +24,7 @@ export async function provideScanner(
     session: Session,
     certificates?: string,
 ): Promise<string> {
-    const scanner = `${settings.imagePrefix}/${scannerFolder}:${sourceHash(scannerFolder).slice(0, 12)}`;
+    const scanner = scannerReference(settings);
     if ("digest" in lookUp(scanner)) {
         return scanner;
     }
@@ -38,6 +38,15 @@ export async function provideScanner(
         "The scanner for bills of materials could not be built and pushed; what went wrong is above.",
     );
     return scanner;
+}
+
+/** BuildKit runs the scanner as it is: each kind of machine has its own, though they share the registry. */
+export function scannerReference({
+    imagePrefix,
+    machinePlatform,
+}: Pick<Settings, "imagePrefix" | "machinePlatform">): string {
+    const tag = `${sourceHash(scannerFolder).slice(0, 12)}-${machinePlatform.replace("linux/", "")}`;
+    return `${imagePrefix}/${scannerFolder}:${tag}`;
 }
 
 /** Arguments for `docker buildx build` of a stage beside the suite's images, its context last. */
@@ -84,8 +93,11 @@ export async function mergeImages(settings: Settings, session: Session): Promise
     }));
     const missing = parts.flatMap(({ platform, images }) =>
         each(images)
-            .filter(({ tag }) => "why" in lookUp(tag))
-            .map(({ tag }) => `  ${tag} (\`./carbon build --${platform.split("/")[1]} --push\`)`),
+            .map(({ tag }) => ({ tag, found: lookUp(tag) }))
+            .flatMap(({ tag, found }) => {
+                const build = `\`./carbon build --${platform.split("/")[1]} --push${session.stackFlag()}\``;
+                return "why" in found ? [`  ${tag} (${found.why === "missing" ? build : found.words})`] : [];
+            }),
     );
     if (missing.length > 0) {
         throw new UserError(["The registry does not hand out what is to be merged:", ...missing].join("\n"));

@@ -94,6 +94,10 @@ export function lookUpHere(reference: string): FoundImage | undefined {
 }
 
 function whyMissing(words: string): MissingImage["why"] {
+    // Docker's helper for logins is not found, or does not work: nothing was asked.
+    if (/getting credentials|docker-credential-/i.test(words)) {
+        return "denied";
+    }
     if (/not found|manifest unknown|name unknown/i.test(words) && !/lookup|no such host/i.test(words)) {
         return "missing";
     }

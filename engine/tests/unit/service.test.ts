@@ -111,12 +111,13 @@ describe("a service of a Swarm", () => {
 });
 
 describe("the login for a service's image", () => {
-    it("goes along with its creation and every update, and nowhere else", async () => {
+    it("goes along with its creation and every update, which is waited for, and nowhere else", async () => {
         const folder = mkdtempSync(join(tmpdir(), "engine-service-"));
         vi.stubEnv("DOCKER_CONFIG", folder);
         const auth = Buffer.from("ada:hidden").toString("base64");
         writeFileSync(join(folder, "config.json"), JSON.stringify({ auths: { "ghcr.io": { auth } } }));
         const sent: { login: unknown; body: string }[] = [];
+        let states: (string | undefined)[] = [];
         const replies = {
             "/services/create": { ID: "s" },
             "/services/s/update": {},
@@ -124,6 +125,9 @@ describe("the login for a service's image", () => {
                 ID: "s",
                 Version: { Index: 1 },
                 Spec: { Mode: { Replicated: { Replicas: 0 } } },
+                get UpdateStatus() {
+                    return { State: states.shift() };
+                },
             },
             "/tasks": [],
         };
@@ -148,11 +152,16 @@ describe("the login for a service's image", () => {
         const world = {
             docker: () => new Docker({ protocol: "http", host: "127.0.0.1", port }),
             signal: new AbortController().signal,
+            progress: () => {},
         } as unknown as Context;
-        const news = { name: "x", taskSpec: { containerSpec: { image: "ghcr.io/me/x@sha256:0" } } };
+        const taskSpec = { containerSpec: { image: "ghcr.io/me/x@sha256:0" } };
+        const news = { name: "x", taskSpec, convergeConfig: { timeout: "30s" } };
         const { id, outputs } = await driverFor(type).create(news, world);
         const old = { id, inputs: news, outputs } as unknown as ResourceState;
+        // Docker has the update, has not begun it, is at it.
+        states = [undefined, undefined, "updating", "completed"];
         const updated = await driverFor(type).update?.(old, news, world);
+        expect(states).toEqual([]);
         const login = { serveraddress: "ghcr.io", username: "ada", password: "hidden" };
         expect(sent.map((one) => one.login)).toEqual([login, login]);
         expect(JSON.stringify([sent.map(({ body }) => body), outputs, updated])).not.toMatch(/hidden|ada/);

@@ -3,6 +3,7 @@ import { suiteImages } from "../../../catalogue/images";
 import { baseToolsets } from "../../../catalogue/toolsets";
 import { suiteVersion } from "../../../catalogue/version";
 import { buildCommand } from "../../../cli/buildImages";
+import { scannerReference } from "../../../cli/publish";
 import { parseSettings } from "../../../settings/parse";
 import { bareMachine } from "../machine";
 import { healthyDocker, portOffset, type Sandbox, sandbox } from "./harness";
@@ -107,6 +108,14 @@ function publishing(): Sandbox {
     return box;
 }
 
+it("machines of two kinds have a scanner each in the registry that they share, as BuildKit runs it as it is", () => {
+    const [one, other] = (["linux/amd64", "linux/arm64"] as const).map((machinePlatform) =>
+        scannerReference({ imagePrefix: prefix, machinePlatform }),
+    );
+    expect(one).toMatch(/^ghcr\.io\/ada\/carbon\/sbom:[0-9a-f]{12}-amd64$/);
+    expect(other).toBe(one?.replace("amd64", "arm64"));
+});
+
 describe("build --merge", () => {
     it("makes one image of what both platforms' builds are pushed under, with one more tag where it is asked for", async () => {
         const box = publishing();
@@ -134,14 +143,27 @@ describe("build --merge", () => {
         });
     });
 
+    it("says what a registry says that hands nothing out, instead of having it all built again", async () => {
+        const box = publishing();
+        const denied = { match: "^buildx imagetools inspect ", code: 1, stderr: "ERROR: 401 Unauthorized\n" };
+        box.install("docker", [denied]);
+        const { exitCode, stderr } = await box.carbon(["build", "--merge"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toMatch(/base:\w+ \(.*401 Unauthorized\)/);
+        expect(stderr).not.toContain("--push");
+    });
+
     it("names all that is missing, and how it comes there, and changes nothing", async () => {
         const box = publishing();
         box.install("docker", [
             { match: "^buildx imagetools inspect ", code: 1, stderr: "ERROR: x: not found\n" },
         ]);
-        const { exitCode, stderr } = await box.carbon(["build", "--merge"]);
+        box.configure({ imagePrefix: prefix, compute: false, toolsets: [], services: [] }, "registry");
+        const { exitCode, stderr } = await box.carbon(["build", "--merge", "--stack", "registry"]);
         expect(exitCode).toBe(1);
-        expect(stderr).toMatch(/to be merged:\n.*`\.\/carbon build --amd64 --push`.*\n.*--arm64 --push/);
+        expect(stderr).toMatch(
+            /to be merged:\n.*`\.\/carbon build --amd64 --push --stack registry`.*\n.*--arm64 --push --stack registry/,
+        );
         expect(box.commands("docker").filter((line) => line.includes(" create "))).toEqual([]);
     });
 

@@ -149,7 +149,7 @@ describe("the program", () => {
             all.find((one) => one.name === `spark-worker-${part}-secret`)?.inputs.name;
         expect(name(other, "spark")).toBe(name(plain, "spark"));
         expect(name(plain, "environment-json")).toBeUndefined();
-        expect(name(other, "environment-json")).toMatch(/-environment-json-[0-9a-f]{12}$/);
+        expect(name(other, "environment-json")).toMatch(/^carbon-dev-[0-9a-f]{12}$/);
         for (const { inputs } of other) {
             expect(isSecret(inputs.data)).toBe(true);
             expect(isSecret(inputs.name)).toBe(false);

@@ -56,6 +56,10 @@ describe("an image in a registry", () => {
             "ERROR: unexpected status from HEAD request to http://127.0.0.1:5000/v2/carbon/base/manifests/1: 401 Unauthorized",
         ],
         [
+            "denied",
+            'ERROR: error getting credentials - err: exec: "docker-credential-desktop": executable file not found in $PATH, out: ``',
+        ],
+        [
             "silent",
             'ERROR: failed to do request: Head "http://127.0.0.1:5001/v2/x/manifests/1": dial tcp 127.0.0.1:5001: connect: connection refused',
         ],
