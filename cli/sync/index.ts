@@ -9,6 +9,7 @@ import { UserError } from "../errors";
 import { printableLine } from "../printable";
 import { run } from "../process";
 import { ownFile, type Project } from "../project";
+import { quoted } from "../quoted";
 import type { WorkspaceHelper } from "./helper";
 import { bytesOf, findArguments, hashHere, type Listing, listHere, parseListing, partials } from "./listing";
 import { type Base, lookAlike, newBase, type Plan, planSync } from "./plan";
@@ -272,7 +273,7 @@ function readBase(of: SyncOf): Base {
     if (!existsSync(file)) {
         return new Map();
     }
-    const advice = `Remove it (rm ${file}); then what differs on both sides is a conflict.`;
+    const advice = `Remove it (rm ${quoted(file)}); then what differs on both sides is a conflict.`;
     const { here, there, base } = parseDocument(file, stateFile, readFileSync(file, "utf8"), advice);
     const isOfThese = here === of.settings.syncDir && there === placeThere(of.settings);
     return new Map(isOfThese ? base.map(([name, one, other]) => [name, [one, other]]) : []);

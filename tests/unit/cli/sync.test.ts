@@ -113,6 +113,33 @@ describe("what is brought", () => {
         expect(more).toEqual([]);
     });
 
+    /** A sync of a folder here with what a server lists. */
+    function syncOf(said: string, before: [string, string, string][]) {
+        const here = join(folder, "here");
+        const helper = { name: "h", read: async () => Buffer.from(said) } as unknown as WorkspaceHelper;
+        const project = { dir: folder, stateDir: folder, toolsDir: folder };
+        const [uid, gid] = [process.getuid?.(), process.getgid?.()];
+        const server = { host: "far" };
+        const settings = { stack: "dev", syncDir: here, workspaceDir: "/w", server, uid, gid } as Settings;
+        mkdirSync(join(folder, ".carbon"));
+        const file = join(folder, ".carbon", "sync-dev.json");
+        writeFileSync(file, JSON.stringify({ here, there: "far::/w", base: before }));
+        const of = { project, settings, helper, signal: new AbortController().signal };
+        return { of, here };
+    }
+
+    it("has its notes named as a shell takes them where they are damaged", async () => {
+        const { of } = syncOf("", []);
+        const spaced = join(folder, "a b");
+        mkdirSync(join(spaced, ".carbon"), { recursive: true });
+        const damaged = join(spaced, ".carbon", "sync-dev.json");
+        writeFileSync(damaged, "{");
+        const project = { ...of.project, dir: spaced };
+        await expect(sync({ ...of, project }, { dryRun: true, remove: false })).rejects.toThrow(
+            `(rm '${damaged}')`,
+        );
+    });
+
     it("is not what was changed or deleted here while something else was brought", async () => {
         const here = join(folder, "here");
         const calls = fakeRsync("", `echo more >> ${here}/changed; echo more >> ${here}/old`);
@@ -166,6 +193,12 @@ describe("what is brought", () => {
             await whileSyncing({ ...of, stack: "other" }, async () => {});
         });
         await whileSyncing(of, async () => {});
+        const spaced = { ...of, project: { ...of.project, stateDir: join(folder, "a b") } };
+        await whileSyncing(spaced, async () => {
+            await expect(whileSyncing(spaced, async () => {})).rejects.toThrow(
+                /, type: rm '[^']*\/a b\/[^']*'$/,
+            );
+        });
     });
 });
 
