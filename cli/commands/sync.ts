@@ -62,7 +62,7 @@ async function watch(session: Session, flags: SyncFlags): Promise<number> {
 }
 
 async function once(session: Session, flags: SyncFlags): Promise<number> {
-    const helper = await startHelper(session);
+    const helper = await startHelper(session, flags);
     try {
         const done = await sync(
             { project: session.project, settings: session.settings(), helper, signal: session.signal },
@@ -80,7 +80,7 @@ async function watchOnce(session: Session, flags: SyncFlags, before: string): Pr
     let last = before;
     let helper: WorkspaceHelper | undefined;
     try {
-        helper = await startHelper(session);
+        helper = await startHelper(session, flags);
         const of = { project: session.project, settings: session.settings(), helper, signal: session.signal };
         while (!session.signal.aborted && helper.isThere) {
             const done = await sync(of, { dryRun: flags.dryRun, remove: flags.delete });
@@ -104,7 +104,7 @@ async function watchOnce(session: Session, flags: SyncFlags, before: string): Pr
 }
 
 /** Of the image that the workspace runs from, or is to. */
-async function startHelper(session: Session): Promise<WorkspaceHelper> {
+async function startHelper(session: Session, { dryRun }: SyncFlags): Promise<WorkspaceHelper> {
     const settings = session.settings();
     const containers = await stackContainers(session.stack);
     const running = containers.find(({ Config }) => Config.Labels[serviceLabel] === workspace.name);
@@ -115,7 +115,7 @@ async function startHelper(session: Session): Promise<WorkspaceHelper> {
     }
     const { server } = settings;
     if (server) {
-        await ensureServersFolder(server, settings);
+        await ensureServersFolder(server, settings, !dryRun);
         session.output.note(`${settings.syncDir} and ${serverName(server)}:${settings.workspaceDir}`);
     }
     return WorkspaceHelper.start(settings, image, session.signal);

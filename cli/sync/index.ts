@@ -54,7 +54,9 @@ export async function sync(
     { dryRun, remove }: { dryRun: boolean; remove: boolean },
 ): Promise<Synced> {
     const { settings, helper } = of;
-    makeFolder(settings);
+    if (!dryRun) {
+        makeFolder(settings);
+    }
     const base = readBase(of);
     const [here, there] = [listHere(settings.syncDir), await listThere(helper)];
     const alike = await sameContents(of, lookAlike(here, there, base));

@@ -1,4 +1,5 @@
 import {
+    existsSync,
     mkdirSync,
     mkdtempSync,
     readFileSync,
@@ -10,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ensureServersFolder } from "../../../cli/server/folder";
 import { whileSyncing } from "../../../cli/stackState";
 import { ensureRsync, sync } from "../../../cli/sync";
 import { WorkspaceHelper } from "../../../cli/sync/helper";
@@ -127,6 +129,21 @@ describe("what is brought", () => {
         const of = { project, settings, helper, signal: new AbortController().signal };
         return { of, here };
     }
+
+    it("is nothing in a dry run, which makes no folder either", async () => {
+        const { of, here } = syncOf("a\0f\x001\x001\0\0", []);
+        expect(await sync(of, { dryRun: true, remove: false })).toMatchObject({ pull: ["a"] });
+        expect(existsSync(here)).toBe(false);
+        writeFileSync(join(folder, "ssh"), "#!/bin/sh\nexec sh -s\n", { mode: 0o755 });
+        vi.stubEnv("PATH", `${folder}:${process.env.PATH}`);
+        const there = join(folder, "it's there");
+        const settings = { ...of.settings, workspaceDir: there };
+        const made = ensureServersFolder({ host: "far" }, settings, false);
+        await expect(made).rejects.toThrow(
+            `On far: there is no ${there} yet, and a dry run makes none: leave out`,
+        );
+        expect(existsSync(there)).toBe(false);
+    });
 
     it("has its notes named as a shell takes them where they are damaged", async () => {
         const { of } = syncOf("", []);
