@@ -86,7 +86,10 @@ export function lookAlike(here: Listing, there: Listing, base: Base): string[] {
     });
 }
 
-/** How both sides are left: what is the same now, and for the rest what was before. */
+/**
+ * How both sides are left: what is the same now, and for the rest what was before. Nothing is known any more of what is
+ * of another kind on each side, nor of what lies below: whichever the user takes away, the other is new.
+ */
 export function newBase(
     here: Listing,
     there: Listing,
@@ -94,10 +97,13 @@ export function newBase(
     isSame: (name: string) => boolean,
 ): Map<string, readonly [string, string]> {
     const result = new Map<string, readonly [string, string]>();
-    for (const name of new Set([...here.keys(), ...there.keys()])) {
+    const unknown = new Set<string>();
+    for (const name of [...new Set([...here.keys(), ...there.keys()])].sort()) {
         const [one, other, before] = [here.get(name), there.get(name), base.get(name)];
         if (one !== undefined && other !== undefined && (one === other || isSame(name))) {
             result.set(name, [one, other]);
+        } else if (unknown.has(parentOf(name)) || (one && other && one[0] !== other[0])) {
+            unknown.add(name);
         } else if (before) {
             result.set(name, before);
         }

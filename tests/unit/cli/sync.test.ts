@@ -78,6 +78,39 @@ describe("a sync", () => {
     });
 });
 
+describe("of what both sides have otherwise, a sync", () => {
+    it.each([
+        ["a file that became a folder here", { a: one }, { a: "d", "a/b": two }, { a: one }, { pull: ["a"] }],
+        [
+            "a folder that became a file here",
+            folderOf(one),
+            { a: two },
+            folderOf(one),
+            { pull: ["a", "a/b"] },
+        ],
+        [
+            "a folder that became a link here",
+            folderOf(one),
+            { a: "l x" },
+            folderOf(one),
+            { pull: ["a", "a/b"] },
+        ],
+        ["a file that both have changed", { a: one }, { a: two }, { a: three }, { pull: ["a"] }],
+        ["a file that both have made", {}, { a: two }, { a: three }, { pull: ["a"] }],
+    ])("brings the one that is left: %s", (_what, before, here, there, plan) => {
+        expect(planSync(listing(here), listing(there), base(before)).conflicts).toEqual(["a"]);
+        const after = newBase(listing(here), listing(there), base(before), () => false);
+        expect(planSync(listing({}), listing(there), after)).toEqual({ ...nothing, ...plan });
+        const swapped = newBase(listing(there), listing(here), base(before), () => false);
+        const push = plan.pull;
+        expect(planSync(listing(there), listing({}), swapped)).toEqual({ ...nothing, push });
+    });
+});
+
+function folderOf(word: string): Record<string, string> {
+    return { a: "d", "a/b": word };
+}
+
 describe("what is brought", () => {
     let folder: string;
 
