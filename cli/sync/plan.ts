@@ -49,6 +49,16 @@ export function planSync(
     return plan;
 }
 
+/**
+ * The side that has nothing any more of what the last sync left, where the other has: a folder that is gone, or a disk
+ * that is not mounted, is no wish to lose everything.
+ */
+export function lostSide(here: Listing, there: Listing, base: Base): "here" | "there" | undefined {
+    const names = [...base.keys()];
+    const [isHere, isThere] = [here, there].map((side) => names.some((name) => side.has(name)));
+    return isHere === isThere ? undefined : isHere ? "there" : "here";
+}
+
 function listFor(
     name: string,
     here: string | undefined,

@@ -163,6 +163,54 @@ describe("what is brought", () => {
         return { of, here };
     }
 
+    it("is everything where a side has nothing left of it, and --delete is refused there", async () => {
+        const calls = fakeRsync("");
+        const { of, here } = syncOf("a\0f\x001\x001\0\0", [["a", "f 1 1", "f 1 1"]]);
+        mkdirSync(here);
+        writeFileSync(join(here, ".DS_Store"), "");
+        await expect(sync(of, { dryRun: false, remove: true })).rejects.toThrow(
+            `${here} has nothing any more of what the last sync left, and --delete would`,
+        );
+        expect(existsSync(calls)).toBe(false);
+        const done = await sync(of, { dryRun: false, remove: false });
+        expect(done).toMatchObject({ push: [".DS_Store"], pull: ["a"], goneHere: [] });
+        expect(readFileSync(calls, "utf8")).toMatch(/ \.\/a $/m);
+    });
+
+    it("is everything to a server that has nothing left of it, and --delete is refused there", async () => {
+        fakeRsync("");
+        const { of, here } = syncOf("b\0f\x001\x001\0\0", [["a", "f 0 1", "f 0 1"]]);
+        mkdirSync(here);
+        writeFileSync(join(here, "a"), "");
+        utimesSync(join(here, "a"), 1, 1);
+        await expect(sync(of, { dryRun: false, remove: true })).rejects.toThrow(
+            /^\/w on the server has nothing/,
+        );
+        expect(await sync(of, { dryRun: false, remove: false })).toMatchObject({
+            push: ["a"],
+            goneThere: [],
+        });
+    });
+
+    it("is the rest of everything after it broke off, which is not taken for deleted", async () => {
+        fakeRsync(
+            "",
+            `echo > ${join(folder, "here")}/a; TZ=UTC touch -t 197001010000.01 ${join(folder, "here")}/a; exit 12`,
+        );
+        const said = "a\0f\x001\x001\0\0b\0f\x001\x001\0\0";
+        const { of } = syncOf(said, [
+            ["a", "f 1 1", "f 1 1"],
+            ["b", "f 1 1", "f 1 1"],
+        ]);
+        await expect(sync(of, { dryRun: false, remove: false })).rejects.toThrow(
+            /could not all be brought here/,
+        );
+        expect(await sync(of, { dryRun: true, remove: true })).toMatchObject({
+            pull: ["b"],
+            removedThere: [],
+        });
+    });
+
     it("is nothing in a dry run, which makes no folder either", async () => {
         const { of, here } = syncOf("a\0f\x001\x001\0\0", []);
         expect(await sync(of, { dryRun: true, remove: false })).toMatchObject({ pull: ["a"] });
