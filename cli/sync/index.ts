@@ -11,8 +11,17 @@ import { run } from "../process";
 import { ownFile, type Project } from "../project";
 import { quoted } from "../quoted";
 import type { WorkspaceHelper } from "./helper";
-import { bytesOf, findArguments, hashHere, type Listing, listHere, parseListing, partials } from "./listing";
-import { type Base, lookAlike, lostSide, newBase, type Plan, planSync } from "./plan";
+import {
+    bytesOf,
+    findArguments,
+    foldsNames,
+    hashHere,
+    type Listing,
+    listHere,
+    parseListing,
+    partials,
+} from "./listing";
+import { type Base, clashesOf, lookAlike, lostSide, newBase, type Plan, planSync } from "./plan";
 
 /**
  * Of rsync 3.4.0, and of older ones that a system has mended: by it those are known that a server cannot have read or
@@ -59,13 +68,16 @@ export async function sync(
     }
     const before = readBase(of);
     const [here, there] = [listHere(settings.syncDir), await listThere(helper)];
+    // A dry run makes nothing to try it with.
+    const isFolding = () => (dryRun ? process.platform === "darwin" : foldsNames(settings.syncDir));
+    const folds = clashesOf(here, there).size > 0 && isFolding();
     const lost = lostSide(here, there, before);
     if (lost && remove) {
         refuseToEmpty(settings, lost);
     }
     const base: Base = lost ? new Map() : before;
     const alike = await sameContents(of, lookAlike(here, there, base));
-    const plan = planSync(here, there, base, (name) => alike.has(name));
+    const plan = planSync(here, there, base, (name) => alike.has(name), folds);
     const [removedThere, removedHere] = remove ? [plan.goneHere, plan.goneThere] : [[], []];
     const done = { ...plan, removedThere, removedHere };
     if (dryRun) {
@@ -93,7 +105,7 @@ export async function sync(
     }
     const [nowHere, nowThere] = [listHere(settings.syncDir), await listThere(helper)];
     const isSame = (name: string) => isStill(alike, name, [here, nowHere], [there, nowThere]);
-    await writeBase(of, newBase(nowHere, nowThere, base, isSame));
+    await writeBase(of, newBase(nowHere, nowThere, base, isSame, folds));
     return done;
 }
 

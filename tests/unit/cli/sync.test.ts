@@ -1,7 +1,9 @@
 import {
     existsSync,
+    linkSync,
     mkdirSync,
     mkdtempSync,
+    readdirSync,
     readFileSync,
     rmSync,
     symlinkSync,
@@ -11,18 +13,26 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe as described } from "../../../cli/commands/sync";
 import { ensureServersFolder } from "../../../cli/server/folder";
 import { whileSyncing } from "../../../cli/stackState";
 import { ensureRsync, sync } from "../../../cli/sync";
 import { WorkspaceHelper } from "../../../cli/sync/helper";
-import { type Listing, leadsOut, listHere, parseListing, shownPath } from "../../../cli/sync/listing";
+import {
+    foldsNames,
+    type Listing,
+    leadsOut,
+    listHere,
+    parseListing,
+    shownPath,
+} from "../../../cli/sync/listing";
 import { lookAlike, newBase, planSync } from "../../../cli/sync/plan";
 import type { Settings } from "../../../settings/parse";
 
 const listing = (entries: Record<string, string>): Listing => new Map(Object.entries(entries));
 const base = (entries: Record<string, string>) =>
     new Map(Object.entries(entries).map(([name, word]) => [name, [word, word] as const]));
-const nothing = { push: [], pull: [], goneThere: [], goneHere: [], conflicts: [], leftOut: [] };
+const nothing = { push: [], pull: [], goneThere: [], goneHere: [], conflicts: [], clashes: [], leftOut: [] };
 const [one, two, three] = ["f 1 1", "f 2 2", "f 3 3"];
 
 describe("a sync", () => {
@@ -78,6 +88,8 @@ describe("a sync", () => {
     });
 });
 
+const listed = (name: string) => Buffer.from(name).toString("latin1");
+
 describe("of what both sides have otherwise, a sync", () => {
     it.each([
         ["a file that became a folder here", { a: one }, { a: "d", "a/b": two }, { a: one }, { pull: ["a"] }],
@@ -110,6 +122,51 @@ describe("of what both sides have otherwise, a sync", () => {
 function folderOf(word: string): Record<string, string> {
     return { a: "d", "a/b": word };
 }
+
+describe("where this machine takes names for one another, a sync", () => {
+    const folded = (here: Record<string, string>, there: Record<string, string>, before = {}) =>
+        planSync(listing(here), listing(there), base(before), () => true, true);
+
+    it.each([
+        ["another case", "README.md", "readme.md"],
+        ["another case of what has no capital", "ß", "SS"],
+        ["accents that are composed otherwise", "\u00e9", "e\u0301"],
+    ])("leaves names of %s as they are", (_what, first, second) => {
+        const [mine, theirs] = [listed(first), listed(second)];
+        const both = [mine, theirs].sort();
+        // Known, changed here, and another one made there.
+        const plan = folded({ [mine]: two }, { [mine]: one, [theirs]: three }, { [mine]: one });
+        expect(plan).toEqual({ ...nothing, conflicts: both, clashes: both });
+        expect(planSync(listing({ [mine]: one }), listing({ [theirs]: one }), new Map())).toMatchObject({
+            push: [mine],
+            pull: [theirs],
+        });
+    });
+
+    it("leaves what lies below them, too, and brings the rest", () => {
+        const plan = folded({ a: "d", "a/x": one }, { A: "d", "A/y": one, b: one });
+        expect(plan).toEqual({ ...nothing, conflicts: ["A", "a"], clashes: ["A", "a"], pull: ["b"] });
+    });
+
+    it("brings the one that is left when the other is renamed or gone", () => {
+        const [here, there] = [listing({}), listing({ A: one, a: one })];
+        const after = newBase(here, there, base({ A: one }), () => false, true);
+        expect(planSync(here, listing({ A: one }), after, () => false, true).pull).toEqual(["A"]);
+    });
+
+    it("says what to do", () => {
+        const done = {
+            ...nothing,
+            removedThere: [],
+            removedHere: [],
+            conflicts: ["A", "a"],
+            clashes: ["A", "a"],
+        };
+        const words = described(done, { watch: false, dryRun: false, delete: false });
+        expect(words).toMatch(/^.*Names that are one to this machine.*:\n {4}A\n {4}a\nRename one of them: /);
+        expect(words).not.toContain("Changed on both sides");
+    });
+});
 
 describe("what is brought", () => {
     let folder: string;
@@ -209,6 +266,18 @@ describe("what is brought", () => {
             pull: ["b"],
             removedThere: [],
         });
+    });
+
+    it("is none of two names that are one to the folder here", async () => {
+        const calls = fakeRsync("");
+        const { of, here } = syncOf("A\0f\x001\x001\0\0a\0f\x001\x001\0\0b\0f\x001\x001\0\0", []);
+        mkdirSync(here);
+        // As a folding file system shows it.
+        writeFileSync(join(here, ".rsync-partial"), "");
+        linkSync(join(here, ".rsync-partial"), join(here, ".RSYNC-PARTIAL"));
+        const done = await sync(of, { dryRun: false, remove: false });
+        expect(done).toMatchObject({ pull: ["b"], conflicts: ["A", "a"] });
+        expect(readFileSync(calls, "utf8")).toMatch(/ \.\/b $/m);
     });
 
     it("is nothing in a dry run, which makes no folder either", async () => {
@@ -322,6 +391,14 @@ describe("a listing", () => {
         expect(found.get("Ã©")).toBe("f 0 5");
         expect(shownPath("Ã©")).toBe("é");
         expect(found.get("l")).toBe("l d");
+    });
+
+    it("leaves nothing where it was tried whether names fold, and takes what is there", () => {
+        expect([foldsNames(folder), readdirSync(folder)]).toEqual([false, []]);
+        mkdirSync(join(folder, ".rsync-partial"));
+        symlinkSync(".rsync-partial", join(folder, ".RSYNC-PARTIAL"));
+        expect([foldsNames(folder), readdirSync(folder).length]).toEqual([false, 2]);
+        expect(foldsNames(join(folder, "gone"))).toBe(false);
     });
 
     it("is empty of a folder that is gone", () => {
