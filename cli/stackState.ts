@@ -15,6 +15,7 @@ import {
 } from "@carbon/engine";
 import { UserError } from "./errors";
 import { type Project, passphraseSource, projectName, readPassphrase } from "./project";
+import { quoted } from "./quoted";
 import { stackFlag } from "./stackFlag";
 
 /** A stack of a project. */
@@ -144,7 +145,7 @@ export async function whileSyncing<T>(of: StackOf, work: () => Promise<T>): Prom
     const [other] = removeDeadLocks(own);
     if (other) {
         throw new UserError(
-            `Another \`carbon sync\` is going on. ${other.description}. Wait for it to end; where it is gone, type: rm ${other.path}`,
+            `Another \`carbon sync\` is going on. ${other.description}. Wait for it to end; where it is gone, type: rm ${quoted(other.path)}`,
         );
     }
     return whileHeld(own, work);

@@ -62,7 +62,7 @@ async function watch(session: Session, flags: SyncFlags): Promise<number> {
 }
 
 async function once(session: Session, flags: SyncFlags): Promise<number> {
-    const helper = await startHelper(session);
+    const helper = await startHelper(session, flags);
     try {
         const done = await sync(
             { project: session.project, settings: session.settings(), helper, signal: session.signal },
@@ -80,7 +80,7 @@ async function watchOnce(session: Session, flags: SyncFlags, before: string): Pr
     let last = before;
     let helper: WorkspaceHelper | undefined;
     try {
-        helper = await startHelper(session);
+        helper = await startHelper(session, flags);
         const of = { project: session.project, settings: session.settings(), helper, signal: session.signal };
         while (!session.signal.aborted && helper.isThere) {
             const done = await sync(of, { dryRun: flags.dryRun, remove: flags.delete });
@@ -104,7 +104,7 @@ async function watchOnce(session: Session, flags: SyncFlags, before: string): Pr
 }
 
 /** Of the image that the workspace runs from, or is to. */
-async function startHelper(session: Session): Promise<WorkspaceHelper> {
+async function startHelper(session: Session, { dryRun }: SyncFlags): Promise<WorkspaceHelper> {
     const settings = session.settings();
     const containers = await stackContainers(session.stack);
     const running = containers.find(({ Config }) => Config.Labels[serviceLabel] === workspace.name);
@@ -115,7 +115,7 @@ async function startHelper(session: Session): Promise<WorkspaceHelper> {
     }
     const { server } = settings;
     if (server) {
-        await ensureServersFolder(server, settings);
+        await ensureServersFolder(server, settings, !dryRun);
         session.output.note(`${settings.syncDir} and ${serverName(server)}:${settings.workspaceDir}`);
     }
     return WorkspaceHelper.start(settings, image, session.signal);
@@ -123,7 +123,8 @@ async function startHelper(session: Session): Promise<WorkspaceHelper> {
 
 const nothing = "Both sides are the same.";
 
-function describe(done: Synced, { dryRun, delete: removes }: SyncFlags): string {
+/** What was done, as it is shown. */
+export function describe(done: Synced, { dryRun, delete: removes }: SyncFlags): string {
     const would = dryRun ? "Would go" : "Went";
     const remove = dryRun ? "Would be removed" : "Removed";
     const lists: [title: string, names: string[]][] = [
@@ -136,10 +137,17 @@ function describe(done: Synced, { dryRun, delete: removes }: SyncFlags): string 
         ["Left out, as the link leads out of the folder", done.leftOut],
     ];
     const lines = lists.filter(([, names]) => names.length > 0).map(([title, names]) => listed(title, names));
-    if (done.conflicts.length > 0) {
+    const changed = done.conflicts.filter((name) => !done.clashes.includes(name));
+    if (changed.length > 0) {
         lines.push(
-            `${listed(pc.red("Changed on both sides, and left as it is on both"), done.conflicts)}\n` +
+            `${listed(pc.red("Changed on both sides, and left as it is on both"), changed)}\n` +
                 "Remove or rename the one that you do not want; the next sync brings the other.",
+        );
+    }
+    if (done.clashes.length > 0) {
+        lines.push(
+            `${listed(pc.red("Names that are one to this machine, and left as they are on both sides"), done.clashes)}\n` +
+                "Rename one of them: to the other's spelling where it is the same file, to another name else.",
         );
     }
     return lines.length > 0 ? lines.join("\n") : nothing;

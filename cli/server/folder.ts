@@ -9,12 +9,15 @@ import { onServer } from "./shell";
 /**
  * Makes the folder that /workspace is on a server, as on one's own machine: for its owner alone, before Docker does.
  *
+ * @param make False where nothing may be made.
  * @returns True when it was made.
- * @throws UserError where it leads to what must not be a workspace, or where the containers' user could not write there.
+ * @throws UserError where it leads to what must not be a workspace, where the containers' user could not write there, or
+ * where it is not there and may not be made.
  */
 export async function ensureServersFolder(
     server: Server,
     { workspaceDir, uid, gid }: Pick<Settings, "workspaceDir" | "uid" | "gid">,
+    make = true,
 ): Promise<boolean> {
     if (!workspaceDir.startsWith("/")) {
         // Its home was asked for, and not told.
@@ -28,6 +31,9 @@ export async function ensureServersFolder(
         "me=$(id -u)",
         'if [ -e "$dir" ] || [ -h "$dir" ]; then',
         "    made=no",
+        `elif [ ${make} = false ]; then`,
+        `    echo ${quoted(`there is no ${workspaceDir} yet, and a dry run makes none: leave out --dry-run`)} >&2`,
+        "    exit 1",
         'elif [ "$me" != 0 ] && [ "$me" != "$uid" ]; then',
         '    echo "you are the user $me there ($(id -g) by group), and the containers\' user is $uid: set carbon:uid to $me and carbon:gid to $(id -g)" >&2',
         "    exit 1",

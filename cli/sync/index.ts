@@ -9,9 +9,19 @@ import { UserError } from "../errors";
 import { printableLine } from "../printable";
 import { run } from "../process";
 import { ownFile, type Project } from "../project";
+import { quoted } from "../quoted";
 import type { WorkspaceHelper } from "./helper";
-import { bytesOf, findArguments, hashHere, type Listing, listHere, parseListing, partials } from "./listing";
-import { type Base, lookAlike, newBase, type Plan, planSync } from "./plan";
+import {
+    bytesOf,
+    findArguments,
+    foldsNames,
+    hashHere,
+    type Listing,
+    listHere,
+    parseListing,
+    partials,
+} from "./listing";
+import { type Base, clashesOf, lookAlike, lostSide, newBase, type Plan, planSync } from "./plan";
 
 /**
  * Of rsync 3.4.0, and of older ones that a system has mended: by it those are known that a server cannot have read or
@@ -53,18 +63,29 @@ export async function sync(
     { dryRun, remove }: { dryRun: boolean; remove: boolean },
 ): Promise<Synced> {
     const { settings, helper } = of;
-    makeFolder(settings);
-    const base = readBase(of);
-    const [here, there] = [listHere(settings.syncDir), await listThere(helper)];
-    const alike = await sameContents(of, lookAlike(here, there, base));
-    const plan = planSync(here, there, base, (name) => alike.has(name));
-    if (remove) {
-        ensureNotEmptied(settings, here, there, base);
+    if (!dryRun) {
+        makeFolder(settings);
     }
+    const before = readBase(of);
+    const [here, there] = [listHere(settings.syncDir), await listThere(helper)];
+    // A dry run makes nothing to try it with.
+    const isFolding = () => (dryRun ? process.platform === "darwin" : foldsNames(settings.syncDir));
+    const folds = clashesOf(here, there).size > 0 && isFolding();
+    const lost = lostSide(here, there, before);
+    if (lost && remove) {
+        refuseToEmpty(settings, lost);
+    }
+    const base: Base = lost ? new Map() : before;
+    const alike = await sameContents(of, lookAlike(here, there, base));
+    const plan = planSync(here, there, base, (name) => alike.has(name), folds);
     const [removedThere, removedHere] = remove ? [plan.goneHere, plan.goneThere] : [[], []];
     const done = { ...plan, removedThere, removedHere };
     if (dryRun) {
         return done;
+    }
+    if (lost) {
+        // Before anything is brought back: where that breaks off, the rest has not been deleted.
+        await writeBase(of, base);
     }
     if (plan.push.length > 0) {
         done.push = untouched(plan.push, there, await listThere(helper));
@@ -83,10 +104,8 @@ export async function sync(
         removeHere(settings.syncDir, done.removedHere, here);
     }
     const [nowHere, nowThere] = [listHere(settings.syncDir), await listThere(helper)];
-    await writeBase(
-        of,
-        newBase(nowHere, nowThere, base, (name) => isStill(alike, name, [here, nowHere], [there, nowThere])),
-    );
+    const isSame = (name: string) => isStill(alike, name, [here, nowHere], [there, nowThere]);
+    await writeBase(of, newBase(nowHere, nowThere, base, isSame, folds));
     return done;
 }
 
@@ -247,19 +266,11 @@ function byKind(names: readonly string[], listing: Listing): { files: string[]; 
     };
 }
 
-/** A folder that is gone, or a disk that is not mounted, is no wish to lose everything. */
-function ensureNotEmptied(
-    { syncDir, workspaceDir }: Settings,
-    here: Listing,
-    there: Listing,
-    base: Base,
-): void {
-    const empty = here.size === 0 ? syncDir : there.size === 0 ? `${workspaceDir} on the server` : undefined;
-    if (empty && base.size > 0 && here.size + there.size > 0) {
-        throw new UserError(
-            `${empty} is empty, and with --delete the other side would be, too. Nothing was done. Leave out --delete to bring everything back, or remove it on the other side yourself.`,
-        );
-    }
+function refuseToEmpty({ syncDir, workspaceDir }: Settings, lost: "here" | "there"): never {
+    const folder = lost === "here" ? syncDir : `${workspaceDir} on the server`;
+    throw new UserError(
+        `${folder} has nothing any more of what the last sync left, and --delete would remove all of it on the other side. Nothing was done. Leave out --delete to bring everything back, or remove it on the other side yourself.`,
+    );
 }
 
 function basePath({ project, settings }: SyncOf): string {
@@ -272,7 +283,7 @@ function readBase(of: SyncOf): Base {
     if (!existsSync(file)) {
         return new Map();
     }
-    const advice = `Remove it (rm ${file}); then what differs on both sides is a conflict.`;
+    const advice = `Remove it (rm ${quoted(file)}); then what differs on both sides is a conflict.`;
     const { here, there, base } = parseDocument(file, stateFile, readFileSync(file, "utf8"), advice);
     const isOfThese = here === of.settings.syncDir && there === placeThere(of.settings);
     return new Map(isOfThese ? base.map(([name, one, other]) => [name, [one, other]]) : []);

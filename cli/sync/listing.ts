@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { createReadStream, type Dirent, lstatSync, readdirSync, readlinkSync } from "node:fs";
+import {
+    createReadStream,
+    type Dirent,
+    existsSync,
+    lstatSync,
+    mkdirSync,
+    readdirSync,
+    readlinkSync,
+    rmdirSync,
+} from "node:fs";
 import * as path from "node:path";
 import { pipeline } from "node:stream/promises";
 
@@ -15,6 +24,33 @@ export type Listing = Map<string, string>;
 /** For a path of a {@link Listing}. */
 export function shownPath(name: string): string {
     return Buffer.from(name, "latin1").toString();
+}
+
+/** The same of all names that a folding file system takes for one another. In capitals, as ß and ς have but one each. */
+export function foldedName(name: string): string {
+    return shownPath(name).toUpperCase().normalize("NFC");
+}
+
+/** Whether a folder takes names of other case for the same, as on a Mac: it is tried with a name that no listing has. */
+export function foldsNames(folder: string): boolean {
+    const probe = path.join(folder, partials);
+    const isThere = existsSync(probe);
+    try {
+        if (!isThere) {
+            mkdirSync(probe);
+        }
+    } catch {
+        // Where nothing can be made, nothing can come to lie over anything.
+        return false;
+    }
+    try {
+        const other = lstatSync(path.join(folder, partials.toUpperCase()), { throwIfNoEntry: false });
+        return other?.ino === lstatSync(probe).ino;
+    } finally {
+        if (!isThere) {
+            rmdirSync(probe);
+        }
+    }
 }
 
 /**

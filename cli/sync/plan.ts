@@ -1,4 +1,4 @@
-import { type Listing, leadsOut, parentOf } from "./listing";
+import { foldedName, type Listing, leadsOut, parentOf } from "./listing";
 
 /** What the last sync has left: both sides' words, by path, of what was the same then. */
 export type Base = ReadonlyMap<string, readonly [here: string, there: string]>;
@@ -13,8 +13,10 @@ export interface Plan {
     goneThere: string[];
     /** Gone here since the last sync, unchanged there. */
     goneHere: string[];
-    /** Changed on both sides. */
+    /** Changed on both sides, and the clashes. */
     conflicts: string[];
+    /** Names that this machine takes for one another: the one would come to lie over the other. */
+    clashes: string[];
     /** Links that lead out of the folder. */
     leftOut: string[];
 }
@@ -25,28 +27,59 @@ export interface Plan {
  * list: through a link it would come to lie elsewhere.
  *
  * @param isSame Whether two files of other times hold the same.
+ * @param folds Whether this machine takes names of other case, or of accents that are composed otherwise, for the same.
  */
 export function planSync(
     here: Listing,
     there: Listing,
     base: Base,
     isSame: (name: string) => boolean = () => false,
+    folds = false,
 ): Plan {
-    const plan: Plan = { push: [], pull: [], goneThere: [], goneHere: [], conflicts: [], leftOut: [] };
+    const plan: Plan = {
+        ...{ push: [], pull: [], goneThere: [], goneHere: [] },
+        ...{ conflicts: [], clashes: [], leftOut: [] },
+    };
+    const clashing = folds ? clashesOf(here, there) : new Set<string>();
     /** What nothing may be brought to or taken from below; a folder is sorted before what is in it. */
     const shut = new Set<string>();
     for (const name of [...new Set([...here.keys(), ...there.keys()])].sort()) {
         const [one, other] = [here.get(name), there.get(name)];
         const isShut = shut.has(parentOf(name));
-        const list = isShut ? undefined : listFor(name, one, other, base.get(name), isSame);
+        const isClash = !isShut && clashing.has(name);
+        if (isClash) {
+            plan.clashes.push(name);
+            plan.conflicts.push(name);
+        }
+        const list = isShut || isClash ? undefined : listFor(name, one, other, base.get(name), isSame);
         if (list) {
             plan[list].push(name);
         }
-        if (isShut || (one ?? "d") !== "d" || (other ?? "d") !== "d") {
+        if (isShut || isClash || (one ?? "d") !== "d" || (other ?? "d") !== "d") {
             shut.add(name);
         }
     }
     return plan;
+}
+
+/** Names that a folding file system takes for one another. */
+export function clashesOf(here: Listing, there: Listing): Set<string> {
+    const spellings = new Map<string, Set<string>>();
+    for (const name of [...here.keys(), ...there.keys()]) {
+        const folded = foldedName(name);
+        spellings.set(folded, (spellings.get(folded) ?? new Set()).add(name));
+    }
+    return new Set([...spellings.values()].filter(({ size }) => size > 1).flatMap((names) => [...names]));
+}
+
+/**
+ * The side that has nothing any more of what the last sync left, where the other has: a folder that is gone, or a disk
+ * that is not mounted, is no wish to lose everything.
+ */
+export function lostSide(here: Listing, there: Listing, base: Base): "here" | "there" | undefined {
+    const names = [...base.keys()];
+    const [isHere, isThere] = [here, there].map((side) => names.some((name) => side.has(name)));
+    return isHere === isThere ? undefined : isHere ? "there" : "here";
 }
 
 function listFor(
@@ -86,18 +119,29 @@ export function lookAlike(here: Listing, there: Listing, base: Base): string[] {
     });
 }
 
-/** How both sides are left: what is the same now, and for the rest what was before. */
+/**
+ * How both sides are left: what is the same now, and for the rest what was before. Nothing is known any more of what is
+ * of another kind on each side or clashes, nor of what lies below: whichever the user takes away, the other is new.
+ */
 export function newBase(
     here: Listing,
     there: Listing,
     base: Base,
     isSame: (name: string) => boolean,
+    folds = false,
 ): Map<string, readonly [string, string]> {
     const result = new Map<string, readonly [string, string]>();
-    for (const name of new Set([...here.keys(), ...there.keys()])) {
+    const unknown = folds ? clashesOf(here, there) : new Set<string>();
+    for (const name of [...new Set([...here.keys(), ...there.keys()])].sort()) {
         const [one, other, before] = [here.get(name), there.get(name), base.get(name)];
         if (one !== undefined && other !== undefined && (one === other || isSame(name))) {
             result.set(name, [one, other]);
+        } else if (
+            unknown.has(name) ||
+            unknown.has(parentOf(name)) ||
+            (one && other && one[0] !== other[0])
+        ) {
+            unknown.add(name);
         } else if (before) {
             result.set(name, before);
         }

@@ -252,9 +252,16 @@ describe("carbon sync", () => {
         expect((await stack.must("sync", "--delete")).json.removedThere).toEqual(["--delete"]);
         expect(existsSync(remote("--delete"))).toBe(false);
         rmSync(here, { recursive: true });
+        await stack.must("sync", "--dry-run");
+        expect(existsSync(here)).toBe(false);
+        mkdirSync(here);
+        writeFileSync(local(".DS_Store"), "");
         const { exitCode, said } = await stack.carbon(["sync", "--delete"]);
-        expect([exitCode, said]).toEqual([1, expect.stringContaining("is empty, and with --delete")]);
+        const refusal = "has nothing any more of what the last sync left, and --delete";
+        expect([exitCode, said]).toEqual([1, expect.stringContaining(refusal)]);
         expect(existsSync(remote("deep/a"))).toBe(true);
+        expect((await stack.must("sync")).json.pull).toContain("deep/a");
+        expect(readFileSync(local("deep/a"), "utf8")).toBe("their own\n");
     });
 
     it("goes on where the connection broke off in the middle", async () => {
