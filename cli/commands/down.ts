@@ -15,7 +15,7 @@ import { closeTunnel } from "../server/tunnel";
 import type { Session } from "../session";
 import { describeChanges, hasChanges } from "../summary";
 import { removeLeftProof } from "../swarm/proof";
-import { removeSwarmLeftovers } from "../swarm/services";
+import { removeNetwork, removeSwarmLeftovers } from "../swarm/services";
 
 interface DownFlags {
     volumes: boolean;
@@ -122,8 +122,6 @@ async function removeLeftovers(stack: string): Promise<string[]> {
     }
     const filter = `label=${stackLabel}=${stack}`;
     const networks = lines(await docker("network", "ls", "--format", "{{.Name}}", "--filter", filter));
-    if (networks.length > 0) {
-        await docker("network", "rm", ...networks);
-    }
+    await Promise.all(networks.map(removeNetwork));
     return [...swarm, ...containers.map(nameOf), ...networks, ...(await removeLeftProof(stack))];
 }

@@ -14,7 +14,7 @@ import type { Session } from "../session";
 import { suiteReferences } from "../suiteReferences";
 import { type SwarmTask, task as taskSchema } from "./documents";
 import { isReady, matches, nodeName } from "./placement";
-import { swarmNodes } from "./services";
+import { removeNetwork, swarmNodes } from "./services";
 
 /** A node may have to fetch the image first, and share the registry's line with the others: a minute is 5.9 GB at 1 Gbit/s. */
 const patienceMinutes = (nodes: number) => 15 + nodes;
@@ -227,12 +227,5 @@ function problemOf(
 async function removeProof(name: string): Promise<void> {
     await run("docker", ["service", "rm", name]);
     await run("docker", ["rm", "--force", name]);
-    // A network goes only after its tasks.
-    for (let left = 20; left > 0; left -= 1) {
-        const { exitCode, stderr } = await run("docker", ["network", "rm", name]);
-        if (exitCode === 0 || /not found/i.test(stderr)) {
-            return;
-        }
-        await sleep(500);
-    }
+    await removeNetwork(name).catch(() => undefined);
 }

@@ -260,6 +260,22 @@ describe.runIf(toolsets.includes("spark"))("Spark on a Swarm", () => {
         expect(hasIpsec ? counts.esp : counts.overlay).toBeGreaterThan(100);
     });
 
+    it("is refused another network while it runs, as Docker changes none in use", async () => {
+        const { clusterEncryption } = config;
+        for (const changes of [
+            { cluster: "off" },
+            { clusterEncryption: clusterEncryption === "spark" ? "network" : "spark" },
+            { subnet: "10.77.0.0/24" },
+        ]) {
+            configure(changes);
+            const { exitCode, said } = await carbon("up");
+            configure({ cluster: "swarm", clusterEncryption, subnet: "auto" });
+            expect(exitCode, said).toBe(1);
+            expect(said).toContain("./carbon down --stack t-swarm");
+        }
+        expect((await carbon("drift")).json).toMatchObject({ clean: true });
+    });
+
     it("lets no session in that has another secret", async () => {
         const { exitCode, all } = await start("stranger");
         expect(exitCode, all).not.toBe(0);
@@ -277,13 +293,17 @@ describe.runIf(toolsets.includes("spark"))("Spark on a Swarm", () => {
             "1",
             service,
         );
+        // As a run that was killed leaves one, or one of a clone that is lost.
+        const left = ["--label", `carbon.stack=${stack}`, `carbon-${stack}-left`, __filename];
+        await manager().docker("secret", "create", ...left);
         await until(async () => (await carbon("status")).json.cluster.services[0].running === 1);
         const { exitCode, json } = await carbon("drift");
         expect(exitCode).toBe(3);
         const seen = json.differences.map(({ property, expected, found }: Record<string, string>) =>
             [property, expected, found].join(" "),
         );
-        expect(seen).toEqual(expect.arrayContaining(["replicas 2 1", "memory 2048 MiB 3072 MiB"]));
+        const strange = "secret known to this clone is not";
+        expect(seen).toEqual(expect.arrayContaining(["replicas 2 1", "memory 2048 MiB 3072 MiB", strange]));
         await up();
         expect((await carbon("drift")).json).toMatchObject({ clean: true });
     });
