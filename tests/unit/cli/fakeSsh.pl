@@ -19,6 +19,8 @@ if (!grep { $_ eq '-M' } @ARGV) {
     exit 0;
 }
 exit 255 if -e "$ENV{FAKE_SSH}.away";
+# A login takes a while.
+select undef, undef, undef, 0.5;
 open my $calls, '>>', $ENV{FAKE_SSH} or die "$ENV{FAKE_SSH}: $!";
 syswrite $calls, "@ARGV\n";
 close $calls;
