@@ -1,11 +1,13 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
     backupPath,
     checkpointFault,
     checkpointPath,
     checkpointTime,
     closedKeys,
+    EngineError,
     forgetSalt,
     lockStack,
     newestCheckpoint,
@@ -149,6 +151,41 @@ export async function whileSyncing<T>(of: StackOf, work: () => Promise<T>): Prom
         );
     }
     return whileHeld(own, work);
+}
+
+/**
+ * Does something while no other run opens or closes the stack's tunnel. It waits for one that does: that takes as long as
+ * ssh, and none of them changes what the others want.
+ *
+ * @throws UserError where another one does not come to its end, saying whose it is.
+ */
+export async function whileTunnelling<T>(
+    of: StackOf & { signal: AbortSignal },
+    work: () => Promise<T>,
+): Promise<T> {
+    const own = { ...stackOf(of), project: `${projectName}-tunnel` };
+    const end = Date.now() + 90_000;
+    while (true) {
+        const [other] = removeDeadLocks(own);
+        if (other && Date.now() > end) {
+            throw new UserError(
+                `Another run opens or closes the tunnel. ${other.description}. Wait for it to end; where it is gone, type: rm ${quoted(other.path)}`,
+            );
+        }
+        let release: (() => void) | undefined;
+        try {
+            release = other ? undefined : lockStack(own.stateDir, own.project, own.stack);
+        } catch (error) {
+            // Of two that take it at once, neither may have it.
+            if (!(error instanceof EngineError) || Date.now() > end) {
+                throw error;
+            }
+        }
+        if (release) {
+            return work().finally(release);
+        }
+        await sleep(50 + Math.random() * 200, undefined, { signal: of.signal });
+    }
 }
 
 /** Where the locks of a stack lie, as the engine has it. */

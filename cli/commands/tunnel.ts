@@ -1,18 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, Option } from "commander";
 import pc from "picocolors";
-import type { Server } from "../../settings/server";
 import { action, type Handler } from "../action";
 import { exitCodes, messageOf } from "../errors";
 import { formatAge } from "../output";
 import {
     closeTunnel,
     describeTunnel,
-    ensureFree,
     ensureTunnel,
-    type Forward,
     HeldTunnel,
-    openTunnel,
+    isOpen,
+    notedTunnel,
     serverOf,
     wantedForwards,
 } from "../server/tunnel";
@@ -45,7 +43,7 @@ export function addTunnel(program: Command): void {
 }
 
 const tunnel: Handler<TunnelFlags> = async (session, { background, stop, status }) => {
-    serverOf(session, "carbon tunnel");
+    // A tunnel outlives a setting that leads elsewhere since: to say so, or to close it, takes no server.
     if (status) {
         return showStatus(session);
     }
@@ -61,12 +59,19 @@ const tunnel: Handler<TunnelFlags> = async (session, { background, stop, status 
 };
 
 async function showStatus(session: Session): Promise<number> {
-    const open = await openTunnel(session);
-    const words = open
-        ? `Open for ${formatAge(open.since, Date.now())}: ${describeTunnel(open)}`
-        : `The tunnel is not open. Type: ./carbon tunnel --background${session.stackFlag()}`;
-    session.output.result(words, { stack: session.stack, open: open !== undefined, ...open });
-    return open ? 0 : exitCodes.failure;
+    const { output, stack } = session;
+    if (!(await isOpen(session))) {
+        serverOf(session, "carbon tunnel");
+        const advice = `Type: ./carbon tunnel --background${session.stackFlag()}`;
+        output.result(`The tunnel is not open. ${advice}`, { stack, open: false });
+        return exitCodes.failure;
+    }
+    const noted = notedTunnel(session);
+    const words = noted
+        ? `Open for ${formatAge(noted.since, Date.now())}: ${describeTunnel(noted)}`
+        : `A tunnel is open, and where it leads is not noted. Type: ./carbon tunnel --stop${session.stackFlag()}`;
+    output.result(words, { stack, open: true, ...noted });
+    return 0;
 }
 
 async function inBackground(session: Session): Promise<number> {
@@ -83,39 +88,38 @@ async function inForeground(session: Session): Promise<number> {
     const { output } = session;
     const server = serverOf(session, "carbon tunnel");
     const forwards = await wantedForwards(session);
-    await closeTunnel(session);
-    await ensureFree(forwards);
     let held = await HeldTunnel.open(session, server, forwards);
     output.line(`${pc.green("Open")}: ${describeTunnel(held.tunnel)}. Ctrl-C closes it.`, {
         stack: session.stack,
         ...held.tunnel,
     });
-    while (true) {
-        const reason = await held.end();
-        if (reason === undefined) {
-            return 0;
+    try {
+        for (let reason = await held.end(); reason !== undefined; reason = await held.end()) {
+            output.warn(
+                `The tunnel broke off. ${reason.replace(/\.?$/, ".")} It is tried again every ${pauseMilliseconds / 1000} s.`,
+            );
+            const again = await reopen(session, held);
+            if (!again) {
+                break;
+            }
+            held = again;
+            output.warn("The tunnel is open again.");
         }
-        output.warn(
-            `The tunnel broke off. ${reason.replace(/\.?$/, ".")} It is tried again every ${pauseMilliseconds / 1000} s.`,
-        );
-        const again = await reopen(session, server, forwards);
-        if (!again) {
-            return 0;
-        }
-        held = again;
-        output.warn("The tunnel is open again.");
+    } finally {
+        held.forget();
     }
+    // At Ctrl-C whoever typed it knows.
+    if (!session.signal.aborted) {
+        output.line("The tunnel was closed by another command.", { stack: session.stack, closed: true });
+    }
+    return 0;
 }
 
-/** @returns undefined at Ctrl-C. */
-async function reopen(
-    session: Session,
-    server: Server,
-    forwards: Forward[],
-): Promise<HeldTunnel | undefined> {
+/** @returns undefined at Ctrl-C, or where another command has closed the tunnel. */
+async function reopen(session: Session, held: HeldTunnel): Promise<HeldTunnel | undefined> {
     while (!session.signal.aborted) {
         try {
-            return await HeldTunnel.open(session, server, forwards);
+            return await held.reopen();
         } catch (error) {
             if (session.signal.aborted) {
                 return undefined;

@@ -1,5 +1,6 @@
 import { type Server, serverName } from "../../settings/server";
 import { printableLine } from "../printable";
+import { quoted } from "../quoted";
 
 /**
  * What ssh, or Docker at the other end of it, has complained of, in a sentence that says what to do.
@@ -9,7 +10,9 @@ import { printableLine } from "../printable";
 export function explainServer(said: string, server: Server): string {
     const name = serverName(server);
     const login = ["ssh", ...(server.port ? ["-p", server.port] : []), name].join(" ");
-    const known = server.port ? `'[${server.host}]:${server.port}'` : server.host;
+    // By ~/.ssh/config ssh may file it under another name than the setting has.
+    const [, filed] = /Host key for ([\w.:[\]-]+) has changed/.exec(said) ?? [];
+    const known = quoted(filed ?? (server.port ? `[${server.host}]:${server.port}` : server.host));
     const sentences: [RegExp, string][] = [
         [
             /REMOTE HOST IDENTIFICATION HAS CHANGED/,

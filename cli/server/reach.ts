@@ -46,11 +46,13 @@ export function currentServer(): Server | undefined {
 
 /** Path for a socket of ssh's, in a folder that is its user's alone; undefined where a path there would be too long. */
 export function controlSocket(name: string): string | undefined {
-    const folder = path.join(homedir(), ".ssh");
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const file = path.join(folder, `carbon-${name}`);
+    const file = path.join(sshFolder(), `carbon-${name}`);
     // %C stands for 40 characters.
     return file.replace("%C", "x".repeat(40)).length <= longestSocket ? file : undefined;
+}
+
+function sshFolder(): string {
+    return path.join(homedir(), ".ssh");
 }
 
 /** The `ssh` of the user's PATH. */
@@ -81,6 +83,7 @@ function shareConnection(): void {
     if (folders[0] === wrapper || !ssh) {
         return;
     }
+    mkdirSync(sshFolder(), { recursive: true, mode: 0o700 });
     process.env.CARBON_SSH = ssh;
     process.env.CARBON_SSH_CONTROL = controlSocket("%C") ?? "none";
     process.env.PATH = [wrapper, ...folders].join(path.delimiter);

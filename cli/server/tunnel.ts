@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { isIP } from "node:net";
+import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { writeWhole } from "@carbon/engine";
 import { z } from "zod";
@@ -14,13 +15,23 @@ import { plural } from "../output";
 import { whyNotFree } from "../preflight/ports";
 import { run } from "../process";
 import { ownFile } from "../project";
+import { quoted } from "../quoted";
 import type { Session } from "../session";
+import { whileTunnelling } from "../stackState";
 import { explainServer } from "./explain";
 import { controlSocket, currentServer, ownSsh } from "./reach";
 
 const forward = z.object({ address: z.string(), port: z.number(), there: z.string() });
-/** What a tunnel that was opened forwards; whether it is still open, ssh says. */
-const tunnelFile = z.object({ server: z.string(), since: z.string(), forwards: z.array(forward) });
+/**
+ * What a tunnel that was opened forwards, and where to; whether it is still open, ssh says. Whoever closes a tunnel removes
+ * the note, by which a command that holds it knows that it is not to open it again.
+ */
+const tunnelFile = z.object({
+    server: z.string(),
+    sshPort: z.number().optional(),
+    since: z.string(),
+    forwards: z.array(forward),
+});
 
 /** A port of the server's, which answers here at the same one. */
 export type Forward = z.infer<typeof forward>;
@@ -71,17 +82,26 @@ export function forwardsOf(
     return [...first.values()].sort((one, other) => one.port - other.port);
 }
 
-/** The stack's tunnel, where one is open; undefined else. */
+/** Whether a tunnel of the stack's is open, wherever it leads and whether or not anybody has noted it. */
+export async function isOpen(session: Session): Promise<boolean> {
+    const socket = socketOf(session);
+    return socket !== undefined && existsSync(socket) && (await ask(socket, "check"));
+}
+
+/** What the last tunnel that was opened, and that nobody has closed, was opened for. */
+export function notedTunnel(session: Session): Tunnel | undefined {
+    const file = tunnelPath(session);
+    return existsSync(file)
+        ? parseDocument(file, tunnelFile, readFileSync(file, "utf8"), `Remove it: rm ${quoted(file)}`)
+        : undefined;
+}
+
+/** The stack's tunnel, where one is open to the server that the stack lives on; undefined else. */
 export async function openTunnel(session: Session): Promise<Tunnel | undefined> {
     const server = currentServer();
-    const file = tunnelPath(session);
-    if (!server || !existsSync(file)) {
-        return undefined;
-    }
-    const { exitCode } = await run(ownSsh(), [...control(session), "-O", "check", ...sshArguments(server)]);
-    return exitCode === 0
-        ? parseDocument(file, tunnelFile, readFileSync(file, "utf8"), `Remove it: rm ${file}`)
-        : undefined;
+    const tunnel = (await isOpen(session)) ? notedTunnel(session) : undefined;
+    const isThere = server && tunnel?.server === serverName(server) && tunnel.sshPort === server.port;
+    return isThere ? tunnel : undefined;
 }
 
 /** Whether a tunnel leads to all of the ports. */
@@ -115,35 +135,55 @@ export async function wantedForwards(session: Session): Promise<Forward[]> {
 export async function ensureTunnel(session: Session): Promise<{ tunnel: Tunnel; opened: boolean }> {
     const server = serverOf(session, "carbon tunnel");
     const forwards = await wantedForwards(session);
-    const open = await openTunnel(session);
-    if (open && leadsTo(open, forwards)) {
-        return { tunnel: open, opened: false };
-    }
-    await closeTunnel(session);
-    await ensureFree(forwards);
-    // With -f it returns once it forwards.
-    const args = ["-f", ...sshCommand(session, server, forwards)];
-    const { exitCode } = await run(ownSsh(), args, { timeout: 60_000 });
-    if (exitCode !== 0) {
-        throw new UserError(explainTunnel(session, server));
-    }
-    return { tunnel: await noteTunnel(session, server, forwards), opened: true };
+    return whileTunnelling(session, async () => {
+        const open = await openTunnel(session);
+        if (open && leadsTo(open, forwards)) {
+            return { tunnel: open, opened: false };
+        }
+        await close(session);
+        await ensureFree(forwards);
+        // With -f it returns once it forwards.
+        const args = ["-f", ...sshCommand(session, server, forwards)];
+        const { exitCode } = await run(ownSsh(), args, { timeout: 60_000 });
+        if (exitCode !== 0) {
+            throw new UserError(explainTunnel(session, server));
+        }
+        return { tunnel: await noteTunnel(session, server, forwards), opened: true };
+    });
 }
 
-/** Closes the tunnel. @returns whether one was open. */
+/** Closes the tunnel, wherever it leads. @returns whether one was open. */
 export async function closeTunnel(session: Session): Promise<boolean> {
-    const server = currentServer();
-    if (!server) {
-        return false;
-    }
-    const found = await openTunnel(session);
-    if (found) {
-        await run(ownSsh(), [...control(session), "-O", "exit", ...sshArguments(server)]);
-    }
-    // What a killed one has left would keep the next from its place.
-    rmSync(socketOf(session), { force: true });
+    return whileTunnelling(session, () => close(session));
+}
+
+async function close(session: Session): Promise<boolean> {
+    const found = await isOpen(session);
+    const socket = socketOf(session);
+    // First: who holds it looks there as soon as it ends.
     rmSync(tunnelPath(session), { force: true });
-    return found !== undefined;
+    if (socket && found) {
+        await ask(socket, "exit");
+        // It answers before it ends, and has its ports until then.
+        for (const end = Date.now() + 10_000; await isOpen(session); await sleep(50)) {
+            if (Date.now() > end) {
+                throw new UserError(
+                    `The tunnel does not close. Type \`lsof ${quoted(socket)}\` to see which ssh it is, and end that one with kill.`,
+                );
+            }
+        }
+    }
+    if (socket) {
+        // What a killed one has left would keep the next from its place.
+        rmSync(socket, { force: true });
+    }
+    return found;
+}
+
+/** Whatever the user's configuration of ssh holds, and whichever server it leads to: the socket alone decides. */
+async function ask(socket: string, what: "check" | "exit"): Promise<boolean> {
+    const args = ["-F", "none", "-S", socket, "-O", what, "--", "tunnel"];
+    return (await run(ownSsh(), args)).exitCode === 0;
 }
 
 /** A tunnel that ends with this command. */
@@ -156,9 +196,37 @@ export class HeldTunnel {
         readonly tunnel: Tunnel,
     ) {}
 
-    /** @throws UserError with the reason where it cannot be opened. */
-    static async open(session: Session, server: Server, forwards: Forward[]): Promise<HeldTunnel> {
-        rmSync(socketOf(session), { force: true });
+    /**
+     * Opens it in place of one that is open.
+     *
+     * @throws UserError with the reason where it cannot be opened.
+     */
+    static open(session: Session, server: Server, forwards: Forward[]): Promise<HeldTunnel> {
+        return whileTunnelling(session, async () => {
+            await close(session);
+            await ensureFree(forwards);
+            return HeldTunnel.start(session, server, forwards);
+        });
+    }
+
+    /**
+     * Opens it again once it has ended.
+     *
+     * @returns undefined where another command has closed it meanwhile, or opened another one.
+     * @throws UserError with the reason where it cannot be opened.
+     */
+    reopen(): Promise<HeldTunnel | undefined> {
+        const { session, server, tunnel } = this;
+        return whileTunnelling(session, async () => {
+            if (!this.isNoted() || (await isOpen(session))) {
+                return undefined;
+            }
+            rmSync(socketOf(session) ?? "", { force: true });
+            return HeldTunnel.start(session, server, tunnel.forwards);
+        });
+    }
+
+    private static async start(session: Session, server: Server, forwards: Forward[]): Promise<HeldTunnel> {
         const child = spawn(ownSsh(), sshCommand(session, server, forwards), {
             stdio: "ignore",
             detached: true,
@@ -172,8 +240,15 @@ export class HeldTunnel {
             child.once("error", end);
             child.once("exit", end);
         });
-        const check = [...control(session), "-O", "check", ...sshArguments(server)];
-        while (!isOver && (await run(ownSsh(), check)).exitCode !== 0) {
+        // A window that is closed takes this command with it at once, and not what it has detached.
+        const hangUp = () => {
+            child.kill();
+            rmSync(tunnelPath(session), { force: true });
+            process.exit(128 + constants.signals.SIGHUP);
+        };
+        process.once("SIGHUP", hangUp);
+        void ended.then(() => process.off("SIGHUP", hangUp));
+        while (!isOver && !(await isOpen(session))) {
             await Promise.race([sleep(100), ended]);
             if (session.signal.aborted) {
                 child.kill();
@@ -186,7 +261,7 @@ export class HeldTunnel {
         return new HeldTunnel(session, server, child, ended, tunnel);
     }
 
-    /** Waits for its end. @returns why it has ended; undefined at Ctrl-C. */
+    /** Waits for its end. @returns why it broke off; undefined at Ctrl-C, or where another command has closed it. */
     async end(): Promise<string | undefined> {
         const { signal } = this.session;
         const stop = () => this.child.kill();
@@ -196,8 +271,18 @@ export class HeldTunnel {
         }
         await this.ended;
         signal.removeEventListener("abort", stop);
-        rmSync(tunnelPath(this.session), { force: true });
-        return signal.aborted ? undefined : explainTunnel(this.session, this.server);
+        return signal.aborted || !this.isNoted() ? undefined : explainTunnel(this.session, this.server);
+    }
+
+    /** Has nobody take it for one that is to be opened again. */
+    forget(): void {
+        if (this.isNoted()) {
+            rmSync(tunnelPath(this.session), { force: true });
+        }
+    }
+
+    private isNoted(): boolean {
+        return notedTunnel(this.session)?.since === this.tunnel.since;
     }
 }
 
@@ -226,7 +311,7 @@ export async function ensureFree(forwards: readonly Forward[]): Promise<void> {
 function sshCommand(session: Session, server: Server, forwards: readonly Forward[]): string[] {
     const inBrackets = (address: string) => (address.includes(":") ? `[${address}]` : address);
     return [
-        ...["-N", "-T", "-M", ...control(session), "-E", logPath(session)],
+        ...["-N", "-T", "-M", "-S", ensureSocket(session), "-E", logPath(session)],
         ...["-o", "ExitOnForwardFailure=yes", "-o", "ControlPersist=no", ...alive, ...strictSsh],
         ...forwards.flatMap(({ address, port, there }) => [
             "-L",
@@ -236,13 +321,14 @@ function sshCommand(session: Session, server: Server, forwards: readonly Forward
     ];
 }
 
-function control(session: Session): string[] {
-    return ["-S", socketOf(session)];
+/** Undefined where the path would be too long for ssh, so that no tunnel can be open. */
+function socketOf({ project, stack }: Session): string | undefined {
+    const name = createHash("sha256").update(`${project.dir}\0${stack}`).digest("hex").slice(0, 12);
+    return controlSocket(`tunnel-${name}`);
 }
 
-function socketOf({ project, stack }: Session): string {
-    const name = createHash("sha256").update(`${project.dir}\0${stack}`).digest("hex").slice(0, 12);
-    const file = controlSocket(`tunnel-${name}`);
+function ensureSocket(session: Session): string {
+    const file = socketOf(session);
     if (!file) {
         throw new UserError(
             "The path of your home folder is too long for ssh's socket in it. Set HOME to a shorter one.",
@@ -260,7 +346,8 @@ function logPath({ project, stack }: Session): string {
 }
 
 async function noteTunnel(session: Session, server: Server, forwards: Forward[]): Promise<Tunnel> {
-    const tunnel = { server: serverName(server), since: new Date().toISOString(), forwards };
+    const since = new Date().toISOString();
+    const tunnel = { server: serverName(server), sshPort: server.port, since, forwards };
     await writeWhole(tunnelPath(session), JSON.stringify(tunnel));
     return tunnel;
 }

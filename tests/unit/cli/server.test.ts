@@ -17,6 +17,14 @@ describe("what ssh complains of", () => {
             /shows another host key .* type: ssh-keygen -R '\[far\]:2200', then: ssh -p 2200 ada@far true$/,
         ],
         [
+            "REMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key for [real.example.com]:2222 has changed and you have requested strict checking.",
+            /type: ssh-keygen -R '\[real\.example\.com\]:2222', then: ssh -p 2200 ada@far true$/,
+        ],
+        [
+            "REMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key for $(id) has changed and you have requested strict checking.",
+            /type: ssh-keygen -R '\[far\]:2200', then/,
+        ],
+        [
             "Host key verification failed.",
             /^The host key of ada@far is not known yet\. Type: ssh -p 2200 ada@far true/,
         ],
