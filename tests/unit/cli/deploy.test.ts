@@ -471,6 +471,18 @@ describe("down", () => {
         );
     });
 
+    it("takes a Swarm's network that is going by itself for gone", async () => {
+        const box = sandbox();
+        const stderr = "Error response from daemon: network carbon-dev not found\nexit status 1\n";
+        box.install("docker", [
+            { match: "^network ls .*label=carbon.stack=dev$", stdout: "carbon-dev\n" },
+            { match: "^network rm carbon-dev$", code: 1, stderr },
+            ...healthyDocker,
+        ]);
+        box.install("pulumi", obedientPulumi);
+        expect(await box.carbon(["down", "--yes"])).toMatchObject({ exitCode: 0 });
+    });
+
     it("removes what a killed proof of a Swarm's nodes has left, and no other stack's network", async () => {
         const box = sandbox();
         box.install("docker", [
