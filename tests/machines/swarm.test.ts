@@ -261,15 +261,15 @@ describe.runIf(toolsets.includes("spark"))("Spark on a Swarm", () => {
     });
 
     it("is refused another network while it runs, as Docker changes none in use", async () => {
-        const { clusterEncryption } = config;
+        const { clusterEncryption, sparkWorkerNodes } = config;
         for (const changes of [
-            { cluster: "off" },
+            { cluster: "off", sparkWorkerNodes: [] },
             { clusterEncryption: clusterEncryption === "spark" ? "network" : "spark" },
             { subnet: "10.77.0.0/24" },
         ]) {
             configure(changes);
             const { exitCode, said } = await carbon("up");
-            configure({ cluster: "swarm", clusterEncryption, subnet: "auto" });
+            configure({ cluster: "swarm", clusterEncryption, sparkWorkerNodes, subnet: "auto" });
             expect(exitCode, said).toBe(1);
             expect(said).toContain("./carbon down --stack t-swarm");
         }
