@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { everyVolume } from "../catalogue";
 import { volumeName } from "../catalogue/names";
 import { currentDockerContext } from "../settings/dockerContext";
@@ -143,6 +144,25 @@ export function stackVolumes(stack: string): Promise<string[]> {
 /** True when the image is in the local store. */
 export async function hasImage(reference: string): Promise<boolean> {
     return (await run("docker", ["image", "inspect", "--format", "{{.Id}}", reference])).exitCode === 0;
+}
+
+/**
+ * Removes a network; one that is gone is fine. A Swarm takes its own away some moments after their services, and lists them
+ * for as long.
+ *
+ * @throws UserError with Docker's reason where it is still there after ten seconds.
+ */
+export async function removeNetwork(network: string): Promise<void> {
+    for (const end = Date.now() + 10_000; ; await sleep(500)) {
+        const args = ["network", "rm", network];
+        const result = await run("docker", args);
+        if (result.exitCode === 0 || /not found/i.test(result.stderr)) {
+            return;
+        }
+        if (Date.now() > end) {
+            throw new UserError(describeFailure(args, result));
+        }
+    }
 }
 
 /** Non-empty lines. */

@@ -181,8 +181,8 @@ const containerDetails = z.object({
 export const containers = z.array(containerDetails);
 export type ContainerDetails = z.infer<typeof containerDetails>;
 
-/** What `docker network inspect` says of a network, as far as it is shown. */
-export const networks = z.array(
+/** What `docker network inspect` says of a network, as far as it is looked at. */
+const networks = z.array(
     z.object({
         Id: z.string().min(1),
         Name: z.string(),
@@ -195,6 +195,16 @@ export const networks = z.array(
 );
 
 export type Network = z.output<typeof networks>[number];
+
+/**
+ * Reads what `docker network inspect` has printed.
+ *
+ * @throws UserError where it is something else.
+ */
+export function parseNetworks(text: string): Network[] {
+    const advice = "`docker version` shows whether `docker` on PATH is Docker's own command.";
+    return parseDocument("What `docker network inspect` says", networks, text, advice);
+}
 
 /** What buildx writes down of an image that it built. */
 export const buildMetadata = z.object({ "containerimage.digest": z.string() });

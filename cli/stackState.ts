@@ -146,9 +146,7 @@ export async function whileSyncing<T>(of: StackOf, work: () => Promise<T>): Prom
     const own = { ...stackOf(of), project: `${projectName}-sync` };
     const [other] = removeDeadLocks(own);
     if (other) {
-        throw new UserError(
-            `Another \`carbon sync\` is going on. ${other.description}. Wait for it to end; where it is gone, type: rm ${quoted(other.path)}`,
-        );
+        throw stillHeld("Another `carbon sync` is going on.", other);
     }
     return whileHeld(own, work);
 }
@@ -168,9 +166,7 @@ export async function whileTunnelling<T>(
     while (true) {
         const [other] = removeDeadLocks(own);
         if (other && Date.now() > end) {
-            throw new UserError(
-                `Another run opens or closes the tunnel. ${other.description}. Wait for it to end; where it is gone, type: rm ${quoted(other.path)}`,
-            );
+            throw stillHeld("Another run opens or closes the tunnel.", other);
         }
         let release: (() => void) | undefined;
         try {
@@ -186,6 +182,12 @@ export async function whileTunnelling<T>(
         }
         await sleep(50 + Math.random() * 200, undefined, { signal: of.signal });
     }
+}
+
+function stillHeld(what: string, { description, path: file }: StackLock): UserError {
+    return new UserError(
+        `${what} ${description}. Wait for it to end; where it is gone, type: rm ${quoted(file)}`,
+    );
 }
 
 /** Where the locks of a stack lie, as the engine has it. */

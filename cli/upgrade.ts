@@ -177,9 +177,7 @@ export async function goBack(session: Session, engine: CheckedEngine, target: Ge
     await ensureImages(target, Object.keys(images));
     const settings = session.settings({ heldImages: JSON.stringify(images) });
     await ensureDataFits(settings);
-    if (settings.swarmServices.length > 0) {
-        await proveNodes(session, settings);
-    }
+    await proveNodes(session, settings);
     await holdImages(project, stack, images);
     output.note(`Going back to the images of ${target.at}: ${Object.values(images).join(", ")}`);
     const outcome = await engine.up(session.request(settings), {});

@@ -4,7 +4,16 @@ import { action, type Handler } from "../action";
 import { endRestoring } from "../backup/journal";
 import { confirm, ensureAnswerable } from "../confirm";
 import { deployedImages, unshared } from "../deployedImages";
-import { docker, hasImage, lines, nameOf, stackContainers, stackLabel, stackVolumes } from "../docker";
+import {
+    docker,
+    hasImage,
+    lines,
+    nameOf,
+    removeNetwork,
+    stackContainers,
+    stackLabel,
+    stackVolumes,
+} from "../docker";
 import { findDrift } from "../drift";
 import { askForOwner } from "../drift/others";
 import { forgetGenerations, generationTags } from "../generations";
@@ -15,7 +24,7 @@ import { closeTunnel } from "../server/tunnel";
 import type { Session } from "../session";
 import { describeChanges, hasChanges } from "../summary";
 import { removeLeftProof } from "../swarm/proof";
-import { removeNetwork, removeSwarmLeftovers } from "../swarm/services";
+import { removeSwarmLeftovers } from "../swarm/services";
 
 interface DownFlags {
     volumes: boolean;

@@ -120,9 +120,7 @@ export async function bringUp(session: Session, options: UpOptions = {}): Promis
             `Made the folder ${settings.workspaceDir}${where}; it is /workspace in the containers.`,
         );
     }
-    if (settings.swarmServices.length > 0) {
-        await proveNodes(session, settings);
-    }
+    await proveNodes(session, settings);
     const replace = [...passwords, ...(await heal(session, settings, drift.differences))];
     const { project, stack } = session;
     const before = [...deployedImages(project, stack), ...generationTags(project, stack)];

@@ -1,7 +1,7 @@
 import { contentLabel } from "../../catalogue/images";
 import { networkName } from "../../catalogue/names";
 import { type ContainerDetails, docker, everyContainer, lines, stackLabel } from "../docker";
-import { networks as networksSchema, parseDocument } from "../documents";
+import { parseNetworks } from "../documents";
 import { run } from "../process";
 import type { SwarmServiceDetails } from "../swarm/documents";
 import { isRunning, stackSecrets, stackSwarmServices, tasksOf } from "../swarm/services";
@@ -66,12 +66,7 @@ async function findNetworks(stack: string): Promise<FoundNetwork[]> {
         return [];
     }
     const text = await docker("network", "inspect", ...networks.map(({ id }) => id));
-    const details = parseDocument(
-        "What `docker network inspect` says",
-        networksSchema,
-        text,
-        "`docker version` shows whether `docker` on PATH is Docker's own command.",
-    );
+    const details = parseNetworks(text);
     return networks.map((network) => {
         const detail = details.find(({ Id }) => Id === network.id);
         return { ...network, created: detail?.Created, subnet: detail?.IPAM?.Config?.[0]?.Subnet };

@@ -2,7 +2,7 @@ import { catalogueName, everyService } from "../../catalogue";
 import { contentLabel, type ImageBuild, suiteImages } from "../../catalogue/images";
 import type { Settings } from "../../settings/parse";
 import { buildImages } from "../buildImages";
-import { docker, lines, stackContainers } from "../docker";
+import { docker, lines, removeNetwork, stackContainers } from "../docker";
 import { messageOf } from "../errors";
 import { ensureHealthy } from "../health";
 import { stopStack } from "../lifecycle";
@@ -36,6 +36,7 @@ export async function heal(
     }
     for (const { id = "", what } of ofKind(differences, "foreign-network", "unknown-network")) {
         session.output.note(`Removing the ${what}`);
+        await emptyNetwork(id);
         await removeNetwork(id);
     }
     for (const { id = "", what, network = "" } of ofKind(differences, "joined-network")) {
@@ -74,11 +75,10 @@ async function leaveNetwork(network: string, id: string): Promise<void> {
 }
 
 /** Also stopped containers hold it, and those of others that were asked about. */
-async function removeNetwork(id: string): Promise<void> {
+async function emptyNetwork(id: string): Promise<void> {
     for (const container of lines(await docker("ps", "--all", "--quiet", "--filter", `network=${id}`))) {
         await docker("network", "disconnect", "--force", id, container);
     }
-    await docker("network", "rm", id);
 }
 
 /** Those of the images that the deployment is going to use again: others are built by it anyway. */

@@ -1,7 +1,7 @@
 import { networkName } from "../../catalogue/names";
 import type { Settings } from "../../settings/parse";
 import { stackLabel } from "../docker";
-import { type Network, networks as networksSchema, parseDocument } from "../documents";
+import { type Network, parseNetworks } from "../documents";
 import { run } from "../process";
 import { stackFlag } from "../stackFlag";
 import { type Finding, failure, ok } from "./finding";
@@ -16,11 +16,7 @@ const title = "network";
 export async function checkNetwork(settings: Settings): Promise<Finding[]> {
     const name = networkName(settings.stack);
     const { exitCode, stdout } = await run("docker", ["network", "inspect", name]);
-    if (exitCode !== 0) {
-        return [];
-    }
-    const advice = "`docker version` shows whether `docker` on PATH is Docker's own command.";
-    const [found] = parseDocument("What `docker network inspect` says", networksSchema, stdout, advice);
+    const [found] = exitCode === 0 ? parseNetworks(stdout) : [];
     return found ? examineNetwork(settings, found) : [];
 }
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Settings } from "../../settings/parse";
 import { lookUp } from "../../settings/registry";
 import { buildImages } from "../buildImages";
-import { docker, hasImage, helperLabel, lines } from "../docker";
+import { docker, hasImage, helperLabel, lines, removeNetwork } from "../docker";
 import { parseDocument } from "../documents";
 import { Interrupted, UserError } from "../errors";
 import { tagOf } from "../generations";
@@ -14,7 +14,7 @@ import type { Session } from "../session";
 import { suiteReferences } from "../suiteReferences";
 import { type SwarmTask, task as taskSchema } from "./documents";
 import { isReady, matches, nodeName } from "./placement";
-import { removeNetwork, swarmNodes } from "./services";
+import { swarmNodes } from "./services";
 
 /** A node may have to fetch the image first, and share the registry's line with the others: a minute is 5.9 GB at 1 Gbit/s. */
 const patienceMinutes = (nodes: number) => 15 + nodes;
@@ -40,12 +40,15 @@ exit ${outOfReach}
 /**
  * Proves on every node that may run Spark workers that /workspace is this machine's, and that the node reaches this engine
  * over an overlay network. A short-lived service writes and reads marks there; nothing of it stays. Builds the images first
- * where the nodes have nothing to run it with.
+ * where the nodes have nothing to run it with. Nothing is asked where the settings want no service on a Swarm.
  *
  * @throws UserError naming the nodes where it is not so.
  */
 export async function proveNodes(session: Session, settings: Settings): Promise<void> {
-    const { sparkWorkerNodes, clusterEncryption } = settings;
+    const { swarmServices, sparkWorkerNodes, clusterEncryption } = settings;
+    if (swarmServices.length === 0) {
+        return;
+    }
     const able = (await swarmNodes()).filter((node) => isReady(node) && matches(node, sparkWorkerNodes));
     const image = await proofImage(session, settings);
     const mark = randomBytes(12).toString("hex");
@@ -107,20 +110,15 @@ async function proofImage(session: Session, settings: Settings): Promise<string>
         return wanted;
     }
     const tag = tagOf(wanted);
-    const isPushed = settings.push && !isHeld;
-    const registrysDigest = () => {
-        const found = isPushed ? lookUp(tag) : undefined;
-        return found && "digest" in found ? found.digest : undefined;
-    };
-    let pushed = registrysDigest();
     // An image that is here may have been built before there was a registry, or its push may have been cut off.
-    if (!isHeld && ((isPushed && !pushed) || !(await hasImage(tag)))) {
+    const pushed = settings.push && !isHeld ? lookUp(tag) : undefined;
+    if (!isHeld && ((pushed && "why" in pushed) || !(await hasImage(tag)))) {
         session.output.note("Building the images first, as the nodes are asked with them");
-        await buildImages(settings, session);
-        pushed = registrysDigest();
+        const built = await buildImages(settings, session);
+        return built.at(-1)?.ref ?? tag;
     }
-    if (pushed) {
-        return `${tag}@${pushed}`;
+    if (pushed && "digest" in pushed) {
+        return `${tag}@${pushed.digest}`;
     }
     const digests = await docker("image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', tag);
     const repository = tag.replace(/:[^:/]+$/, "");

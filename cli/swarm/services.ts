@@ -130,24 +130,6 @@ export async function stackSecrets(stack: string): Promise<{ id: string; name: s
     });
 }
 
-/**
- * Removes a network; one that is gone is fine. A Swarm takes its own away some moments after their services, and lists them
- * for as long.
- *
- * @throws UserError with Docker's reason where it is still there after ten seconds.
- */
-export async function removeNetwork(name: string): Promise<void> {
-    for (const end = Date.now() + 10_000; ; await sleep(500)) {
-        const { exitCode, stderr, reason } = await run("docker", ["network", "rm", name]);
-        if (exitCode === 0 || /not found/i.test(stderr)) {
-            return;
-        }
-        if (Date.now() > end) {
-            throw new UserError(`docker network rm ${name} failed: ${reason}`);
-        }
-    }
-}
-
 /** Removes services of a Swarm with the stack's label, and their secrets. @returns their names. */
 export async function removeSwarmLeftovers(stack: string): Promise<string[]> {
     const services = (await stackSwarmServices(stack)).map(({ Spec }) => Spec.Name);

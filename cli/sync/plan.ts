@@ -64,12 +64,17 @@ export function planSync(
 
 /** Names that a folding file system takes for one another. */
 export function clashesOf(here: Listing, there: Listing): Set<string> {
-    const spellings = new Map<string, Set<string>>();
+    const spellings = new Map<string, string>();
+    const clashes = new Set<string>();
     for (const name of [...here.keys(), ...there.keys()]) {
         const folded = foldedName(name);
-        spellings.set(folded, (spellings.get(folded) ?? new Set()).add(name));
+        const other = spellings.get(folded) ?? name;
+        spellings.set(folded, other);
+        if (other !== name) {
+            clashes.add(other).add(name);
+        }
     }
-    return new Set([...spellings.values()].filter(({ size }) => size > 1).flatMap((names) => [...names]));
+    return clashes;
 }
 
 /**
