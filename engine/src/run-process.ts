@@ -62,6 +62,10 @@ export async function runProcess(
 }
 
 function lastWords(command: string, exitCode: number | undefined, output: string): string {
-    const lines = output.split("\n").filter((line) => line.trim());
-    return lines.at(-1)?.trim() ?? `${command} ended with code ${exitCode ?? 128}`;
+    // Docker's command ends what it says with its own exit status at times.
+    const lines = output
+        .split("\n")
+        .map((line) => line.trim())
+        .filter((line) => line && !/^exit status \d+$/.test(line));
+    return lines.at(-1) ?? `${command} ended with code ${exitCode ?? 128}`;
 }
